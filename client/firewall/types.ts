@@ -1,0 +1,33 @@
+import type { Address } from '../../common/address.js'
+
+/** What a backend found in the firewall. */
+export interface InForce {
+  /** Blocks that this product made there. Single addresses and networks, as the firewall holds them. */
+  own: Set<Address>
+  /**
+   * Blocks of the same meaning made by other hands (ufw: plain `deny from X` rules, as the old bash client
+   * made them). They count as in force, and are removed only when a blocklist asks for their end.
+   */
+  alike: Set<Address>
+  /** Packets dropped so far per block, where the backend counts them. */
+  packets: Map<Address, number>
+}
+
+/** A place where blocks are put in force. One file per backend; each touches nothing but its own entries. */
+export interface Firewall {
+  readonly name: 'nftables' | 'ufw' | 'ipset' | 'dry-run'
+
+  /** Reads what is in force. @throws ProductError FIREWALL */
+  list(): Promise<InForce>
+
+  /**
+   * Puts all of `add` in force and ends all of `remove` as one batch: all or, on an error, nothing. `add` never
+   * holds an address that another member of `add` or a remaining block covers. Also mends the frame the blocks
+   * live in (table, chains, sets, jump rules) when it is missing or altered, even with nothing to add or remove.
+   * @throws ProductError FIREWALL or COMMAND, saying what the tool said
+   */
+  apply(add: readonly Address[], remove: readonly Address[]): Promise<void>
+
+  /** Takes every trace of this product out of the firewall. */
+  clear(): Promise<void>
+}

@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process'
+import { ProductError } from './errors.js'
+import { printable } from './names.js'
+
+/** How a command ended. */
+export interface CommandResult {
+  code: number
+  stdout: string
+  stderr: string
+}
+
+/** Runs programs; passed in, so that tests can watch what is run. */
+export type RunCommand = (
+  program: string,
+  args: readonly string[],
+  options?: CommandOptions
+) => Promise<CommandResult>
+
+export interface CommandOptions {
+  /** Given on standard input, which is then closed. */
+  input?: string
+  /** Milliseconds until it is killed; 60,000 by default. */
+  timeout?: number
+  /** Bytes of output after which it is killed; 256 MiB by default. */
+  outputLimit?: number
+}
+
+/**
+ * Runs a program with an argument array, never through a shell. The locale is fixed so that output can be read.
+ * @returns also when the exit code is not 0
+ * @throws ProductError COMMAND when it cannot be started, runs too long or prints too much
+ */
+export const runCommand: RunCommand = (program, args, options = {}) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin', LC_ALL: 'C.UTF-8' },
+      timeout: options.timeout ?? 60_000,
+      killSignal: 'SIGKILL'
+    })
+    const limit = options.outputLimit ?? 256 * 1024 * 1024
+    const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
+    let bytes = 0
+    const collect = (sink: Buffer[]) => (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes > limit) child.kill('SIGKILL')
+      else sink.push(chunk)
+    }
+    child.stdout.on('data', collect(output.stdout))
+    child.stderr.on('data', collect(output.stderr))
+    // A program that ends without reading its input is judged by its exit code.
+    child.stdin.on('error', () => undefined)
+    child.stdin.end(options.input ?? '')
+    child.on('error', error => reject(new ProductError('COMMAND', `${program} could not be started`, error)))
+    child.on('close', (code, signal) => {
+      if (signal !== null) return reject(new ProductError('COMMAND', `${program} was ended by ${signal}`))
+      resolve({
+        code: code ?? 1,
+        stdout: Buffer.concat(output.stdout).toString('utf8'),
+        stderr: Buffer.concat(output.stderr).toString('utf8')
+      })
+    })
+  })
+
+/** Runs a program and gives its output. @throws ProductError COMMAND when it ends with another code than 0 */
+export async function outputOf(
+  run: RunCommand,
+  program: string,
+  args: readonly string[],
+  options?: CommandOptions
+): Promise<string> {
+  const result = await run(program, args, options)
+  if (result.code !== 0) {
+    throw new ProductError(
+      'COMMAND',
+      `${program} ended with code ${result.code}: ${printable(result.stderr.trim(), 500)}`
+    )
+  }
+  return result.stdout
+}

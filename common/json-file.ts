@@ -1,0 +1,311 @@
+import { constants } from 'node:fs'
+import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+import { isoTime, type Clock } from './clock.js'
+import { ProductError, systemCode } from './errors.js'
+import { LOCK_TIMES, withFileLock, type HeldLock, type LockTimes } from './file-lock.js'
+import type { ShapeCheck } from './shapes.js'
+
+/** One kind of JSON file: its shape, how it is written, and what happens when it is found corrupt. */
+export interface JsonKind<T> {
+  check: ShapeCheck
+  /** What a missing file means. */
+  empty: () => T
+  /**
+   * `set-aside`: a corrupt file is renamed to `<name>.corrupt-<time>` and then counts as missing.
+   * `refuse`: it stays, and every use is an error (settings that a person may be editing).
+   */
+  corrupt: 'set-aside' | 'refuse'
+  /** Mode of a new file; an existing file keeps its own. */
+  mode: number
+  /** One array row a line, for files with many rows; else indented. */
+  rows: boolean
+}
+
+/** What a file held when it was read. Shared with other readers: never change `value`. */
+export interface Snapshot<T> {
+  value: T
+  /** Changes whenever the file does; empty when the file is missing. */
+  version: string
+  /** The file's bytes as text; empty when the file is missing. */
+  text: string
+}
+
+/** A corrupt file that was moved out of the way. */
+export interface SetAside {
+  path: string
+  movedTo: string
+  reason: string
+}
+
+/** What `change`'s callback wants: nothing written, a new value, or a text to be kept to the byte. */
+export type Change<T, R> = { result: R } & (
+  { value?: undefined; text?: undefined } | { value: T; text?: string }
+)
+
+interface Cached {
+  version: string
+  text: string
+  value: unknown
+}
+
+/** Text of all files kept in memory; a file larger than this is read anew each time. */
+const CACHE_CHARACTERS = 48 * 1024 * 1024
+const FOLDER_MODE = 0o750
+
+/**
+ * The only way data files are read and written: read + validate, lock, change, replace atomically and durably,
+ * release. What it keeps in memory is used only while the file's inode, size and times are unchanged.
+ */
+export class JsonFiles {
+  readonly #cache = new Map<string, Cached>()
+  readonly #queues = new Map<string, Promise<unknown>>()
+  readonly #clock: Clock
+  readonly #onSetAside: (event: SetAside) => void
+  readonly #times: LockTimes
+  #cached = 0
+
+  constructor(options: { clock: Clock; onSetAside: (event: SetAside) => void; times?: LockTimes }) {
+    this.#clock = options.clock
+    this.#onSetAside = options.onSetAside
+    this.#times = options.times ?? LOCK_TIMES
+  }
+
+  /**
+   * Reads and validates a file; a missing one gives `kind.empty()`.
+   * @throws ProductError FILE_CORRUPT for a corrupt file of a kind that refuses
+   */
+  async read<T>(path: string, kind: JsonKind<T>): Promise<Snapshot<T>> {
+    const cached = this.#cache.get(path)
+    if (cached !== undefined && cached.version === (await versionOf(path))) {
+      return { value: cached.value as T, version: cached.version, text: cached.text }
+    }
+    try {
+      return await this.#load(path, kind)
+    } catch (error) {
+      if (!(error instanceof CorruptFile) || kind.corrupt === 'refuse') throw asProductError(path, error)
+    }
+    return this.locked(path, () => this.#loadOrSetAside(path, kind))
+  }
+
+  /**
+   * Changes a file under its lock. `decide` gets the current value and must not alter it; nothing is written
+   * when it gives no `value`. Resolves once the new file is on the disk, directory entry included.
+   * @throws what `decide` throws, then nothing was written; ProductError LOCK_TIMEOUT, LOCK_LOST, DISK
+   */
+  async change<T, R>(
+    path: string,
+    kind: JsonKind<T>,
+    decide: (current: Snapshot<T>) => Change<T, R> | Promise<Change<T, R>>
+  ): Promise<R> {
+    return this.locked(path, async lock => {
+      const current = await this.#loadOrSetAside(path, kind)
+      const change = await decide(current)
+      if (change.value !== undefined) {
+        const text = change.text ?? serialise(change.value, kind.rows)
+        await replace(path, text, current.version === '' ? kind.mode : undefined, lock)
+        this.#remember(path, { version: await versionOf(path), text, value: change.value })
+      }
+      return change.result
+    })
+  }
+
+  /** Runs `work` under the file's lock; within this process callers queue in order. Creates the folder. */
+  async locked<T>(path: string, work: (lock: HeldLock) => Promise<T>): Promise<T> {
+    const before = this.#queues.get(path) ?? Promise.resolve()
+    const run = before.then(async () => {
+      await makeFolder(dirname(path))
+      return withFileLock(path, work, this.#times)
+    })
+    const settled = run.catch(() => undefined)
+    this.#queues.set(path, settled)
+    try {
+      return await run
+    } finally {
+      if (this.#queues.get(path) === settled) this.#queues.delete(path)
+    }
+  }
+
+  /** Forgets what is remembered of a file (or of everything below a folder). */
+  forget(path: string): void {
+    for (const [key, cached] of this.#cache) {
+      if (key !== path && !key.startsWith(path + '/')) continue
+      this.#cache.delete(key)
+      this.#cached -= cached.text.length
+    }
+  }
+
+  async #loadOrSetAside<T>(path: string, kind: JsonKind<T>): Promise<Snapshot<T>> {
+    try {
+      return await this.#load(path, kind)
+    } catch (error) {
+      if (!(error instanceof CorruptFile) || kind.corrupt === 'refuse') throw asProductError(path, error)
+      const movedTo = `${path}.corrupt-${isoTime(this.#clock()).slice(0, 19).replaceAll(':', '')}`
+      await rename(path, movedTo)
+      await syncFolder(dirname(path))
+      this.forget(path)
+      this.#onSetAside({ path, movedTo, reason: error.message })
+      return { value: kind.empty(), version: '', text: '' }
+    }
+  }
+
+  async #load<T>(path: string, kind: JsonKind<T>): Promise<Snapshot<T>> {
+    const raw = await readWhole(path, kind.corrupt === 'set-aside')
+    if (raw === undefined) return { value: kind.empty(), version: '', text: '' }
+    const cached = this.#cache.get(path)
+    if (cached?.version === raw.version) return { ...raw, value: cached.value as T }
+    const value = parseJson(raw.text, kind.check)
+    this.#remember(path, { ...raw, value })
+    return { ...raw, value: value as T }
+  }
+
+  #remember(path: string, entry: Cached): void {
+    this.#cached -= this.#cache.get(path)?.text.length ?? 0
+    this.#cache.delete(path)
+    this.#cache.set(path, entry)
+    this.#cached += entry.text.length
+    for (const [oldest, { text }] of this.#cache) {
+      if (this.#cached <= CACHE_CHARACTERS) break
+      this.#cache.delete(oldest)
+      this.#cached -= text.length
+    }
+  }
+}
+
+class CorruptFile extends Error {}
+
+/** Parses untrusted JSON text and checks its shape. @throws Error saying what is wrong, without the content */
+export function parseJson(text: string, check: ShapeCheck): unknown {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new CorruptFile('not JSON', { cause: error })
+  }
+  const wrong = check(value)
+  if (wrong !== undefined) throw new CorruptFile(wrong)
+  return value
+}
+
+/** JSON text with a final newline; with `rows`, an array has one element a line (small diffs, fast). */
+export function serialise(value: unknown, rows: boolean): string {
+  if (!rows || !Array.isArray(value)) return JSON.stringify(value, null, 2) + '\n'
+  if (value.length === 0) return '[]\n'
+  return '[\n' + value.map(row => JSON.stringify(row)).join(',\n') + '\n]\n'
+}
+
+/** Names of the set-aside copies of a file (or, without `name`, of all files) in a folder. */
+export async function corruptCopies(folder: string, name?: string): Promise<string[]> {
+  const names = await namesIn(folder)
+  return names.filter(
+    item => /\.json\.corrupt-/.test(item) && (name === undefined || item.startsWith(`${name}.corrupt-`))
+  )
+}
+
+/** Names in a folder, sorted; none when it does not exist. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort()
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
+    throw error
+  }
+}
+
+/** Deletes what writers that were killed left in a folder: their half-written copies, older than a minute. */
+export async function removeAbandonedCopies(folder: string, now: number): Promise<void> {
+  for (const name of await namesIn(folder)) {
+    // write-file-atomic names its copy <file>.<number>.
+    if (!/\.json\.\d+$/.test(name)) continue
+    const path = join(folder, name)
+    const info = await stat(path).catch(() => undefined)
+    if (info !== undefined && now - info.mtimeMs > 60_000) await unlink(path).catch(() => undefined)
+  }
+}
+
+/** Changes with every replacement or outside edit of a file; empty when it is missing. */
+export async function versionOf(path: string): Promise<string> {
+  try {
+    return versionText(await stat(path, { bigint: true }))
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return ''
+    throw error
+  }
+}
+
+function versionText(info: { ino: bigint; size: bigint; mtimeNs: bigint; ctimeNs: bigint }): string {
+  return `${info.ino}:${info.size}:${info.mtimeNs}:${info.ctimeNs}`
+}
+
+async function readWhole(
+  path: string,
+  refuseLinks: boolean
+): Promise<{ text: string; version: string } | undefined> {
+  let file
+  try {
+    // A symbolic link in a data folder would lead the store elsewhere; settings may be links to /etc.
+    file = await open(path, constants.O_RDONLY | (refuseLinks ? constants.O_NOFOLLOW : 0))
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const version = versionText(await file.stat({ bigint: true }))
+    return { text: await file.readFile('utf8'), version }
+  } finally {
+    await file.close()
+  }
+}
+
+async function replace(path: string, text: string, mode: number | undefined, lock: HeldLock): Promise<void> {
+  try {
+    // write-file-atomic's own write can be cut short on a full disk without an error: it is given nothing to
+    // write, and the text goes into its copy here, where a short write throws before the rename.
+    await writeFileAtomic(path, '', {
+      ...(mode === undefined ? {} : { mode }),
+      // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind
+      tmpfileCreated: async copy => {
+        const file = await open(copy, 'r+')
+        try {
+          await file.writeFile(text)
+          await file.sync()
+        } finally {
+          await file.close()
+        }
+        lock.check()
+      }
+    })
+    await syncFolder(dirname(path))
+  } catch (error) {
+    throw asProductError(path, error)
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+  } catch (error) {
+    throw asProductError(folder, error)
+  }
+}
+
+function asProductError(path: string, error: unknown): ProductError {
+  if (error instanceof ProductError) return error
+  if (error instanceof CorruptFile)
+    return new ProductError('FILE_CORRUPT', `${basename(path)}: ${error.message}`, error)
+  return new ProductError(
+    'DISK',
+    `${basename(path)} (${systemCode(error) ?? 'unknown error'}); check space and permissions`,
+    error
+  )
+}

@@ -1,0 +1,104 @@
+import Type from 'typebox'
+import { Ajv } from 'ajv'
+import type { Static, TSchema } from 'typebox'
+import { timeOf } from './clock.js'
+
+/** Limits on what is read from a peer: far above what a host makes, far below what hurts. */
+export const LIMITS = {
+  /** Bytes of one uploaded file. */
+  uploadBytes: 64 * 1024 * 1024,
+  /** Files in one upload. */
+  uploadFiles: 200,
+  /** Entries of one blocklist. */
+  listEntries: 500_000,
+  /** Events of one day. */
+  dayEvents: 1_000_000
+} as const
+
+/** sync-contract.md §1. Fields beyond these are kept as they are. Old entries may lack any field but `ip`. */
+export const BlocklistEntry = Type.Object({
+  ip: Type.String({ minLength: 1, maxLength: 64 }),
+  jail: Type.Optional(Type.String({ maxLength: 256 })),
+  source: Type.Optional(Type.Union([Type.String({ maxLength: 1024 }), Type.Null()])),
+  timestamp: Type.Optional(Type.Union([Type.String({ maxLength: 64 }), Type.Null()])),
+  expires: Type.Optional(Type.Union([Type.String({ maxLength: 64 }), Type.Null()])),
+  reason: Type.Optional(Type.Union([Type.String({ maxLength: 4096 }), Type.Null()])),
+  active: Type.Optional(Type.Boolean()),
+  lastModified: Type.Optional(Type.Union([Type.String({ maxLength: 64 }), Type.Null()])),
+  tags: Type.Optional(
+    Type.Union([Type.Array(Type.String({ maxLength: 256 }), { maxItems: 64 }), Type.Null()])
+  ),
+  pending: Type.Optional(Type.Boolean())
+})
+export type BlocklistEntry = Static<typeof BlocklistEntry>
+
+export const Blocklist = Type.Array(BlocklistEntry, { maxItems: LIMITS.listEntries })
+export type Blocklist = BlocklistEntry[]
+
+/** fail2ban's actions as they stand in the daily files. */
+export const EVENT_ACTIONS = ['Ban', 'Unban', 'Increase Ban', 'Restore Ban'] as const
+export type EventAction = (typeof EVENT_ACTIONS)[number]
+
+export const BanEvent = Type.Object({
+  timestamp: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2} \\d{2}:\\d{2}:\\d{2}(,\\d{3})?$' }),
+  action: Type.Union(EVENT_ACTIONS.map(action => Type.Literal(action))),
+  ip: Type.String({ minLength: 1, maxLength: 64 }),
+  jail: Type.String({ minLength: 1, maxLength: 256 })
+})
+/** One line of fail2ban.log; `timestamp` is the host's local time as logged. */
+export interface BanEvent {
+  timestamp: string
+  action: EventAction
+  ip: string
+  jail: string
+}
+export const DayEvents = Type.Array(BanEvent, { maxItems: LIMITS.dayEvents })
+
+/** archive/update.json: `true` waits for the client, `false` handed out, absent in sync. */
+export const UpdateIndex = Type.Record(Type.String(), Type.Record(Type.String(), Type.Boolean()))
+export type UpdateIndex = Record<string, Record<string, boolean>>
+
+export const ClientEntry = Type.Object({
+  username: Type.String(),
+  password: Type.String(),
+  uuid: Type.String(),
+  ip: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String()), Type.Null()]))
+})
+export type ClientEntry = Static<typeof ClientEntry>
+export const ClientList = Type.Array(ClientEntry)
+
+export const UserEntry = Type.Object({
+  username: Type.String(),
+  password: Type.String(),
+  role: Type.Union([Type.Literal('admin'), Type.Literal('viewer')])
+})
+export type UserEntry = Static<typeof UserEntry>
+export const UserList = Type.Array(UserEntry)
+export type Role = UserEntry['role']
+
+const ajv = new Ajv({ allErrors: false, strict: true, allowUnionTypes: true })
+
+/** A check that tells what is wrong, or undefined when the value has the shape. */
+export type ShapeCheck = (value: unknown) => string | undefined
+
+/** Compiles a schema once. The message names the place and the rule, never the value. */
+export function shapeCheck(schema: TSchema): ShapeCheck {
+  const validate = ajv.compile(schema)
+  return value => {
+    if (validate(value)) return undefined
+    const error = validate.errors?.[0]
+    return error === undefined
+      ? 'wrong shape'
+      : `${error.instancePath || 'the file'} ${error.message ?? ''}`.trim()
+  }
+}
+
+/** True while the entry asks for a block at `now`: active (absent counts as true) and not expired (§5.7). */
+export function asksForBlock(entry: BlocklistEntry, now: number): boolean {
+  return entry.active !== false && !isExpired(entry, now)
+}
+
+/** True when the entry has an end and it has passed (§5.7). An `expires` that is no date never passes. */
+export function isExpired(entry: BlocklistEntry, now: number): boolean {
+  return timeOf(entry.expires) <= now
+}

@@ -1,0 +1,50 @@
+import t from 'tap'
+import { AddressSet, address, networksOfRange, parseAddress, rangeOf } from '../../common/address.js'
+
+t.test('an address is read strictly and spelled in one way', async t => {
+  const cases: [string, string | undefined][] = [
+    ['1.2.3.4', '1.2.3.4'],
+    ['1.2.3.4/32', '1.2.3.4'],
+    ['1.2.3.4/24', '1.2.3.0/24'],
+    ['0.0.0.0/0', '0.0.0.0/0'],
+    ['2001:DB8:0:0::1', '2001:db8::1'],
+    ['2001:db8::1/128', '2001:db8::1'],
+    ['2001:db8:ffff::/33', '2001:db8:8000::/33'],
+    ['::ffff:1.2.3.4', '1.2.3.4'],
+    ['::ffff:1.2.3.0/120', '1.2.3.0/24'],
+    ['::/0', '::/0'],
+    ['1.2.3.4/33', undefined],
+    ['1.2.3.4/-1', undefined],
+    ['1.2.3.4/08', undefined],
+    ['1.2.3.4/', undefined],
+    ['0x7f.1', undefined],
+    ['127.1', undefined],
+    ['01.2.3.4', undefined],
+    ['fe80::1%eth0', undefined],
+    ['1.2.3.4; flush ruleset', undefined],
+    ['1.2.3.4\n', undefined],
+    ['', undefined],
+    ['::1/129', undefined],
+    ['a'.repeat(1000), undefined]
+  ]
+  for (const [text, canonical] of cases) t.equal(parseAddress(text), canonical, JSON.stringify(text))
+})
+
+t.test('a set finds the widest member that covers', async t => {
+  const set = new AddressSet([address('10.0.0.0/8'), address('10.1.0.0/16'), address('2001:db8::/32')])
+  t.equal(set.covering(address('10.1.2.3')), '10.0.0.0/8')
+  t.equal(set.covering(address('10.0.0.0/8')), '10.0.0.0/8')
+  t.equal(set.covering(address('11.0.0.1')), undefined)
+  t.equal(set.covering(address('10.0.0.0/7')), undefined)
+  t.equal(set.covering(address('2001:db8:5::9')), '2001:db8::/32')
+  t.equal(set.overlapping(address('10.0.0.0/7')), '10.0.0.0/8')
+  t.equal(set.overlapping(address('12.0.0.0/7')), undefined)
+  t.strictSame([...set.outermost()], ['10.0.0.0/8', '2001:db8::/32'])
+})
+
+t.test('a range is split into the fewest networks', async t => {
+  t.strictSame(networksOfRange(rangeOf(address('10.0.0.0/9'))), ['10.0.0.0/9'])
+  const { first } = rangeOf(address('10.0.0.1'))
+  t.strictSame(networksOfRange({ family: 4, first, last: first + 2n }), ['10.0.0.1', '10.0.0.2/31'])
+  t.strictSame(networksOfRange(rangeOf(address('::/0'))), ['::/0'])
+})
