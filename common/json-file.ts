@@ -41,7 +41,13 @@ export interface SetAside {
 
 /** What `change`'s callback wants: nothing written, a new value, or a text to be kept to the byte. */
 export type Change<T, R> = { result: R } & (
-  { value?: undefined; text?: undefined } | { value: T; text?: string }
+  | { value?: undefined; text?: undefined; written?: undefined }
+  | {
+      value: T
+      text?: string
+      /** Runs after the file has been replaced, still under its lock. */
+      written?: () => Promise<void>
+    }
 )
 
 interface Cached {
@@ -106,6 +112,7 @@ export class JsonFiles {
         const text = change.text ?? serialise(change.value, kind.rows)
         await replace(path, text, current.version === '' ? kind.mode : undefined, lock)
         this.#remember(path, { version: await versionOf(path), text, value: change.value })
+        await change.written?.()
       }
       return change.result
     })

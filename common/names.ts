@@ -17,15 +17,20 @@ const LIST_SUFFIX = '.blocklist.json'
 /** File systems take 255 bytes a name; the rest is left for lock and set-aside suffixes. */
 const LONGEST_LIST_NAME = 200
 
+/** True for text that `serverName` takes. */
+export function isServerName(text: string): text is ServerName {
+  return SERVER.test(text)
+}
+
 /** Checks a server name. @throws ProductError BAD_NAME */
 export function serverName(text: string): ServerName {
-  if (!SERVER.test(text)) {
+  if (!isServerName(text)) {
     throw new ProductError(
       'BAD_NAME',
       `a server name has 1 to 64 letters, digits, dots, dashes or underscores and starts with a letter or digit`
     )
   }
-  return text as ServerName
+  return text
 }
 
 /** True for text that `listName` takes. */

@@ -1,0 +1,201 @@
+import { createHash } from 'node:crypto'
+import { isoTime, timeOf, type Clock } from '../../common/clock.js'
+import { ProductError } from '../../common/errors.js'
+import { corruptCopies, namesIn, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
+import type { BlocklistEntry } from '../../common/shapes.js'
+import { changeEntries, expireEntries, type ChangeOutcome, type EntryChange } from './entry-changes.js'
+import type { Paths } from './folders.js'
+import { KINDS } from './kinds.js'
+import { confirmEntries, mergeSyncBack } from './merge.js'
+import type { UpdateIndexStore } from './update-index.js'
+import { checkAddresses } from './uploaded-list.js'
+
+/** How a sync-back treats changes made since the hand-over: kept, or lost as in the concept's literal text. */
+export type SyncBackMode = 'merge' | 'overwrite'
+
+/**
+ * The blocklists of all servers. A list's file, its key in update.json and its hand-over record change together
+ * under the list's lock; locks are always taken in this order: list, handover.json, update.json.
+ */
+export class BlocklistStore {
+  constructor(
+    private readonly files: JsonFiles,
+    private readonly paths: Paths,
+    private readonly index: UpdateIndexStore,
+    private readonly clock: Clock
+  ) {}
+
+  /** Names of a server's lists. */
+  async names(server: ServerName): Promise<ListName[]> {
+    return (await namesIn(this.paths.lists(server))).filter(isListName)
+  }
+
+  /** One list as it is on the disk; empty when there is none. */
+  async read(server: ServerName, list: ListName): Promise<Snapshot<BlocklistEntry[]>> {
+    return this.files.read(this.paths.list(server, list), KINDS.blocklist)
+  }
+
+  /** SHA-256 (hex) of each list's bytes. */
+  async hashes(server: ServerName): Promise<Map<ListName, string>> {
+    const found = new Map<ListName, string>()
+    for (const list of await this.names(server)) {
+      const { text, version } = await this.read(server, list)
+      if (version !== '') found.set(list, this.#hash(this.paths.list(server, list), version, text))
+    }
+    return found
+  }
+
+  readonly #hashed = new Map<string, { version: string; hash: string }>()
+
+  #hash(path: string, version: string, text: string): string {
+    const known = this.#hashed.get(path)
+    if (known?.version === version) return known.hash
+    const hash = createHash('sha256').update(text).digest('hex')
+    this.#hashed.set(path, { version, hash })
+    return hash
+  }
+
+  /** Set-aside copies of a server's lists. */
+  async corrupt(server: ServerName): Promise<string[]> {
+    return corruptCopies(this.paths.lists(server))
+  }
+
+  /**
+   * Blocks and unblocks addresses in one list: one write, however many. The list then waits for its client.
+   * @returns one outcome per change
+   * @throws ProductError LIST_SET_ASIDE while a corrupt list has not been restored, and what JsonFiles throws
+   */
+  async change(
+    server: ServerName,
+    list: ListName,
+    changes: readonly EntryChange[]
+  ): Promise<ChangeOutcome[]> {
+    return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
+      if (current.version === '') await this.#refuseWhileSetAside(server, list)
+      const handedOut = await this.#handedOut(server, list)
+      const after = Number.isFinite(handedOut) ? handedOut : 0
+      const changed = changeEntries(current.value, jailOfList(list), changes, this.clock(), after)
+      if (changed.list === current.value) return { result: changed.outcomes }
+      // First the flag, then the list: killed in between, the client is merely asked to look once more.
+      await this.index.set(server, list, 'waits')
+      return { value: changed.list, result: changed.outcomes }
+    })
+  }
+
+  /** Ends what has expired (sync-contract.md §5.7) and flags the list. @returns whether anything had */
+  async expire(server: ServerName, list: ListName): Promise<boolean> {
+    const now = this.clock()
+    const { value } = await this.read(server, list)
+    if (expireEntries(value, now, 0) === value) return false
+    return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
+      const handedOut = await this.#handedOut(server, list)
+      const next = expireEntries(current.value, now, Number.isFinite(handedOut) ? handedOut : 0)
+      if (next === current.value) return { result: false }
+      await this.index.set(server, list, 'waits')
+      return { value: next, result: true }
+    })
+  }
+
+  /**
+   * Gives a list out of the server's hand: `write` stores the copy, then the hand-over is recorded and the list
+   * marked as handed out. @returns false, and the mark removed, when there is no such list
+   */
+  async handOut(
+    server: ServerName,
+    list: ListName,
+    write: (text: string) => Promise<void>
+  ): Promise<boolean> {
+    await this.expire(server, list)
+    const path = this.paths.list(server, list)
+    return this.files.change(path, KINDS.blocklist, async current => {
+      if (current.version === '') {
+        await this.index.set(server, list, 'in-sync')
+        return { result: false }
+      }
+      await write(current.text)
+      await this.#recordHandOver(server, list, current.value)
+      await this.index.set(server, list, 'handed-out')
+      return { result: true }
+    })
+  }
+
+  /**
+   * Takes the client's version of a list back (sync-contract.md §3 syncback, §5.1). An unchanged file is not
+   * rewritten. @returns how many server entries were kept because they changed since the hand-over
+   */
+  async syncBack(
+    server: ServerName,
+    list: ListName,
+    upload: { entries: BlocklistEntry[]; text: string },
+    mode: SyncBackMode
+  ): Promise<number> {
+    return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
+      checkAddresses(upload.entries, current.value)
+      const handedOut = await this.#handedOut(server, list)
+      const merged =
+        mode === 'overwrite'
+          ? { list: upload.entries, kept: 0 }
+          : mergeSyncBack(current.value, upload.entries, handedOut, this.clock())
+      const state = merged.kept > 0 ? 'waits' : 'in-sync'
+      if (merged.kept === 0 && current.text === upload.text) {
+        await this.index.set(server, list, state)
+        return { result: 0 }
+      }
+      return {
+        value: merged.list,
+        result: merged.kept,
+        ...(merged.kept === 0 ? { text: upload.text } : {}),
+        written: () => this.index.set(server, list, state)
+      }
+    })
+  }
+
+  /** Takes a list sent to index.php (sync-contract.md §3): confirms what is in force, stores an unknown list. */
+  async confirm(
+    server: ServerName,
+    list: ListName,
+    upload: { entries: BlocklistEntry[]; text: string }
+  ): Promise<void> {
+    await this.files.change(this.paths.list(server, list), KINDS.blocklist, current => {
+      checkAddresses(upload.entries, current.value)
+      if (current.version === '') return { value: upload.entries, text: upload.text, result: undefined }
+      const next = confirmEntries(current.value, upload.entries)
+      return next === current.value ? { result: undefined } : { value: next, result: undefined }
+    })
+  }
+
+  async #handedOut(server: ServerName, list: ListName): Promise<number> {
+    const { value } = await this.files.read(this.paths.handOvers(server), KINDS.handOvers)
+    const record = Object.hasOwn(value, list) ? value[list] : undefined
+    const latest = timeOf(record?.latest)
+    return Number.isNaN(latest) ? Infinity : latest
+  }
+
+  async #recordHandOver(
+    server: ServerName,
+    list: ListName,
+    entries: readonly BlocklistEntry[]
+  ): Promise<void> {
+    const now = this.clock()
+    // A client may have written stamps by a clock that runs ahead; they were part of this hand-over all the same.
+    let latest = now
+    for (const entry of entries) {
+      const stamp = timeOf(entry.lastModified)
+      if (stamp > latest) latest = stamp
+    }
+    await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => ({
+      value: { ...value, [list]: { at: isoTime(now), latest: isoTime(latest) } },
+      result: undefined
+    }))
+  }
+
+  async #refuseWhileSetAside(server: ServerName, list: ListName): Promise<void> {
+    const [copy] = await corruptCopies(this.paths.lists(server), list)
+    if (copy === undefined) return
+    throw new ProductError(
+      'LIST_SET_ASIDE',
+      `${copy}. The host's next sync restores it from its own copy; or mend it and put it back as ${list}, or delete the set-aside copy to start afresh`
+    )
+  }
+}

@@ -1,0 +1,133 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { hash } from '@node-rs/bcrypt'
+import { address, AddressSet, parseAddress } from '../../common/address.js'
+import { ProductError } from '../../common/errors.js'
+import type { JsonFiles } from '../../common/json-file.js'
+import { serverName, type ServerName } from '../../common/names.js'
+import type { ClientEntry } from '../../common/shapes.js'
+import type { Paths } from './folders.js'
+import { KINDS } from './kinds.js'
+
+/** bcrypt's cost for what this product makes; PHP's own hashes keep theirs. */
+export const BCRYPT_COST = 12
+
+/** What a new client's host must be told, once: the password is stored as a hash only. */
+export interface NewClient {
+  username: ServerName
+  password: string
+  uuid: string
+}
+
+/** client-list.json: who may sync, one entry per host. */
+export class ClientStore {
+  constructor(
+    private readonly files: JsonFiles,
+    private readonly paths: Paths
+  ) {}
+
+  /**
+   * The list and its version (empty when there is no file).
+   * @throws ProductError FILE_CORRUPT; the file is left as it is, a person may be editing it
+   */
+  async list(): Promise<{ clients: readonly ClientEntry[]; version: string }> {
+    const { value, version } = await this.files.read(this.paths.clientList(), KINDS.clientList)
+    return { clients: value, version }
+  }
+
+  /** Adds a client with a fresh UUID and a strong password. @throws ProductError CONFLICT, BAD_NAME, BAD_ADDRESS */
+  async add(name: string, addresses: readonly string[]): Promise<NewClient> {
+    const username = serverName(name)
+    const password = randomBytes(24).toString('base64url')
+    const uuid = randomUUID()
+    const entry: ClientEntry = {
+      username,
+      password: await bcrypt(password),
+      uuid,
+      ip: restriction(addresses)
+    }
+    await this.#change(clients => {
+      if (clients.some(client => client.username === username)) {
+        throw new ProductError('CONFLICT', `there is a client ${username} already; edit or remove it`)
+      }
+      return [...clients, entry]
+    })
+    return { username, password, uuid }
+  }
+
+  /**
+   * Changes a client. @param edit `addresses` replaces the restriction (none lifts it); `renew` makes a new
+   * password, which is returned. @throws ProductError NOT_FOUND, BAD_ADDRESS
+   */
+  async edit(
+    name: string,
+    edit: { addresses?: readonly string[]; renew?: boolean; renewUuid?: boolean }
+  ): Promise<{ password?: string; uuid: string }> {
+    const password = edit.renew === true ? randomBytes(24).toString('base64url') : undefined
+    const hashed = password === undefined ? undefined : await bcrypt(password)
+    const ip = edit.addresses === undefined ? undefined : restriction(edit.addresses)
+    let uuid = ''
+    await this.#change(clients =>
+      replaceNamed(clients, name, client => {
+        const next = {
+          ...client,
+          ...(hashed === undefined ? {} : { password: hashed }),
+          ...(ip === undefined ? {} : { ip }),
+          ...(edit.renewUuid === true ? { uuid: randomUUID() } : {})
+        }
+        uuid = next.uuid
+        return next
+      })
+    )
+    return { uuid, ...(password === undefined ? {} : { password }) }
+  }
+
+  /** Removes a client; its archive stays. @throws ProductError NOT_FOUND */
+  async remove(name: string): Promise<void> {
+    await this.#change(clients => withoutNamed(clients, name))
+  }
+
+  async #change(decide: (clients: ClientEntry[]) => ClientEntry[]): Promise<void> {
+    await this.files.change(this.paths.clientList(), KINDS.clientList, ({ value }) => ({
+      value: decide(value),
+      result: undefined
+    }))
+  }
+}
+
+/** A bcrypt hash spelled as PHP does (`$2y$`), so that an existing installation can read it. */
+export async function bcrypt(password: string): Promise<string> {
+  return (await hash(password, { cost: BCRYPT_COST })).replace(/^\$2[abxy]\$/, '$2y$')
+}
+
+/** Replaces the entry of that name. @throws ProductError NOT_FOUND */
+export function replaceNamed<T extends { username: string }>(
+  all: readonly T[],
+  name: string,
+  edit: (one: T) => T
+): T[] {
+  if (!all.some(one => one.username === name)) throw notThere(name)
+  return all.map(one => (one.username === name ? edit(one) : one))
+}
+
+/** Removes the entry of that name. @throws ProductError NOT_FOUND */
+export function withoutNamed<T extends { username: string }>(all: readonly T[], name: string): T[] {
+  if (!all.some(one => one.username === name)) throw notThere(name)
+  return all.filter(one => one.username !== name)
+}
+
+function notThere(name: string): ProductError {
+  return new ProductError('NOT_FOUND', `there is no ${JSON.stringify(name.slice(0, 80))} in the list`)
+}
+
+function restriction(addresses: readonly string[]): string | string[] {
+  const parsed = addresses.map(text => address(text))
+  return parsed.length === 0 ? '' : parsed.length === 1 ? (parsed[0] ?? '') : parsed
+}
+
+/** What an entry's `ip` allows: undefined means every address; texts that are no address allow none. */
+export function allowedPeers(entry: ClientEntry): AddressSet | undefined {
+  const texts = typeof entry.ip === 'string' ? [entry.ip] : (entry.ip ?? [])
+  const given = texts.map(text => text.trim()).filter(text => text !== '')
+  if (given.length === 0) return undefined
+  return new AddressSet(given.flatMap(text => parseAddress(text) ?? []))
+}

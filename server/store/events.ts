@@ -1,0 +1,43 @@
+import { parseAddress } from '../../common/address.js'
+import { ProductError } from '../../common/errors.js'
+import { namesIn, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import { isEventsFileName, type EventsFileName, type ServerName } from '../../common/names.js'
+import type { BanEvent } from '../../common/shapes.js'
+import type { Paths } from './folders.js'
+import { KINDS } from './kinds.js'
+import { parseUpload } from './uploaded-list.js'
+
+/** The daily events of all servers, as their clients sent them. */
+export class EventStore {
+  constructor(
+    private readonly files: JsonFiles,
+    private readonly paths: Paths
+  ) {}
+
+  /** Events files of a server, oldest first. */
+  async days(server: ServerName): Promise<EventsFileName[]> {
+    return (await namesIn(this.paths.days(server))).filter(isEventsFileName)
+  }
+
+  /** The events of one day in the order they were logged; none when there is no such day. */
+  async read(server: ServerName, day: EventsFileName): Promise<Snapshot<BanEvent[]>> {
+    return this.files.read(this.paths.day(server, day), KINDS.events)
+  }
+
+  /**
+   * Replaces a day by what the client sent; the same bytes again write nothing.
+   * @throws ProductError UPLOAD_JSON, UPLOAD_CONTENT: nothing changes then
+   */
+  async replace(server: ServerName, day: EventsFileName, text: string): Promise<void> {
+    const events = parseUpload(text, KINDS.events.check) as BanEvent[]
+    events.forEach((event, at) => {
+      if (parseAddress(event.ip) !== undefined) return
+      throw new ProductError('UPLOAD_CONTENT', `event ${at + 1}: ip is no IPv4 or IPv6 address or network`)
+    })
+    await this.files.change(this.paths.day(server, day), KINDS.events, current =>
+      current.text === text && current.version !== ''
+        ? { result: undefined }
+        : { value: events, text, result: undefined }
+    )
+  }
+}

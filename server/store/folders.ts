@@ -1,0 +1,77 @@
+import { chmod, mkdir, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { ProductError, systemCode } from '../../common/errors.js'
+import type { EventsFileName, ListName, ServerName } from '../../common/names.js'
+
+/** Where the server keeps its files; absolute paths. */
+export interface Folders {
+  archive: string
+  download: string
+  temp: string
+  settings: string
+}
+
+/** Data may be read by the group (backup, the web server of an existing installation); settings by nobody else. */
+const MODES: Record<keyof Folders, number> = { archive: 0o750, download: 0o750, temp: 0o700, settings: 0o700 }
+
+/**
+ * Creates the folders that are missing, with tight modes; existing ones are left as they are.
+ * @returns the folders that were created
+ * @throws ProductError CONFIG naming the folder that can't be made
+ */
+export async function prepareFolders(folders: Folders): Promise<string[]> {
+  const made: string[] = []
+  for (const name of ['archive', 'download', 'temp', 'settings'] as const) {
+    const path = folders[name]
+    try {
+      await stat(path)
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw cannotUse(name, path, error)
+      await mkdir(path, { recursive: true }).catch((cause: unknown) => {
+        throw cannotUse(name, path, cause)
+      })
+      await chmod(path, MODES[name])
+      made.push(path)
+    }
+  }
+  return made
+}
+
+function cannotUse(name: string, path: string, cause: unknown): ProductError {
+  return new ProductError(
+    'CONFIG',
+    `--${name} ${path} can't be used (${systemCode(cause) ?? 'unknown error'})`,
+    cause
+  )
+}
+
+/** The paths of sync-contract.md §1. Names are checked ones: nothing else becomes part of a path. */
+export class Paths {
+  readonly root: Folders
+
+  constructor(folders: Folders) {
+    this.root = {
+      archive: resolve(folders.archive),
+      download: resolve(folders.download),
+      temp: resolve(folders.temp),
+      settings: resolve(folders.settings)
+    }
+  }
+
+  updateIndex = (): string => join(this.root.archive, 'update.json')
+  whitelist = (): string => join(this.root.archive, 'whitelist.json')
+  server = (server: ServerName): string => join(this.root.archive, server)
+  host = (server: ServerName): string => join(this.root.archive, server, 'host.json')
+  handOvers = (server: ServerName): string => join(this.root.archive, server, 'handover.json')
+  lists = (server: ServerName): string => join(this.root.archive, server, 'blocklists')
+  list = (server: ServerName, list: ListName): string => join(this.lists(server), list)
+  days = (server: ServerName): string => join(this.root.archive, server, 'fail2ban')
+  day = (server: ServerName, day: EventsFileName): string => join(this.days(server), day)
+  downloads = (server: ServerName): string => join(this.root.download, server, 'blocklists')
+  download = (server: ServerName, list: ListName): string => join(this.downloads(server), list)
+  uploads = (server: ServerName): string => join(this.root.temp, server)
+  clientList = (): string => join(this.root.settings, 'client-list.json')
+  userList = (): string => join(this.root.settings, 'users.json')
+  sessionKey = (): string => join(this.root.settings, 'session-key.json')
+  endedSessions = (): string => join(this.root.settings, 'ended-sessions.json')
+}

@@ -1,0 +1,57 @@
+import { isoTime, timeOf, type Clock } from '../../common/clock.js'
+import { namesIn, type JsonFiles } from '../../common/json-file.js'
+import { isServerName, type ServerName } from '../../common/names.js'
+import type { ClientStore } from './clients.js'
+import type { Paths } from './folders.js'
+import { KINDS, type Host } from './kinds.js'
+
+/** What a client tells of its host when it asks. */
+export type HostReport = Pick<Host, 'peer' | 'addresses' | 'version' | 'firewall' | 'clockSkewMs'>
+
+/** A poll that tells nothing new is written down only this often: 1,000 hosts poll every minute. */
+const SEEN_EVERY_MS = 60_000
+
+/** The hosts: who they are, and when each was last heard of. */
+export class HostStore {
+  constructor(
+    private readonly files: JsonFiles,
+    private readonly paths: Paths,
+    private readonly clients: ClientStore,
+    private readonly clock: Clock
+  ) {}
+
+  /** Every server that has an archive folder or may sync, sorted. */
+  async names(): Promise<ServerName[]> {
+    const names = new Set((await namesIn(this.paths.root.archive)).filter(name => !name.includes('.json')))
+    const { clients } = await this.clients.list().catch(() => ({ clients: [] }))
+    for (const { username } of clients) names.add(username)
+    return [...names].filter(isServerName).sort()
+  }
+
+  /** What is known of a host. */
+  async read(server: ServerName): Promise<Host> {
+    return (await this.files.read(this.paths.host(server), KINDS.host)).value
+  }
+
+  /** Notes that a host asked, and what it told. @param synced it completed a sync-back or had nothing to do */
+  async seen(server: ServerName, report: HostReport, synced: boolean): Promise<void> {
+    const now = this.clock()
+    const known = await this.read(server)
+    const same = (['peer', 'version', 'firewall'] as const).every(
+      key => (report[key] ?? known[key]) === known[key]
+    )
+    const sameAddresses =
+      report.addresses === undefined || report.addresses.join() === known.addresses?.join()
+    const last = synced ? Math.min(timeOf(known.lastSeen), timeOf(known.lastSync)) : timeOf(known.lastSeen)
+    if (same && sameAddresses && now - last < SEEN_EVERY_MS) return
+    await this.files.change(this.paths.host(server), KINDS.host, ({ value }) => ({
+      value: {
+        ...value,
+        ...report,
+        lastSeen: isoTime(now),
+        ...(synced ? { lastSync: isoTime(now) } : {})
+      },
+      result: undefined
+    }))
+  }
+}

@@ -1,0 +1,73 @@
+import Type from 'typebox'
+import type { Static } from 'typebox'
+import type { JsonKind } from '../../common/json-file.js'
+import {
+  Blocklist,
+  ClientList,
+  DayEvents,
+  UpdateIndex,
+  UserList,
+  shapeCheck,
+  type BanEvent,
+  type BlocklistEntry,
+  type ClientEntry,
+  type UserEntry
+} from '../../common/shapes.js'
+
+const DATA = 0o640
+const SECRET = 0o600
+
+/** When a list was last handed out; `latest` is later than every change that was part of it. */
+export const HandOvers = Type.Record(Type.String(), Type.Object({ at: Type.String(), latest: Type.String() }))
+export type HandOvers = Static<typeof HandOvers>
+
+/** What a host tells of itself, and when it was last heard of. Times are ISO 8601. */
+export const Host = Type.Object({
+  lastSeen: Type.Optional(Type.String()),
+  lastSync: Type.Optional(Type.String()),
+  peer: Type.Optional(Type.String()),
+  addresses: Type.Optional(Type.Array(Type.String())),
+  version: Type.Optional(Type.String()),
+  firewall: Type.Optional(Type.String()),
+  clockSkewMs: Type.Optional(Type.Number())
+})
+export type Host = Static<typeof Host>
+
+/** Addresses that are never blocked. */
+export const Whitelist = Type.Array(
+  Type.Object({
+    ip: Type.String(),
+    description: Type.Optional(Type.String()),
+    addedBy: Type.Optional(Type.String()),
+    addedAt: Type.Optional(Type.String()),
+    expires: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    servers: Type.Optional(Type.Union([Type.Array(Type.String()), Type.Null()]))
+  })
+)
+export type Whitelist = Static<typeof Whitelist>
+
+export const SessionKey = Type.Object({ key: Type.String({ minLength: 64 }) })
+/** Sessions that were ended before their time: id → ISO time after which the entry may go. */
+export const EndedSessions = Type.Record(Type.String(), Type.String())
+
+/** Every kind of JSON file the server keeps. */
+export const KINDS = {
+  blocklist: kind<BlocklistEntry[]>(Blocklist, () => [], { rows: true }),
+  events: kind<BanEvent[]>(DayEvents, () => [], { rows: true }),
+  updateIndex: kind<UpdateIndex>(UpdateIndex, () => ({})),
+  handOvers: kind<HandOvers>(HandOvers, () => ({})),
+  host: kind<Host>(Host, () => ({})),
+  whitelist: kind<Whitelist>(Whitelist, () => [], { rows: true }),
+  clientList: kind<ClientEntry[]>(ClientList, () => [], { mode: SECRET, corrupt: 'refuse' }),
+  userList: kind<UserEntry[]>(UserList, () => [], { mode: SECRET, corrupt: 'refuse' }),
+  sessionKey: kind<{ key: string }>(SessionKey, () => ({ key: '' }), { mode: SECRET, corrupt: 'refuse' }),
+  endedSessions: kind<Record<string, string>>(EndedSessions, () => ({}), { mode: SECRET })
+}
+
+function kind<T>(
+  schema: Type.TSchema,
+  empty: () => T,
+  options: Partial<Pick<JsonKind<T>, 'mode' | 'corrupt' | 'rows'>> = {}
+): JsonKind<T> {
+  return { check: shapeCheck(schema), empty, mode: DATA, corrupt: 'set-aside', rows: false, ...options }
+}

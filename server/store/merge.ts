@@ -1,0 +1,80 @@
+import { parseAddress } from '../../common/address.js'
+import { timeOf } from '../../common/clock.js'
+import { asksForBlock, type BlocklistEntry } from '../../common/shapes.js'
+
+/** The outcome of a merge: `kept` server entries outlived the client's version; 0 means the client's, exactly. */
+export interface Merge {
+  list: BlocklistEntry[]
+  kept: number
+}
+
+/**
+ * The sync-back (sync-contract.md §5.1): the client's version entry by entry, but a server entry stays, pending,
+ * when it changed after the hand-over. It did when its `lastModified` is newer than the client's copy of it, or
+ * later than the hand-over itself (a client may write `lastModified` by its own clock), or when it asks for a
+ * block and the client's version doesn't have it.
+ * @param handedOutAt milliseconds; Infinity when no hand-over is on record
+ */
+export function mergeSyncBack(
+  server: readonly BlocklistEntry[],
+  client: BlocklistEntry[],
+  handedOutAt: number,
+  now: number
+): Merge {
+  const places = new Map<string, number[]>()
+  client.forEach((entry, at) => {
+    const key = keyOf(entry)
+    places.set(key, [...(places.get(key) ?? []), at])
+  })
+  const list: (BlocklistEntry | undefined)[] = [...client]
+  let kept = 0
+  for (const entry of server) {
+    const copies = places.get(keyOf(entry)) ?? []
+    const changed =
+      copies.length === 0
+        ? asksForBlock(entry, now)
+        : timeOf(entry.lastModified) > handedOutAt || copies.every(at => isNewer(entry, client[at]))
+    if (!changed) continue
+    kept++
+    const stays = { ...entry, pending: true }
+    const [first, ...others] = copies
+    if (first === undefined) list.push(stays)
+    else list[first] = stays
+    for (const at of others) list[at] = undefined
+  }
+  return { list: kept === 0 ? client : list.filter(entry => entry !== undefined), kept }
+}
+
+/**
+ * A blocklist sent to index.php (sync-contract.md §3): what the upload says is not pending becomes so, what was
+ * inactive and pending and is absent from it is gone. Entries that changed since the client's copy stay pending.
+ * @returns the same array when nothing changes
+ */
+export function confirmEntries(
+  server: BlocklistEntry[],
+  upload: readonly BlocklistEntry[]
+): BlocklistEntry[] {
+  const told = new Map(upload.map(entry => [keyOf(entry), entry]))
+  const list = server.flatMap(entry => {
+    const copy = told.get(keyOf(entry))
+    if (entry.pending !== true) return [entry]
+    if (copy === undefined) {
+      return entry.active !== false ? [entry] : []
+    }
+    const sameWish = (copy.active !== false) === (entry.active !== false)
+    if (copy.pending !== false || !sameWish || isNewer(entry, copy)) return [entry]
+    return [{ ...entry, pending: false }]
+  })
+  return list.length === server.length && list.every((entry, at) => entry === server[at]) ? server : list
+}
+
+function keyOf(entry: BlocklistEntry): string {
+  return parseAddress(entry.ip) ?? entry.ip
+}
+
+function isNewer(entry: BlocklistEntry, copy: BlocklistEntry | undefined): boolean {
+  const own = timeOf(entry.lastModified)
+  const theirs = timeOf(copy?.lastModified)
+  if (Number.isNaN(own)) return false
+  return Number.isNaN(theirs) || own > theirs
+}

@@ -1,0 +1,70 @@
+import type { JsonFiles } from '../../common/json-file.js'
+import { namesIn } from '../../common/json-file.js'
+import { isListName, isServerName, type ListName, type ServerName } from '../../common/names.js'
+import type { UpdateIndex } from '../../common/shapes.js'
+import type { Paths } from './folders.js'
+import { KINDS } from './kinds.js'
+
+/** What update.json says of a list: `waits` for the client, `handed-out`, or `in-sync` (no key). */
+export type ListState = 'waits' | 'handed-out' | 'in-sync'
+
+/** archive/update.json: which lists of which server a client has to fetch (sync-contract.md §1). */
+export class UpdateIndexStore {
+  constructor(
+    private readonly files: JsonFiles,
+    private readonly paths: Paths
+  ) {}
+
+  /** The lists of a server that are not in sync. */
+  async of(server: ServerName): Promise<Map<ListName, boolean>> {
+    const index = await this.#read()
+    const own = Object.hasOwn(index, server) ? (index[server] ?? {}) : {}
+    const found = new Map<ListName, boolean>()
+    for (const [list, waits] of Object.entries(own)) if (isListName(list)) found.set(list, waits)
+    return found
+  }
+
+  /** Sets what is said of one list. Call it while holding the list's lock. Nothing is written if it says so already. */
+  async set(server: ServerName, list: ListName, state: ListState): Promise<void> {
+    const wanted = state === 'in-sync' ? undefined : state === 'waits'
+    const said = await this.of(server)
+    if (said.get(list) === wanted) return
+    await this.files.change(this.paths.updateIndex(), KINDS.updateIndex, async ({ value, version }) => {
+      const index = version === '' ? await this.#rebuilt() : value
+      const own = new Map(Object.entries(Object.hasOwn(index, server) ? (index[server] ?? {}) : {}))
+      if (own.get(list) === wanted && version !== '') return { result: undefined }
+      if (wanted === undefined) own.delete(list)
+      else own.set(list, wanted)
+      const others = Object.entries(index).filter(([name]) => name !== server)
+      const next = own.size === 0 ? others : [...others, [server, Object.fromEntries(own)] as const]
+      return { value: Object.fromEntries<Record<string, boolean>>(next), result: undefined }
+    })
+  }
+
+  async #read(): Promise<UpdateIndex> {
+    const { value, version } = await this.files.read(this.paths.updateIndex(), KINDS.updateIndex)
+    if (version !== '') return value
+    return this.files.change(this.paths.updateIndex(), KINDS.updateIndex, async current => {
+      if (current.version !== '') return { result: current.value }
+      const rebuilt = await this.#rebuilt()
+      return { value: rebuilt, result: rebuilt }
+    })
+  }
+
+  /** A lost or set-aside index forgets no change: every list with a pending entry waits again. */
+  async #rebuilt(): Promise<UpdateIndex> {
+    const index: [string, Record<string, boolean>][] = []
+    for (const server of (await namesIn(this.paths.root.archive)).filter(isServerName)) {
+      const waiting: [string, boolean][] = []
+      for (const list of (await namesIn(this.paths.lists(server))).filter(isListName)) {
+        // Read without the list's lock: the order of locks is list first, index second.
+        const { value } = await this.files
+          .read(this.paths.list(server, list), { ...KINDS.blocklist, corrupt: 'refuse' })
+          .catch(() => ({ value: [] }))
+        if (value.some(entry => entry.pending === true)) waiting.push([list, true])
+      }
+      if (waiting.length > 0) index.push([server, Object.fromEntries(waiting)])
+    }
+    return Object.fromEntries(index)
+  }
+}

@@ -1,0 +1,70 @@
+import { ProductError } from '../../common/errors.js'
+import type { JsonFiles } from '../../common/json-file.js'
+import type { Role, UserEntry } from '../../common/shapes.js'
+import { bcrypt, replaceNamed, withoutNamed } from './clients.js'
+import type { Paths } from './folders.js'
+import { KINDS } from './kinds.js'
+
+const NAME = /^[\p{L}\p{N}][\p{L}\p{N}._@+-]{0,63}$/u
+const SHORTEST_PASSWORD = 10
+/** bcrypt looks at 72 bytes and drops the rest in silence. */
+const LONGEST_PASSWORD = 72
+
+/** users.json: who may log in to the dashboard. */
+export class UserStore {
+  constructor(
+    private readonly files: JsonFiles,
+    private readonly paths: Paths
+  ) {}
+
+  /** All users. @throws ProductError FILE_CORRUPT; the file is left as it is */
+  async list(): Promise<readonly UserEntry[]> {
+    return (await this.files.read(this.paths.userList(), KINDS.userList)).value
+  }
+
+  /** Adds a user. @throws ProductError CONFLICT, BAD_NAME, BAD_INPUT (password) */
+  async add(username: string, password: string, role: Role): Promise<void> {
+    if (!NAME.test(username)) {
+      throw new ProductError(
+        'BAD_NAME',
+        'a user name has 1 to 64 letters, digits or . _ @ + - and starts with a letter or digit'
+      )
+    }
+    const entry: UserEntry = { username, password: await newPassword(password), role }
+    await this.#change(users => {
+      if (users.some(user => user.username === username)) {
+        throw new ProductError(
+          'CONFLICT',
+          `there is a user ${username} already; use passwd to change the password`
+        )
+      }
+      return [...users, entry]
+    })
+  }
+
+  /** Sets a new password; every session of the user ends. @throws ProductError NOT_FOUND, BAD_INPUT */
+  async setPassword(username: string, password: string): Promise<void> {
+    const hashed = await newPassword(password)
+    await this.#change(users => replaceNamed(users, username, user => ({ ...user, password: hashed })))
+  }
+
+  /** Removes a user; every session of the user ends. @throws ProductError NOT_FOUND */
+  async remove(username: string): Promise<void> {
+    await this.#change(users => withoutNamed(users, username))
+  }
+
+  async #change(decide: (users: UserEntry[]) => UserEntry[]): Promise<void> {
+    await this.files.change(this.paths.userList(), KINDS.userList, ({ value }) => ({
+      value: decide(value),
+      result: undefined
+    }))
+  }
+}
+
+async function newPassword(password: string): Promise<string> {
+  const bytes = Buffer.byteLength(password)
+  if (bytes < SHORTEST_PASSWORD || bytes > LONGEST_PASSWORD || password.includes('\0')) {
+    throw new ProductError('BAD_INPUT', `a password has ${SHORTEST_PASSWORD} to ${LONGEST_PASSWORD} bytes`)
+  }
+  return bcrypt(password)
+}
