@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { isoTime, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import { corruptCopies, namesIn, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
 import type { BlocklistEntry } from '../../common/shapes.js'
 import { changeEntries, expireEntries, type ChangeOutcome, type EntryChange } from './entry-changes.js'
@@ -83,17 +83,34 @@ export class BlocklistStore {
     })
   }
 
-  /** Ends what has expired (sync-contract.md §5.7) and flags the list. @returns whether anything had */
-  async expire(server: ServerName, list: ListName): Promise<boolean> {
+  readonly #nextEnds = new Map<string, { version: string; end: number }>()
+
+  /**
+   * Turns entries of a server whose end has passed into asked-for unblocks, flagged for the client
+   * (sync-contract.md §5.7). Cheap when none is due: a list is read again only when it changed or an end came.
+   */
+  async expireDue(server: ServerName): Promise<void> {
+    for (const list of await this.names(server)) {
+      const path = this.paths.list(server, list)
+      const known = this.#nextEnds.get(path)
+      const version = await versionOf(path)
+      if (known?.version === version && this.clock() < known.end) continue
+      await this.#expire(server, list)
+      const after = await this.read(server, list)
+      this.#nextEnds.set(path, { version: after.version, end: nextEnd(after.value) })
+    }
+  }
+
+  async #expire(server: ServerName, list: ListName): Promise<void> {
     const now = this.clock()
     const { value } = await this.read(server, list)
-    if (expireEntries(value, now, 0) === value) return false
-    return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
+    if (expireEntries(value, now, 0) === value) return
+    await this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       const handedOut = await this.#handedOut(server, list)
       const next = expireEntries(current.value, now, Number.isFinite(handedOut) ? handedOut : 0)
-      if (next === current.value) return { result: false }
+      if (next === current.value) return { result: undefined }
       await this.index.set(server, list, 'waits')
-      return { value: next, result: true }
+      return { value: next, result: undefined }
     })
   }
 
@@ -106,7 +123,6 @@ export class BlocklistStore {
     list: ListName,
     write: (text: string) => Promise<void>
   ): Promise<boolean> {
-    await this.expire(server, list)
     const path = this.paths.list(server, list)
     return this.files.change(path, KINDS.blocklist, async current => {
       if (current.version === '') {
@@ -198,4 +214,15 @@ export class BlocklistStore {
       `${copy}. The host's next sync restores it from its own copy; or mend it and put it back as ${list}, or delete the set-aside copy to start afresh`
     )
   }
+}
+
+/** When the first active entry ends, in milliseconds; Infinity when none does. */
+function nextEnd(list: readonly BlocklistEntry[]): number {
+  let next = Infinity
+  for (const entry of list) {
+    if (entry.active === false || entry.expires == null) continue
+    const end = timeOf(entry.expires)
+    if (end < next) next = end
+  }
+  return next
 }

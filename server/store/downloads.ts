@@ -40,6 +40,7 @@ export class DownloadStore {
    *   Lists that differ from the server's are handed out too, lists the server lost are asked back.
    */
   async offer(server: ServerName, has: ReadonlyMap<ListName, string> | undefined): Promise<Offer> {
+    await this.lists.expireDue(server)
     const wanted = new Set((await this.index.of(server)).keys())
     const restore: ListName[] = []
     if (has !== undefined) {

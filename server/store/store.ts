@@ -1,5 +1,8 @@
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
 import type { Clock } from '../../common/clock.js'
-import { JsonFiles, removeAbandonedCopies, versionOf, type SetAside } from '../../common/json-file.js'
+import { ProductError } from '../../common/errors.js'
+import { JsonFiles, removeAbandonedCopies, type SetAside } from '../../common/json-file.js'
 import type { LockTimes } from '../../common/file-lock.js'
 import { BlocklistStore } from './blocklists.js'
 import { ClientStore } from './clients.js'
@@ -60,27 +63,21 @@ export class Store {
     this.guard = new BlockGuard(this.files, this.paths, this.hosts, clock, options.widest)
   }
 
-  readonly #swept = new Map<string, string>()
+  /** Shows that every folder can be read and written. @throws ProductError DISK naming the folder's role */
+  async checkFolders(): Promise<void> {
+    for (const [name, path] of Object.entries<string>({ ...this.paths.root })) {
+      await access(path, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: unknown) => {
+        throw new ProductError('DISK', `the ${name} folder can't be read and written`, error)
+      })
+    }
+  }
 
-  /**
-   * Ends what has expired and removes what killed processes left behind. Cheap when there is nothing to do: a
-   * list is read only if it changed or an entry's end may have come.
-   */
+  /** Removes what killed processes left behind. */
   async housekeeping(): Promise<void> {
     const now = this.#clock()
     await removeAbandonedCopies(this.paths.root.archive, now)
     await removeAbandonedCopies(this.paths.root.settings, now)
     for (const server of await this.hosts.names()) {
-      for (const list of await this.lists.names(server)) {
-        const path = this.paths.list(server, list)
-        const version = await versionOf(path)
-        if (this.#swept.get(path) === version) continue
-        await this.lists.expire(server, list)
-        const { value } = await this.lists.read(server, list)
-        // A list with ends to come is looked at again each time.
-        if (!value.some(entry => entry.expires != null && entry.active !== false))
-          this.#swept.set(path, version)
-      }
       for (const folder of [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]) {
         await removeAbandonedCopies(folder, now)
       }

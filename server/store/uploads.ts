@@ -14,8 +14,17 @@ import type { Paths } from './folders.js'
 export interface SpooledUpload {
   /** The name the client gave the file: untrusted. */
   name: string
+  /** Its content. @throws ProductError UPLOAD_JSON when it is not UTF-8 */
   text(): Promise<string>
   discard(): Promise<void>
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    throw new ProductError('UPLOAD_JSON', undefined, error)
+  }
 }
 
 /** Uploads being checked, in `temp/<server>/`; empty at rest (sync-contract.md §1). */
@@ -46,7 +55,7 @@ export class UploadStore {
     }
     return {
       name,
-      text: () => readFile(path, 'utf8'),
+      text: async () => decode(await readFile(path)),
       discard: () => unlink(path).catch(() => undefined)
     }
   }

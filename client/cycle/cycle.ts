@@ -1,0 +1,204 @@
+import type { Clock } from '../../common/clock.js'
+import { ProductError, messageOf } from '../../common/errors.js'
+import type { HeldLock } from '../../common/file-lock.js'
+import type { ListName } from '../../common/names.js'
+import type { BlocklistEntry } from '../../common/shapes.js'
+import type { Firewall } from '../firewall/types.js'
+import { inForceCheck, planFirewall } from '../firewall/plan.js'
+import type { Offered, OutgoingFile, SyncedBack } from '../server-link.js'
+import type { LocalLists } from './local-lists.js'
+import { settle } from './settle.js'
+import { wantedOf, type Guard } from './wanted.js'
+
+/** The steps of a cycle, in order. A cycle killed after any of them is healed by the next one. */
+export type Step = 'events' | 'asked' | 'downloaded' | 'applied' | 'settled' | 'synced-back'
+
+/** The server, as a cycle needs it. */
+export interface Link {
+  upload(file: OutgoingFile): Promise<void>
+  ask(told: Record<string, string>): Promise<Offered>
+  download(list: ListName): Promise<string | undefined>
+  syncBack(files: readonly OutgoingFile[]): Promise<SyncedBack>
+}
+
+/** One line of what happened. */
+export type Report = (
+  level: 'info' | 'warn' | 'error',
+  fields: { event: string } & Record<string, unknown>
+) => void
+
+export interface CycleParts {
+  link: Link
+  lists: LocalLists
+  firewall: Firewall
+  guard: Guard
+  /** Reads the log and gives the daily files that changed since they were last uploaded. */
+  events: {
+    collect(): Promise<{
+      newEvents: number
+      changed: { name: string; text: () => Promise<string>; uploaded: () => Promise<void> }[]
+    }>
+  }
+  /** What update.php is told beside the lists the host holds. */
+  told: Record<string, string>
+  clock: Clock
+  report: Report
+  /** The lock that keeps other cycles out. */
+  lock: HeldLock
+  /** Told after each step. */
+  onStep?: (step: Step) => void
+}
+
+/** What a cycle did. Counts of addresses, lists and events. */
+export interface CycleResult {
+  newEvents: number
+  uploadedDays: number
+  downloaded: ListName[]
+  added: number
+  removed: number
+  syncedBack: string[]
+  skipped: { list: ListName; ip: string; reason: string }[]
+  notInForce: number
+  /** What failed; the cycle did all it could without it. */
+  failures: string[]
+}
+
+/** Bytes of lists sent back in one request. */
+const BATCH_BYTES = 16 * 1024 * 1024
+
+/**
+ * One cycle: log → events → server → lists → firewall → server (sync-contract.md §4, §5). A server that can't be
+ * reached doesn't stop the host from keeping its firewall in line with the lists it has.
+ * @throws ProductError FIREWALL, COMMAND, DISK, LOCK_LOST; failures of the network are in the result
+ */
+export async function runCycle(parts: CycleParts): Promise<CycleResult> {
+  const result: CycleResult = {
+    newEvents: 0,
+    uploadedDays: 0,
+    downloaded: [],
+    added: 0,
+    removed: 0,
+    syncedBack: [],
+    skipped: [],
+    notInForce: 0,
+    failures: []
+  }
+  const step = (name: Step) => {
+    parts.lock.check()
+    parts.report('info', { event: 'step', step: name })
+    parts.onStep?.(name)
+  }
+  const attempt = async (work: () => Promise<void>) => {
+    try {
+      await work()
+    } catch (error) {
+      if (!(error instanceof ProductError) || !['NETWORK', 'REFUSED', 'CONFIG'].includes(error.code))
+        throw error
+      result.failures.push(messageOf(error))
+      parts.report('error', { event: 'failed', message: messageOf(error) })
+    }
+  }
+
+  await attempt(() => sendEvents(parts, result))
+  step('events')
+  let offered: Offered = { updates: [], restore: [] }
+  await attempt(async () => {
+    const { hashes } = await parts.lists.all()
+    const have = [...hashes].map(([list, hash]) => `${list}=${hash}`).join(',')
+    offered = await parts.link.ask({ have, ...parts.told })
+  })
+  step('asked')
+  for (const list of offered.restore) await attempt(() => restore(parts, list))
+  for (const list of offered.updates) await attempt(() => fetchList(parts, list, result))
+  step('downloaded')
+  const { lists } = await parts.lists.all()
+  const changed = await applyLists(parts, lists, result, step)
+  await attempt(() => sendBack(parts, [...new Set([...result.downloaded, ...changed])], result))
+  step('synced-back')
+  return result
+}
+
+async function sendEvents(parts: CycleParts, result: CycleResult): Promise<void> {
+  const { newEvents, changed } = await parts.events.collect()
+  result.newEvents = newEvents
+  for (const day of changed) {
+    await parts.link.upload({ name: day.name, text: await day.text() })
+    await day.uploaded()
+    result.uploadedDays++
+  }
+}
+
+async function restore(parts: CycleParts, list: ListName): Promise<void> {
+  parts.report('warn', { event: 'restoring', list, message: 'the server lost this list and asked for it' })
+  await parts.link.upload({ name: list, text: await parts.lists.text(list) })
+}
+
+async function fetchList(parts: CycleParts, list: ListName, result: CycleResult): Promise<void> {
+  const text = await parts.link.download(list)
+  if (text === undefined) {
+    // Another cycle of this host fetched it, or the hand-over is too old: the next cycle is offered it again.
+    parts.report('warn', { event: 'not_handed_out', list })
+    return
+  }
+  try {
+    await parts.lists.keep(list, text)
+  } catch (error) {
+    if (error instanceof ProductError) throw error
+    throw new ProductError('REFUSED', `the server sent a bad ${list}: ${messageOf(error)}`, error)
+  }
+  result.downloaded.push(list)
+}
+
+/** Brings the firewall in line, reads it back and writes what it shows into the lists. @returns lists it changed */
+async function applyLists(
+  parts: CycleParts,
+  lists: ReadonlyMap<ListName, BlocklistEntry[]>,
+  result: CycleResult,
+  step: (name: Step) => void
+): Promise<ListName[]> {
+  const now = parts.clock()
+  const wanted = wantedOf(lists, parts.guard, now)
+  result.skipped = wanted.skipped
+  for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
+  const plan = planFirewall(wanted.block, await parts.firewall.list(), wanted.ended)
+  parts.lock.check()
+  await parts.firewall.apply(plan.add, plan.remove)
+  result.added = plan.add.length
+  result.removed = plan.remove.length
+  const inForce = inForceCheck(await parts.firewall.list())
+  step('applied')
+  const changed: ListName[] = []
+  for (const [name, list] of lists) {
+    const settled = settle(list, inForce, ip => wanted.block.covering(ip) !== undefined, now)
+    result.notInForce += settled.notInForce.length
+    if (settled.list === list) continue
+    await parts.lists.replace(name, settled.list)
+    changed.push(name)
+  }
+  step('settled')
+  return changed
+}
+
+async function sendBack(parts: CycleParts, names: readonly ListName[], result: CycleResult): Promise<void> {
+  let batch: OutgoingFile[] = []
+  let bytes = 0
+  const flush = async () => {
+    if (batch.length === 0) return
+    const { files, refused } = await parts.link.syncBack(batch)
+    result.syncedBack.push(...files)
+    for (const { file, message } of refused) {
+      result.failures.push(`${file} was not taken back: ${message}`)
+      parts.report('error', { event: 'not_taken_back', file, message })
+    }
+    batch = []
+    bytes = 0
+  }
+  for (const name of names) {
+    const text = await parts.lists.text(name)
+    if (bytes + text.length > BATCH_BYTES) await flush()
+    batch.push({ name, text })
+    bytes += text.length
+    if (batch.length >= 50) await flush()
+  }
+  await flush()
+}

@@ -1,0 +1,40 @@
+import { lookup } from 'node:dns/promises'
+import { networkInterfaces } from 'node:os'
+import { AddressSet, address, parseAddress, type Address } from '../../common/address.js'
+import type { Guard } from './wanted.js'
+
+/** The addresses of this host's network interfaces, zones cut off. */
+export function ownAddresses(): Address[] {
+  const texts = Object.values(networkInterfaces()).flatMap(list => (list ?? []).map(item => item.address))
+  return texts.flatMap(text => parseAddress(text.split('%')[0] ?? '') ?? [])
+}
+
+/** The addresses a server URL leads to; none when its name can't be resolved now. */
+export async function serverAddresses(url: string): Promise<Address[]> {
+  const { hostname } = new URL(url)
+  const host = hostname.replace(/^\[|\]$/g, '')
+  const found = await lookup(host, { all: true }).catch(() => [])
+  return found.flatMap(item => parseAddress(item.address) ?? [])
+}
+
+/** Puts together what this host never blocks (sync-contract.md §5.6). */
+export function guardOf(
+  own: readonly Address[],
+  server: readonly Address[],
+  neverBlock: readonly Address[],
+  widest: { 4: number; 6: number }
+): Guard {
+  return {
+    protect: [
+      { addresses: new AddressSet([address('127.0.0.0/8'), address('::1')]), reason: 'a loopback address' },
+      {
+        addresses: new AddressSet([address('0.0.0.0'), address('::')]),
+        reason: 'not the address of anybody'
+      },
+      { addresses: new AddressSet(own), reason: "this host's own address" },
+      { addresses: new AddressSet(server), reason: 'the address of the Fail2Ban-Report server' },
+      { addresses: new AddressSet(neverBlock), reason: 'on the list of addresses never to block' }
+    ],
+    widest
+  }
+}

@@ -1,0 +1,40 @@
+import { parseAddress, type Address } from '../../common/address.js'
+import { asksForBlock, type BlocklistEntry } from '../../common/shapes.js'
+
+/** What a list looks like once the firewall has been read back. */
+export interface Settled {
+  /** The very same array when nothing changed. */
+  list: BlocklistEntry[]
+  /** Blocks that were asked for and are not in force: they stay pending. */
+  notInForce: string[]
+}
+
+/**
+ * Writes what the firewall shows into a list (sync-contract.md §4.2, §5.5): a block in force is no longer
+ * pending, one that is not is; an unblock that was asked for goes once the address is no longer held for this
+ * list's sake. Inactive entries nobody waits for stay as they are: old lists keep them as history.
+ * @param inForce tells whether the firewall blocks all of an address
+ * @param wantedElsewhere tells whether some list still asks for the block
+ */
+export function settle(
+  list: BlocklistEntry[],
+  inForce: (ip: Address) => boolean,
+  wantedElsewhere: (ip: Address) => boolean,
+  now: number
+): Settled {
+  const notInForce: string[] = []
+  const next = list.flatMap(entry => {
+    const ip = parseAddress(entry.ip)
+    if (asksForBlock(entry, now)) {
+      if (ip !== undefined && inForce(ip))
+        return [entry.pending === true ? { ...entry, pending: false } : entry]
+      notInForce.push(entry.ip)
+      return [entry.pending === true ? entry : { ...entry, pending: true }]
+    }
+    const askedFor = entry.active === false && entry.pending === true
+    const gone = ip === undefined || !inForce(ip) || wantedElsewhere(ip)
+    return askedFor && gone ? [] : [entry]
+  })
+  const same = next.length === list.length && next.every((entry, at) => entry === list[at])
+  return { list: same ? list : next, notInForce }
+}

@@ -1,0 +1,51 @@
+import { AddressSet, parseAddress, prefixOf, familyOf, type Address } from '../../common/address.js'
+import { printable, type ListName } from '../../common/names.js'
+import { asksForBlock, type BlocklistEntry } from '../../common/shapes.js'
+
+/** What all of a host's lists together ask of its firewall. */
+export interface Wanted {
+  /** Addresses to be blocked. */
+  block: AddressSet
+  /** Addresses some list asks to be let in again; another list may still want them blocked. */
+  ended: AddressSet
+  /** Entries that are not applied, and why; one line each. */
+  skipped: { list: ListName; ip: string; reason: string }[]
+}
+
+/** What is never blocked on this host (sync-contract.md §5.6). */
+export interface Guard {
+  protect: readonly { addresses: AddressSet; reason: string }[]
+  /** Widest networks that may be blocked, prefix lengths. */
+  widest: { 4: number; 6: number }
+}
+
+/** Sums up what the lists ask for at `now`, leaving out what would lock somebody out. */
+export function wantedOf(lists: ReadonlyMap<ListName, BlocklistEntry[]>, guard: Guard, now: number): Wanted {
+  const wanted: Wanted = { block: new AddressSet(), ended: new AddressSet(), skipped: [] }
+  for (const [list, entries] of lists) {
+    for (const entry of entries) {
+      const ip = parseAddress(entry.ip)
+      const asks = asksForBlock(entry, now)
+      if (ip === undefined) {
+        if (asks) wanted.skipped.push({ list, ip: printable(entry.ip, 64), reason: 'not an address' })
+      } else if (!asks) {
+        wanted.ended.add(ip)
+      } else {
+        const reason = refusal(ip, guard)
+        if (reason === undefined) wanted.block.add(ip)
+        else wanted.skipped.push({ list, ip, reason })
+      }
+    }
+  }
+  return wanted
+}
+
+function refusal(ip: Address, guard: Guard): string | undefined {
+  const widest = guard.widest[familyOf(ip)]
+  if (prefixOf(ip) < widest) return `wider than /${widest}, the widest network this host lets itself block`
+  for (const { addresses, reason } of guard.protect) {
+    const hit = addresses.overlapping(ip)
+    if (hit !== undefined) return hit === ip ? reason : `meets ${hit}: ${reason}`
+  }
+  return undefined
+}

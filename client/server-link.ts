@@ -1,0 +1,243 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Agent, FormData, request, type Dispatcher } from 'undici'
+import Type from 'typebox'
+import { ProductError, messageOf, systemCode } from '../common/errors.js'
+import { parseJson } from '../common/json-file.js'
+import { isListName, printable, type ListName } from '../common/names.js'
+import { LIMITS, shapeCheck, type ShapeCheck } from '../common/shapes.js'
+
+/** Where and as whom this host talks to its server. */
+export interface LinkOptions {
+  urls: { index: string; update: string; download: string; syncback: string }
+  username: string
+  password: string
+  uuid: string
+  /** PEM file of the authority that signed the server's certificate; the system's authorities when absent. */
+  caFile?: string | undefined
+  /** Milliseconds for connecting, and for silence while data flows. */
+  timeout: number
+  /** Told of each attempt that failed and will be repeated. */
+  onRetry?: (what: string, reason: string) => void
+  /** Milliseconds before attempt 2, 3, …; jitter is added. */
+  pauses?: readonly number[]
+}
+
+/** What update.php offers. */
+export interface Offered {
+  updates: ListName[]
+  restore: ListName[]
+}
+
+/** A file to be sent. */
+export interface OutgoingFile {
+  name: string
+  text: string
+}
+
+/** What came of a sync-back. */
+export interface SyncedBack {
+  files: string[]
+  refused: { file: string; message: string }[]
+}
+
+const PAUSES = [500, 1500, 4000]
+const REPEATABLE = new Set([408, 429, 502, 503, 504])
+const REPLY_BYTES = 4 * 1024 * 1024
+
+const UpdateReply = shapeCheck(
+  Type.Object({
+    success: Type.Literal(true),
+    updates: Type.Array(Type.String(), { maxItems: 10_000 }),
+    restore: Type.Optional(Type.Array(Type.String(), { maxItems: 10_000 }))
+  })
+)
+const FileErrors = Type.Array(Type.Object({ file: Type.String(), message: Type.String() }))
+const SyncBackReply = shapeCheck(
+  Type.Object({
+    success: Type.Boolean(),
+    files: Type.Optional(Type.Array(Type.String())),
+    errors: Type.Optional(FileErrors)
+  })
+)
+const AnyReply = shapeCheck(Type.Object({ success: Type.Boolean() }))
+
+/**
+ * The four endpoints as this host calls them (sync-contract.md §2, §3). TLS certificates are always checked.
+ * Network errors and 408, 429, 502 to 504 are repeated after growing pauses: every request may be repeated.
+ */
+export class ServerLink {
+  readonly #options: LinkOptions
+  readonly #agent: Agent
+
+  /** @throws ProductError CONFIG when the authority file can't be read */
+  constructor(options: LinkOptions) {
+    this.#options = options
+    const { timeout } = options
+    this.#agent = new Agent({
+      connect: { timeout, ...(options.caFile === undefined ? {} : { ca: readAuthority(options.caFile) }) },
+      headersTimeout: timeout,
+      bodyTimeout: timeout,
+      keepAliveTimeout: 4_000
+    })
+  }
+
+  /** Sends a day's events or a list to index.php. @throws ProductError NETWORK, REFUSED */
+  async upload(file: OutgoingFile): Promise<void> {
+    await this.#json(
+      'uploading ' + file.name,
+      this.#options.urls.index,
+      () => this.#form('file', [file]),
+      AnyReply
+    )
+  }
+
+  /**
+   * Asks update.php what to fetch.
+   * @param told fields beyond the concept; old servers pass over them
+   * @throws ProductError NETWORK, REFUSED
+   */
+  async ask(told: Record<string, string>): Promise<Offered> {
+    const body = () => new URLSearchParams({ ...this.#credentials(), ...told }).toString()
+    const reply = (await this.#json('asking for updates', this.#options.urls.update, body, UpdateReply)) as {
+      updates: string[]
+      restore?: string[]
+    }
+    return { updates: reply.updates.filter(isListName), restore: (reply.restore ?? []).filter(isListName) }
+  }
+
+  /** Fetches a list from download.php; undefined when the server has no copy for us (any more). */
+  async download(list: ListName): Promise<string | undefined> {
+    const url = new URL(this.#options.urls.download)
+    url.searchParams.set('file', list)
+    const body = () => new URLSearchParams(this.#credentials()).toString()
+    const reply = await this.#repeat('downloading ' + list, url.href, body, LIMITS.uploadBytes)
+    if (reply.status === 404) return undefined
+    if (reply.status !== 200) throw refused('downloading ' + list, reply)
+    return reply.text
+  }
+
+  /** Sends lists to syncback.php. @throws ProductError NETWORK, REFUSED when no list was taken */
+  async syncBack(files: readonly OutgoingFile[]): Promise<SyncedBack> {
+    const what = 'syncing back'
+    const reply = await this.#repeat(
+      what,
+      this.#options.urls.syncback,
+      () => this.#form('file[]', files),
+      REPLY_BYTES
+    )
+    const told = parsed(reply, SyncBackReply) as
+      { success: boolean; files?: string[]; errors?: { file: string; message: string }[] } | undefined
+    const errors = (told?.errors ?? []).map(({ file, message }) => ({
+      file: printable(file),
+      message: printable(message, 300)
+    }))
+    if (reply.status !== 200 && errors.length === 0) throw refused(what, reply)
+    if (reply.status === 200 && told?.success !== true) throw refused(what, reply)
+    return { files: reply.status === 200 ? (told?.files ?? []) : [], refused: errors }
+  }
+
+  /** Closes idle connections. */
+  async close(): Promise<void> {
+    await this.#agent.close()
+  }
+
+  #credentials(): Record<string, string> {
+    const { username, password, uuid } = this.#options
+    return { username, password, uuid }
+  }
+
+  #form(field: string, files: readonly OutgoingFile[]): FormData {
+    const form = new FormData()
+    // The credentials go first: a server may refuse a file whose sender it doesn't know yet.
+    for (const [name, value] of Object.entries(this.#credentials())) form.append(name, value)
+    for (const file of files)
+      form.append(field, new Blob([file.text], { type: 'application/json' }), file.name)
+    return form
+  }
+
+  async #json(what: string, url: string, body: () => FormData | string, check: ShapeCheck): Promise<unknown> {
+    const reply = await this.#repeat(what, url, body, REPLY_BYTES)
+    const value = parsed(reply, check)
+    if (reply.status !== 200 || value === undefined) throw refused(what, reply)
+    return value
+  }
+
+  async #repeat(what: string, url: string, body: () => FormData | string, most: number): Promise<Reply> {
+    const pauses = this.#options.pauses ?? PAUSES
+    for (let attempt = 0; ; attempt++) {
+      const pause = pauses[attempt]
+      let reason: string
+      try {
+        const reply = await this.#once(url, body(), most)
+        if (!REPEATABLE.has(reply.status) || pause === undefined) return reply
+        reason = `the server answered ${reply.status}`
+      } catch (error) {
+        if (error instanceof ProductError) throw error
+        reason = reasonOf(error)
+        if (pause === undefined) throw new ProductError('NETWORK', `${what}: ${reason}`, error)
+      }
+      this.#options.onRetry?.(what, reason)
+      await delay(pause * (0.75 + Math.random() / 2))
+    }
+  }
+
+  async #once(url: string, body: FormData | string, most: number): Promise<Reply> {
+    const form = typeof body === 'string' ? { 'content-type': 'application/x-www-form-urlencoded' } : {}
+    const response = await request(url, {
+      method: 'POST',
+      body,
+      dispatcher: this.#agent,
+      headers: { accept: 'application/json', ...form }
+    })
+    return { status: response.statusCode, text: await limitedText(response.body, most) }
+  }
+}
+
+interface Reply {
+  status: number
+  text: string
+}
+
+function readAuthority(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new ProductError(
+      'CONFIG',
+      `ca_file ${path} can't be read (${systemCode(error) ?? 'unknown error'})`,
+      error
+    )
+  }
+}
+
+async function limitedText(body: Dispatcher.ResponseData['body'], most: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > most) throw new ProductError('REFUSED', `its reply is longer than ${most} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function parsed(reply: Reply, check: ShapeCheck): unknown {
+  try {
+    return parseJson(reply.text, check)
+  } catch {
+    return undefined
+  }
+}
+
+function refused(what: string, reply: Reply): ProductError {
+  const told = parsed(reply, shapeCheck(Type.Object({ message: Type.String() }))) as
+    { message: string } | undefined
+  const said = told === undefined ? 'no JSON reply; is the URL right?' : printable(told.message, 300)
+  return new ProductError('REFUSED', `${what}: ${reply.status} ${said}`)
+}
+
+function reasonOf(error: unknown): string {
+  const cause: unknown = error instanceof AggregateError ? error.errors[0] : error
+  return systemCode(cause) ?? messageOf(cause)
+}

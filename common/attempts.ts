@@ -1,0 +1,60 @@
+import type { Clock } from './clock.js'
+import { ProductError } from './errors.js'
+import { printable } from './names.js'
+
+/** Keys remembered at most; the oldest go first, so that a flood of addresses can't grow the memory. */
+const MOST_KEYS = 50_000
+
+/** Counts failed attempts per key (an address, an account) in a window of time, in memory. */
+export class FailedAttempts {
+  readonly #failed = new Map<string, { count: number; until: number }>()
+
+  /**
+   * @param most failures that are allowed within the window
+   * @param windowMs milliseconds; the window starts with the first failure
+   */
+  constructor(
+    private readonly clock: Clock,
+    private readonly most: number,
+    private readonly windowMs: number
+  ) {}
+
+  /** @throws ProductError AUTH_RATE while the key has failed too often */
+  check(key: string): void {
+    const known = this.#failed.get(key)
+    if (known !== undefined && known.until > this.clock() && known.count >= this.most) {
+      throw new ProductError('AUTH_RATE')
+    }
+  }
+
+  /** Notes a failure. */
+  failed(key: string): void {
+    const now = this.clock()
+    const known = this.#failed.get(key)
+    if (known !== undefined && known.until > now) {
+      known.count++
+      return
+    }
+    this.#failed.delete(key)
+    this.#failed.set(key, { count: 1, until: now + this.windowMs })
+    const [oldest] = this.#failed.keys()
+    if (this.#failed.size > MOST_KEYS && oldest !== undefined) this.#failed.delete(oldest)
+  }
+
+  /** Forgets a key's failures: it has succeeded. */
+  succeeded(key: string): void {
+    this.#failed.delete(key)
+  }
+}
+
+/**
+ * The log line of a failed authentication: the shipped fail2ban filter (server/deploy/fail2ban) matches exactly
+ * these fields in this order, so that text a client chose comes last and can't pose as an address.
+ */
+export function authFailure(
+  what: 'client' | 'login',
+  peer: string,
+  user: string
+): { event: 'auth_failure'; what: 'client' | 'login'; peer: string; user: string } {
+  return { event: 'auth_failure', what, peer, user: printable(user, 80) }
+}

@@ -1,0 +1,144 @@
+import { fileURLToPath } from 'node:url'
+import cookie from '@fastify/cookie'
+import formbody from '@fastify/formbody'
+import helmet from '@fastify/helmet'
+import multipart from '@fastify/multipart'
+import fastifyStatic from '@fastify/static'
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { Clock } from '../common/clock.js'
+import { LIMITS } from '../common/shapes.js'
+import api from './api/routes.js'
+import type { ServerConfig } from './config.js'
+import endpoints from './endpoint/routes.js'
+import { refuseDataFiles } from './data-files.js'
+import { handleErrors } from './error-replies.js'
+import { Store } from './store/store.js'
+import { watchFolders } from './store/watch.js'
+
+export interface AppDependencies {
+  clock?: Clock
+  logger: Logger
+  /** Where the built dashboard lies; the build's own folder by default. */
+  publicFolder?: string
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    store: Store
+    config: ServerConfig
+    clock: Clock
+  }
+}
+
+const HOUSEKEEPING_MS = 30_000
+
+/**
+ * The whole server as a Fastify app that doesn't listen: what `main.ts` starts and tests `inject` into.
+ * Its folders must exist (`prepareFolders`). Closing it waits for what is in flight.
+ */
+export async function buildApp(
+  config: ServerConfig,
+  dependencies: AppDependencies
+): Promise<FastifyInstance> {
+  const clock = dependencies.clock ?? Date.now
+  const { logger } = dependencies
+  const app = Fastify({
+    loggerInstance: logger,
+    trustProxy: config.trustProxy.length === 0 ? false : config.trustProxy,
+    bodyLimit: 4 * 1024 * 1024,
+    requestTimeout: 120_000,
+    connectionTimeout: 150_000,
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: 'idle',
+    disableRequestLogging: true,
+    routerOptions: { maxParamLength: 300 },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false } }
+  }) as unknown as FastifyInstance
+  const store = new Store({
+    folders: config.folders,
+    clock,
+    widest: config.widest,
+    onSetAside: event => logger.error({ event: 'file_set_aside', ...event }, 'a corrupt file was set aside')
+  })
+  app.decorate('store', store)
+  app.decorate('config', config)
+  app.decorate('clock', clock)
+  handleErrors(app)
+  refuseDataFiles(app)
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'self'"],
+        baseUri: ["'none'"],
+        formAction: ["'self'"],
+        frameAncestors: ["'none'"],
+        objectSrc: ["'none'"]
+      }
+    },
+    frameguard: { action: 'deny' },
+    referrerPolicy: { policy: 'no-referrer' },
+    // Sent on HTTPS only, by the hook below: plain HTTP on loopback must not be told to go away.
+    strictTransportSecurity: false
+  })
+  app.addHook('onSend', async (request, reply) => {
+    if (request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000')
+  })
+  await app.register(cookie)
+  await app.register(formbody, { bodyLimit: 64 * 1024 })
+  await app.register(multipart, {
+    limits: {
+      fileSize: config.uploadBytes,
+      files: LIMITS.uploadFiles,
+      fields: 20,
+      fieldNameSize: 100,
+      fieldSize: 64 * 1024,
+      parts: LIMITS.uploadFiles + 20,
+      headerPairs: 50
+    }
+  })
+  await app.register(
+    async scope => {
+      scope.get('/healthz', { logLevel: 'warn' }, async () => {
+        await store.checkFolders()
+        return { status: 'ok' }
+      })
+      await scope.register(endpoints, { prefix: '/endpoint' })
+      await scope.register(api, { prefix: '/api' })
+      await scope.register(fastifyStatic, {
+        root: dependencies.publicFolder ?? fileURLToPath(new URL('../public/', import.meta.url)),
+        dotfiles: 'deny',
+        index: 'index.html'
+      })
+    },
+    { prefix: config.basePath === '/' ? '' : config.basePath }
+  )
+  runHousekeeping(app, logger)
+  return app
+}
+
+function runHousekeeping(app: FastifyInstance, logger: Logger): void {
+  let running: Promise<void> = Promise.resolve()
+  const run = () => {
+    running = running
+      .then(() => app.store.housekeeping())
+      .catch((error: unknown) =>
+        logger.error({ event: 'housekeeping_failed', err: error }, 'housekeeping failed')
+      )
+  }
+  const timer = setInterval(run, HOUSEKEEPING_MS)
+  timer.unref()
+  const stopWatching = watchFolders(app.config.folders, app.store.files, path =>
+    logger.debug({ event: 'file_changed', path }, 'a file changed')
+  )
+  app.addHook('onReady', done => {
+    run()
+    done()
+  })
+  app.addHook('onClose', async () => {
+    clearInterval(timer)
+    await stopWatching()
+    await running
+  })
+}

@@ -1,0 +1,34 @@
+import type { FastifyInstance } from 'fastify'
+
+// sync-contract.md §3: asked for by URL, these are never there, whatever the path tricks.
+const NEVER_SERVED = /(^|\/)\.|\.(json|config|sh|htaccess|htpasswd|env|log|jsonl|lock|corrupt-[^/]*)(\/|$)/i
+
+/** True for a URL path that names a data file, a settings file or a dot-file, however it is encoded. */
+export function namesDataFile(url: string): boolean {
+  let path = url.split('?', 1)[0] ?? ''
+  for (let layer = 0; layer < 5; layer++) {
+    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+    if (/[\u0000-\u001f\\]/.test(path) || NEVER_SERVED.test(path)) return true
+    const decoded = decode(path)
+    if (decoded === undefined) return true
+    if (decoded === path) return false
+    path = decoded
+  }
+  return true
+}
+
+function decode(path: string): string | undefined {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return undefined
+  }
+}
+
+/** Answers 404 to such a URL before any route sees it. */
+export function refuseDataFiles(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request, reply) => {
+    if (!namesDataFile(request.raw.url ?? '/')) return
+    await reply.code(404).send({ success: false, message: 'Not found.' })
+  })
+}

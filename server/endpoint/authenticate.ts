@@ -1,0 +1,110 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { hash, verify } from '@node-rs/bcrypt'
+import { parseAddress } from '../../common/address.js'
+import type { FailedAttempts } from '../../common/attempts.js'
+import type { Clock } from '../../common/clock.js'
+import { ProductError } from '../../common/errors.js'
+import { isServerName, type ServerName } from '../../common/names.js'
+import type { ClientEntry } from '../../common/shapes.js'
+import { allowedPeers, BCRYPT_COST, type ClientStore } from '../store/clients.js'
+
+/** What a client sends to say who it is (sync-contract.md §2). */
+export interface Credentials {
+  username: string
+  password: string
+  uuid: string
+}
+
+const REMEMBER_MS = 5 * 60_000
+const MOST_REMEMBERED = 10_000
+/** bcrypt reads 72 bytes; far more is no password but a load. */
+const LONGEST_PASSWORD = 1024
+
+/**
+ * Checks clients against client-list.json. A credential that was right is remembered for minutes as a keyed
+ * hash, so that a poll costs no bcrypt; everything is forgotten when the list changes; a wrong one never is
+ * remembered, and wrong ones are limited per address.
+ */
+export class ClientAuthenticator {
+  readonly #key = randomBytes(32)
+  readonly #known = new Map<string, number>()
+  #version = ''
+  #dummy: Promise<string> | undefined
+
+  constructor(
+    private readonly clients: ClientStore,
+    private readonly attempts: FailedAttempts,
+    private readonly clock: Clock
+  ) {}
+
+  /**
+   * @param peer the address the request came from
+   * @returns the client's server name
+   * @throws ProductError AUTH_USER, AUTH_PASSWORD, AUTH_IP (sync-contract.md §2), AUTH_RATE, CLIENT_LIST_MISSING,
+   *   CLIENT_LIST_CORRUPT
+   */
+  async check(given: Credentials, peer: string): Promise<ServerName> {
+    this.attempts.check(peer)
+    try {
+      const server = await this.#check(given, peer)
+      this.attempts.succeeded(peer)
+      return server
+    } catch (error) {
+      if (error instanceof ProductError && error.status === 403) this.attempts.failed(peer)
+      throw error
+    }
+  }
+
+  async #check(given: Credentials, peer: string): Promise<ServerName> {
+    const { clients, version } = await this.#list()
+    if (version !== this.#version) {
+      this.#known.clear()
+      this.#version = version
+    }
+    const entry = clients.find(client => client.username === given.username && client.uuid === given.uuid)
+    const password = given.password.slice(0, LONGEST_PASSWORD)
+    if (entry === undefined || !isServerName(entry.username)) {
+      await verify(password, await this.#dummyHash(clients)).catch(() => false)
+      throw new ProductError('AUTH_USER')
+    }
+    if (!(await this.#passwordMatches(entry, password))) throw new ProductError('AUTH_PASSWORD')
+    const allowed = allowedPeers(entry)
+    const from = parseAddress(peer)
+    if (allowed !== undefined && (from === undefined || allowed.covering(from) === undefined)) {
+      throw new ProductError('AUTH_IP')
+    }
+    return entry.username
+  }
+
+  async #passwordMatches(entry: ClientEntry, password: string): Promise<boolean> {
+    const now = this.clock()
+    const token = createHmac('sha256', this.#key)
+      .update(JSON.stringify([entry.username, entry.uuid, entry.password, password]))
+      .digest('base64')
+    if ((this.#known.get(token) ?? 0) > now) return true
+    const right = await verify(password, entry.password).catch(() => false)
+    if (!right) return false
+    this.#known.delete(token)
+    this.#known.set(token, now + REMEMBER_MS)
+    const [oldest] = this.#known.keys()
+    if (this.#known.size > MOST_REMEMBERED && oldest !== undefined) this.#known.delete(oldest)
+    return true
+  }
+
+  async #list(): Promise<{ clients: readonly ClientEntry[]; version: string }> {
+    const list = await this.clients.list().catch((error: unknown) => {
+      throw error instanceof ProductError && error.code === 'FILE_CORRUPT'
+        ? new ProductError('CLIENT_LIST_CORRUPT', undefined, error)
+        : error
+    })
+    if (list.version === '') throw new ProductError('CLIENT_LIST_MISSING')
+    return list
+  }
+
+  /** A hash of nobody's password at the list's own cost: an unknown user takes as long as a wrong password. */
+  #dummyHash(clients: readonly ClientEntry[]): Promise<string> {
+    const cost = Number(/^\$2[abxy]\$(\d\d)\$/.exec(clients[0]?.password ?? '')?.[1] ?? BCRYPT_COST)
+    this.#dummy ??= hash(randomBytes(16).toString('hex'), { cost: Math.min(cost, 15) })
+    return this.#dummy
+  }
+}

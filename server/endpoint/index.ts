@@ -1,0 +1,25 @@
+import type { FastifyInstance } from 'fastify'
+import { ProductError } from '../../common/errors.js'
+import { isEventsFileName, isListName, printable } from '../../common/names.js'
+import { readUploadedList } from '../store/uploaded-list.js'
+import type { Received } from './receive.js'
+
+/** index.php: stores a day's events, or takes a blocklist (sync-contract.md §3). @returns the reply's message */
+export async function takeFile(app: FastifyInstance, { server, files, refused }: Received): Promise<string> {
+  const [file] = files
+  if (file === undefined) {
+    const [cut] = refused
+    if (cut !== undefined) throw new ProductError('UPLOAD_SIZE', `at most ${app.config.uploadBytes} bytes`)
+    throw new ProductError('NO_FILE')
+  }
+  if (isEventsFileName(file.name)) {
+    await app.store.events.replace(server, file.name, await file.text())
+    return 'Events file stored.'
+  }
+  if (isListName(file.name)) {
+    const text = await file.text()
+    await app.store.lists.confirm(server, file.name, { entries: readUploadedList(file.name, text), text })
+    return 'Blocklist updated.'
+  }
+  throw new ProductError('FILE_NAME', printable(file.name))
+}

@@ -1,0 +1,157 @@
+import { Readable } from 'node:stream'
+import type { MultipartFile } from '@fastify/multipart'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { authFailure } from '../../common/attempts.js'
+import { ProductError } from '../../common/errors.js'
+import type { ServerName } from '../../common/names.js'
+import type { SpooledUpload } from '../store/uploads.js'
+import type { ClientAuthenticator, Credentials } from './authenticate.js'
+
+/** A request of a client whose credentials were right. Its uploads lie in `temp/` until they are discarded. */
+export interface Received {
+  server: ServerName
+  fields: ReadonlyMap<string, string>
+  files: SpooledUpload[]
+  /** Files that were refused while they came in. */
+  refused: { file: string; message: string }[]
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by HTTP Basic with X-Client-UUID (sync-contract.md §2). */
+    basicClient: ServerName | undefined
+  }
+}
+
+/** Files that come before the credentials are held in memory, up to this many bytes: nothing unknown is stored. */
+const UNKNOWN_BYTES = 1024 * 1024
+
+/**
+ * Reads a client's request (urlencoded or multipart, fields in any order) and authenticates it.
+ * @param fileFields names of the form fields that may hold files; files in others are passed over
+ * @throws ProductError AUTH_* and what the form is refused for; no upload is left behind then
+ */
+export async function receive(
+  app: FastifyInstance,
+  authenticator: ClientAuthenticator,
+  request: FastifyRequest,
+  fileFields: readonly string[]
+): Promise<Received> {
+  const reading = new Reading(app, authenticator, request)
+  try {
+    if (request.isMultipart()) await reading.multipart(fileFields)
+    else reading.urlencoded()
+    return await reading.done()
+  } catch (error) {
+    await reading.discard()
+    throw error
+  }
+}
+
+class Reading {
+  readonly #fields = new Map<string, string>()
+  readonly #files: SpooledUpload[] = []
+  readonly #refused: { file: string; message: string }[] = []
+  readonly #early: { name: string; content: Buffer }[] = []
+  #earlyBytes = 0
+  #server: ServerName | undefined
+
+  constructor(
+    private readonly app: FastifyInstance,
+    private readonly authenticator: ClientAuthenticator,
+    private readonly request: FastifyRequest
+  ) {
+    this.#server = request.basicClient
+  }
+
+  urlencoded(): void {
+    const { body } = this.request
+    if (typeof body !== 'object' || body === null) return
+    for (const [name, value] of Object.entries(body)) {
+      if (typeof value === 'string') this.#fields.set(name, value)
+    }
+  }
+
+  async multipart(fileFields: readonly string[]): Promise<void> {
+    for await (const part of this.request.parts()) {
+      if (part.type === 'field') {
+        if (part.valueTruncated || part.fieldnameTruncated)
+          throw new ProductError('UPLOAD_FORM', 'a field is too long')
+        if (typeof part.value === 'string') this.#fields.set(part.fieldname, part.value)
+      } else if (!fileFields.includes(part.fieldname) || part.filename === '') {
+        part.file.resume()
+      } else {
+        await this.#file(part)
+      }
+    }
+  }
+
+  async #file(part: MultipartFile): Promise<void> {
+    this.#server ??= await this.#authenticateIfTold()
+    if (this.#server === undefined) {
+      const content = await this.#holdEarly(part)
+      this.#early.push({ name: part.filename, content })
+      return
+    }
+    const upload = await this.app.store.uploads.spool(this.#server, part.filename, part.file)
+    if (!part.file.truncated) {
+      this.#files.push(upload)
+      return
+    }
+    await upload.discard()
+    const { message } = new ProductError('UPLOAD_SIZE', `at most ${this.app.config.uploadBytes} bytes a file`)
+    this.#refused.push({ file: part.filename, message })
+  }
+
+  async #holdEarly(part: MultipartFile): Promise<Buffer> {
+    const chunks: Buffer[] = []
+    for await (const chunk of part.file as AsyncIterable<Buffer>) {
+      this.#earlyBytes += chunk.length
+      if (this.#earlyBytes > UNKNOWN_BYTES) {
+        throw new ProductError('AUTH_USER', 'send username, password and uuid before the file')
+      }
+      chunks.push(chunk)
+    }
+    return Buffer.concat(chunks)
+  }
+
+  async #authenticateIfTold(): Promise<ServerName | undefined> {
+    const told = ['username', 'password', 'uuid'].every(name => this.#fields.has(name))
+    return told ? this.#authenticate() : undefined
+  }
+
+  #authenticate(): Promise<ServerName> {
+    const field = (name: string) => this.#fields.get(name) ?? ''
+    const given = { username: field('username'), password: field('password'), uuid: field('uuid') }
+    return authenticate(this.authenticator, this.request, given)
+  }
+
+  async done(): Promise<Received> {
+    // Form fields say it even when a Basic header came along: that one may be the web server's own.
+    const server = this.#server ?? (await this.#authenticate())
+    for (const { name, content } of this.#early) {
+      this.#files.push(await this.app.store.uploads.spool(server, name, Readable.from([content])))
+    }
+    return { server, fields: this.#fields, files: this.#files, refused: this.#refused }
+  }
+
+  async discard(): Promise<void> {
+    await Promise.all(this.#files.map(file => file.discard()))
+  }
+}
+
+/** Checks credentials and logs a failure with the peer's address. @throws ProductError as `ClientAuthenticator.check` */
+export async function authenticate(
+  authenticator: ClientAuthenticator,
+  request: FastifyRequest,
+  given: Credentials
+): Promise<ServerName> {
+  try {
+    return await authenticator.check(given, request.ip)
+  } catch (error) {
+    if (error instanceof ProductError && (error.status === 403 || error.status === 429)) {
+      request.log.warn(authFailure('client', request.ip, given.username), 'authentication failed')
+    }
+    throw error
+  }
+}

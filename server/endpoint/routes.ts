@@ -1,0 +1,110 @@
+import basicAuth from '@fastify/basic-auth'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import { FailedAttempts } from '../../common/attempts.js'
+import { ProductError } from '../../common/errors.js'
+import { authenticate, receive, type Received } from './receive.js'
+import { ClientAuthenticator } from './authenticate.js'
+import { deliver } from './download.js'
+import { takeFile } from './index.js'
+import { syncBack } from './syncback.js'
+import { offerLists } from './update.js'
+
+const FAILURES_PER_ADDRESS = 20
+const FAILURE_WINDOW_MS = 60_000
+
+type Handler = (received: Received, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+
+const Failure = Type.Object({
+  success: Type.Literal(false),
+  message: Type.String(),
+  errors: Type.Optional(Type.Array(Type.Object({ file: Type.String(), message: Type.String() })))
+})
+const Told = Type.Object({ success: Type.Boolean(), message: Type.String() })
+const FileErrors = Type.Array(Type.Object({ file: Type.String(), message: Type.String() }))
+const REPLIES = {
+  index: Told,
+  update: Type.Object({
+    success: Type.Boolean(),
+    updates: Type.Array(Type.String()),
+    restore: Type.Optional(Type.Array(Type.String()))
+  }),
+  syncback: Type.Object({
+    success: Type.Boolean(),
+    message: Type.String(),
+    files: Type.Array(Type.String()),
+    errors: Type.Optional(FileErrors)
+  })
+}
+
+/** The four endpoints of sync-contract.md §3 and the alias `backsync.php`, below `<base>/endpoint`. */
+export default async function endpoints(app: FastifyInstance): Promise<void> {
+  const attempts = new FailedAttempts(app.clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
+  const authenticator = new ClientAuthenticator(app.store.clients, attempts, app.clock)
+  app.decorateRequest('basicClient', undefined)
+  await app.register(basicAuth, {
+    validate: async (username, password, request) => {
+      const uuid = request.headers['x-client-uuid']
+      request.basicClient = await authenticate(authenticator, request, {
+        username,
+        password,
+        uuid: typeof uuid === 'string' ? uuid : ''
+      })
+    }
+  })
+
+  const endpoint = (
+    name: string,
+    fileFields: string[],
+    reply200: Type.TSchema | undefined,
+    handler: Handler
+  ) => {
+    app.post(`/${name}.php`, {
+      schema: {
+        querystring: Type.Object({ file: Type.Optional(Type.String({ maxLength: 512 })) }),
+        response: { ...(reply200 === undefined ? {} : { 200: reply200 }), '4xx': Failure, '5xx': Failure }
+      },
+      // Basic counts as the client's own only with the client's UUID: a web server in front may use it for itself.
+      onRequest: (request, reply, done) => {
+        const meant =
+          request.headers.authorization !== undefined && request.headers['x-client-uuid'] !== undefined
+        if (meant) app.basicAuth(request, reply, done)
+        else done()
+      },
+      handler: async (request, reply) => {
+        const received = await receive(app, authenticator, request, fileFields)
+        try {
+          return await handler(received, request, reply)
+        } finally {
+          await Promise.all(received.files.map(file => file.discard()))
+        }
+      }
+    })
+    app.route({
+      method: ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'],
+      url: `/${name}.php`,
+      handler: async (_request, reply) => {
+        reply.header('allow', 'POST')
+        throw new ProductError('METHOD')
+      }
+    })
+  }
+
+  endpoint('index', ['file'], REPLIES.index, async received => ({
+    success: true,
+    message: await takeFile(app, received)
+  }))
+  endpoint('update', [], REPLIES.update, async (received, request) => offerLists(app, received, request.ip))
+  endpoint('download', [], undefined, async (received, request, reply) => {
+    const { file } = request.query as { file?: string }
+    return deliver(app, received.server, file, reply)
+  })
+  for (const name of ['syncback', 'backsync']) {
+    endpoint(name, ['file[]', 'file'], REPLIES.syncback, async (received, _request, reply) => {
+      const outcome = await syncBack(app, received)
+      if (outcome.reply !== undefined) return outcome.reply
+      const { message, status } = new ProductError('NO_VALID_FILES')
+      return reply.code(status).send({ success: false, message, errors: outcome.errors })
+    })
+  }
+}

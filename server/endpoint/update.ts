@@ -1,0 +1,55 @@
+import type { FastifyInstance } from 'fastify'
+import { parseAddress } from '../../common/address.js'
+import { isListName, printable, type ListName } from '../../common/names.js'
+import type { HostReport } from '../store/hosts.js'
+import type { Received } from './receive.js'
+
+/** Fields beyond the concept that our client sends and gets; old clients never see them. */
+export interface UpdateReply {
+  success: true
+  updates: ListName[]
+  /** Lists the server lost and asks back through index.php. Only for clients that told what they hold. */
+  restore?: ListName[]
+}
+
+const MOST_HELD = 2000
+
+/** update.php: says which lists to fetch and hands them out (sync-contract.md §3, §5.2). */
+export async function offerLists(
+  app: FastifyInstance,
+  received: Received,
+  peer: string
+): Promise<UpdateReply> {
+  const { server, fields } = received
+  const held = heldLists(fields.get('have'))
+  const { updates, restore } = await app.store.downloads.offer(server, held)
+  await app.store.hosts.seen(server, reportOf(fields, peer, app.clock()), updates.length === 0)
+  return { success: true, updates, ...(held === undefined ? {} : { restore }) }
+}
+
+/** Reads `have`: `<list>=<sha256>` joined by commas; undefined when the client doesn't say. */
+function heldLists(text: string | undefined): Map<ListName, string> | undefined {
+  if (text === undefined) return undefined
+  const held = new Map<ListName, string>()
+  for (const item of text.split(',', MOST_HELD)) {
+    const [name = '', hash = ''] = item.split('=', 2)
+    if (isListName(name)) held.set(name, hash)
+  }
+  return held
+}
+
+function reportOf(fields: ReadonlyMap<string, string>, peer: string, now: number): HostReport {
+  const report: HostReport = { peer }
+  const addresses = fields.get('addresses')
+  if (addresses !== undefined) {
+    report.addresses = addresses.split(',', 200).flatMap(text => parseAddress(text.trim()) ?? [])
+  }
+  for (const name of ['version', 'firewall'] as const) {
+    const value = fields.get(name)
+    if (value !== undefined) report[name] = printable(value, 40)
+  }
+  const time = Number(fields.get('time') ?? NaN)
+  // Whole seconds: the way over the network is part of the difference.
+  if (Number.isFinite(time)) report.clockSkewMs = Math.round((time - now) / 1000) * 1000
+  return report
+}

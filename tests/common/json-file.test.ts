@@ -1,0 +1,162 @@
+import { spawnSync } from 'node:child_process'
+import { chmod, mkdir, readFile, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import Type from 'typebox'
+import t from 'tap'
+import { JsonFiles, removeAbandonedCopies, type JsonKind, type SetAside } from '../../common/json-file.js'
+import { shapeCheck } from '../../common/shapes.js'
+
+const NUMBERS: JsonKind<number[]> = {
+  check: shapeCheck(Type.Array(Type.Number())),
+  empty: () => [],
+  corrupt: 'set-aside',
+  mode: 0o640,
+  rows: true
+}
+const make = (options: { wait?: number; stale?: number } = {}) => {
+  const aside: SetAside[] = []
+  const files = new JsonFiles({
+    clock: () => Date.parse('2026-03-01T12:00:00Z'),
+    onSetAside: event => aside.push(event),
+    times: { wait: options.wait ?? 5000, stale: options.stale ?? 5000 }
+  })
+  return { files, aside }
+}
+const add = (files: JsonFiles, path: string, item: number, kind = NUMBERS) =>
+  files.change(path, kind, ({ value }) => ({ value: [...value, item], result: undefined }))
+
+t.test('a change creates folder and file with tight modes, and leaves no lock and no copy', async t => {
+  const { files } = make()
+  const path = join(t.testdir(), 'a', 'b', 'numbers.json')
+  await add(files, path, 1)
+  await add(files, path, 2)
+  t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1, 2])
+  t.equal((await stat(path)).mode & 0o777, 0o640)
+  t.equal((await stat(join(path, '..'))).mode & 0o777, 0o750)
+  t.strictSame(await readdir(join(path, '..')), ['numbers.json'])
+})
+
+t.test('an existing file keeps its mode', async t => {
+  const { files } = make()
+  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  await chmod(path, 0o664)
+  await add(files, path, 2)
+  t.equal((await stat(path)).mode & 0o777, 0o664)
+})
+
+t.test('a hundred changes at once from two instances lose nothing', async t => {
+  const path = join(t.testdir(), 'numbers.json')
+  const [one, other] = [make({ wait: 20_000 }).files, make({ wait: 20_000 }).files]
+  await Promise.all(Array.from({ length: 100 }, (_, n) => add(n % 2 === 0 ? one : other, path, n)))
+  const found = JSON.parse(await readFile(path, 'utf8')) as number[]
+  t.strictSame(
+    found.sort((a, b) => a - b),
+    Array.from({ length: 100 }, (_, n) => n)
+  )
+})
+
+t.test('an outside edit is seen by the next read', async t => {
+  const { files } = make()
+  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  t.strictSame((await files.read(path, NUMBERS)).value, [1])
+  await writeFile(path, '[2]')
+  t.strictSame((await files.read(path, NUMBERS)).value, [2])
+})
+
+t.test('a corrupt file is set aside, told of, and never overwritten', async t => {
+  for (const bad of ['[1,', '{"a":1}', '', '["x"]']) {
+    const { files, aside } = make()
+    const dir = t.testdir({ 'numbers.json': bad })
+    const path = join(dir, 'numbers.json')
+    await add(files, path, 7)
+    t.strictSame(JSON.parse(await readFile(path, 'utf8')), [7])
+    t.equal(aside.length, 1)
+    t.equal(await readFile(aside[0]!.movedTo, 'utf8'), bad, 'its content is kept')
+    t.match(aside[0]!.movedTo, /numbers\.json\.corrupt-2026-03-01T120000$/)
+  }
+})
+
+t.test('a corrupt settings file stays where it is, and every use says so', async t => {
+  const { files } = make()
+  const path = join(t.testdir({ 'numbers.json': '[1' }), 'numbers.json')
+  const kind = { ...NUMBERS, corrupt: 'refuse' as const }
+  await t.rejects(files.read(path, kind), { code: 'FILE_CORRUPT' })
+  await t.rejects(add(files, path, 1, kind), { code: 'FILE_CORRUPT' })
+  t.equal(await readFile(path, 'utf8'), '[1')
+})
+
+t.test('a decision that throws changes nothing and frees the lock', async t => {
+  const { files } = make()
+  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  await t.rejects(
+    files.change(path, NUMBERS, () => {
+      throw new Error('no')
+    }),
+    /no/
+  )
+  await add(files, path, 2)
+  t.strictSame((await files.read(path, NUMBERS)).value, [1, 2])
+})
+
+t.test('a lock held by another process ends in LOCK_TIMEOUT, a dead one is taken over', async t => {
+  const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+  await mkdir(`${path}.lock`)
+  await t.rejects(add(make({ wait: 200, stale: 60_000 }).files, path, 1), {
+    code: 'LOCK_TIMEOUT',
+    status: 503
+  })
+  const past = new Date(Date.now() - 120_000)
+  await utimes(`${path}.lock`, past, past)
+  await add(make({ wait: 200, stale: 60_000 }).files, path, 1)
+  t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1])
+})
+
+t.test('a lock that was lost aborts the write', async t => {
+  const { files } = make({ stale: 2000 })
+  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const change = files.change(path, NUMBERS, async () => {
+    // Another process took the lock for dead: proper-lockfile notices at its next refresh.
+    const stolen = new Date(Date.now() - 50_000)
+    await utimes(`${path}.lock`, stolen, stolen)
+    await new Promise(resolve => setTimeout(resolve, 1500))
+    return { value: [2], result: undefined }
+  })
+  await t.rejects(change, { code: 'LOCK_LOST' })
+  t.equal(await readFile(path, 'utf8'), '[1]')
+})
+
+t.test('a symbolic link in a data folder is not followed', async t => {
+  const { files } = make()
+  const dir = t.testdir({ secret: '[1]' })
+  await symlink(join(dir, 'secret'), join(dir, 'numbers.json'))
+  await t.rejects(files.read(join(dir, 'numbers.json'), NUMBERS), { code: 'DISK' })
+})
+
+const noMount = process.getuid?.() === 0 ? false : 'mounting a small file system needs root'
+t.test('a full disk is an error and the good file stays', { skip: noMount }, async t => {
+  const dir = t.testdir({ small: {} })
+  const small = join(dir, 'small')
+  t.equal(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', small]).status, 0)
+  try {
+    const { files } = make()
+    const path = join(small, 'numbers.json')
+    await add(files, path, 1)
+    const big = Array.from({ length: 20_000 }, (_, n) => n)
+    await t.rejects(
+      files.change(path, NUMBERS, () => ({ value: big, result: undefined })),
+      { code: 'DISK', status: 507 }
+    )
+    t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1])
+    t.strictSame(await readdir(small), ['numbers.json'])
+  } finally {
+    spawnSync('umount', ['-l', small])
+  }
+})
+
+t.test('copies that killed writers left are removed, fresh ones and other files are not', async t => {
+  const dir = t.testdir({ 'a.json.123': '', 'b.json.9': '', 'c.json': '', 'd.json.corrupt-1': '' })
+  const past = new Date(Date.now() - 120_000)
+  for (const name of ['a.json.123', 'c.json', 'd.json.corrupt-1']) await utimes(join(dir, name), past, past)
+  await removeAbandonedCopies(dir, Date.now())
+  t.strictSame((await readdir(dir)).sort(), ['b.json.9', 'c.json', 'd.json.corrupt-1'])
+})
