@@ -4,7 +4,7 @@ import formbody from '@fastify/formbody'
 import helmet from '@fastify/helmet'
 import multipart from '@fastify/multipart'
 import fastifyStatic from '@fastify/static'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { LogController, type FastifyInstance, type FastifyReply } from 'fastify'
 import type { Logger } from 'pino'
 import type { Clock } from '../common/clock.js'
 import { LIMITS } from '../common/shapes.js'
@@ -51,7 +51,10 @@ export async function buildApp(
     connectionTimeout: 150_000,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
+    // A URL that can't be decoded names nothing.
+    frameworkErrors: (_error, _request, reply) =>
+      void (reply as FastifyReply).code(404).send({ success: false, message: 'Not found.' }),
     routerOptions: { maxParamLength: 300 },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false } }
   }) as unknown as FastifyInstance
@@ -88,6 +91,8 @@ export async function buildApp(
   await app.register(cookie)
   await app.register(formbody, { bodyLimit: 64 * 1024 })
   await app.register(multipart, {
+    // A file cut at the limit is told of beside the others (endpoint/receive.ts looks at `truncated`).
+    throwFileSizeLimit: false,
     limits: {
       fileSize: config.uploadBytes,
       files: LIMITS.uploadFiles,

@@ -96,7 +96,7 @@ export class ClientStore {
 
 /** A bcrypt hash spelled as PHP does (`$2y$`), so that an existing installation can read it. */
 export async function bcrypt(password: string): Promise<string> {
-  return (await hash(password, { cost: BCRYPT_COST })).replace(/^\$2[abxy]\$/, '$2y$')
+  return hash(password, { cost: BCRYPT_COST, version: '2y' })
 }
 
 /** Replaces the entry of that name. @throws ProductError NOT_FOUND */
