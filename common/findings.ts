@@ -8,7 +8,11 @@ export interface Finding {
 }
 
 /** Runs one look; a look that fails is itself a problem. */
-export async function look(what: string, mend: string, check: () => Promise<Finding[] | Finding>): Promise<Finding[]> {
+export async function look(
+  what: string,
+  mend: string,
+  check: () => Promise<Finding[] | Finding>
+): Promise<Finding[]> {
   try {
     const found = await check()
     return Array.isArray(found) ? found : [found]

@@ -1,3 +1,8 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { LIMITS } from '../common/shapes.js'
+import { readSettings, setting, type SettingSources } from '../common/settings.js'
 import type { SyncBackMode } from './store/blocklists.js'
 import type { Folders } from './store/folders.js'
 
@@ -18,4 +23,87 @@ export interface ServerConfig {
   logLevel: string
   /** Where log lines go; standard output when empty. */
   logFile: string
+}
+
+/** The folder that holds package.json: two up from dist/server. */
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const PHP_SETTINGS = '/opt/Fail2Ban-Report/Settings'
+
+/** Folders every server-side command needs. */
+export const FOLDER_SETTINGS = {
+  archive: setting.path({ describe: 'folder of events and blocklists', fallback: join(ROOT, 'archive') }),
+  download: setting.path({ describe: 'folder of lists being handed out', fallback: join(ROOT, 'download') }),
+  temp: setting.path({ describe: 'folder of uploads being checked', fallback: join(ROOT, 'temp') }),
+  settings: setting.path({
+    describe: 'folder of users, clients and keys',
+    fallback: existsSync(PHP_SETTINGS) ? PHP_SETTINGS : join(ROOT, 'server', 'settings')
+  }),
+  widest4: setting.integer({
+    describe: 'widest IPv4 network that may be blocked, as a prefix length',
+    fallback: 8,
+    least: 1,
+    most: 32
+  }),
+  widest6: setting.integer({
+    describe: 'widest IPv6 network that may be blocked, as a prefix length',
+    fallback: 19,
+    least: 1,
+    most: 128
+  })
+}
+
+/** Settings of `serve`. */
+export const SERVE_SETTINGS = {
+  host: setting.host({ describe: 'address to listen on', fallback: '127.0.0.1' }),
+  port: setting.integer({
+    describe: 'port to listen on; 0 takes a free one',
+    fallback: 8080,
+    least: 0,
+    most: 65535
+  }),
+  basePath: {
+    describe: 'path below which everything lies, such as /Fail2Ban-Report',
+    value: 'PATH',
+    fallback: '/',
+    parse: (text: string): string => {
+      const path = text.replace(/\/+$/, '')
+      if (path !== '' && !/^(\/[A-Za-z0-9._~-]+)+$/.test(path)) {
+        throw new Error('a path such as /Fail2Ban-Report is needed')
+      }
+      return path === '' ? '/' : path
+    }
+  },
+  ...FOLDER_SETTINGS,
+  trustProxy: setting.addresses({
+    describe: 'proxies whose X-Forwarded-For and -Proto count',
+    fallback: []
+  }),
+  syncback: setting.oneOf(['merge', 'overwrite'], {
+    describe: 'changes made between download and sync-back: kept, or lost as in the original concept',
+    fallback: 'merge'
+  }),
+  uploadBytes: setting.integer({
+    describe: 'largest uploaded file, in bytes',
+    fallback: LIMITS.uploadBytes,
+    least: 1024,
+    most: 1024 ** 3
+  }),
+  logLevel: setting.oneOf(['debug', 'info', 'warn', 'error'], {
+    describe: 'least level that is logged',
+    fallback: 'info'
+  }),
+  logFile: setting.path({ describe: 'file for log lines instead of standard output', fallback: '' }, 'FILE')
+}
+
+/** Reads the settings of `serve`. @throws ProductError CONFIG */
+export function readServerConfig(sources: SettingSources): ServerConfig {
+  const { archive, download, temp, settings, widest4, widest6, ...rest } = readSettings(
+    SERVE_SETTINGS,
+    sources
+  )
+  return Object.freeze({
+    ...rest,
+    folders: { archive, download, temp, settings },
+    widest: { 4: widest4, 6: widest6 }
+  })
 }

@@ -8,7 +8,10 @@ import { ProductError } from '../../common/errors.js'
  * from the command line, where every process of the machine could read it.
  * @throws ProductError BAD_INPUT when nothing came or the two differ
  */
-export async function readNewPassword(input: NodeJS.ReadStream, terminal: NodeJS.WriteStream): Promise<string> {
+export async function readNewPassword(
+  input: NodeJS.ReadStream,
+  terminal: NodeJS.WriteStream
+): Promise<string> {
   if (!input.isTTY) return firstLine(input)
   const password = await ask(input, terminal, 'New password: ')
   if ((await ask(input, terminal, 'The same again: ')) !== password) {

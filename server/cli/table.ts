@@ -17,5 +17,5 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 }
 
 function width(text: string): number {
-  return [...text].length
+  return Array.from(text).length
 }

@@ -1,0 +1,141 @@
+import type { Command } from 'commander'
+import { address } from '../../common/address.js'
+import { isoTime, timeOf } from '../../common/clock.js'
+import { ProductError } from '../../common/errors.js'
+import { jailOfList, listOfJail, serverName, type ServerName } from '../../common/names.js'
+import { asksForBlock, isExpired, type BlocklistEntry } from '../../common/shapes.js'
+import type { ChangeOutcome, EntryChange } from '../store/entry-changes.js'
+import type { Store } from '../store/store.js'
+import { addFolderFlags, flagText, openStore, show, type Terminal } from './context.js'
+import { table } from './table.js'
+
+const WORDS: Record<ChangeOutcome | 'refused', string> = {
+  blocked: 'is to be blocked; waits for the host',
+  'already-blocked': 'is blocked already; nothing changed',
+  unblocked: 'is to be let in again; waits for the host',
+  'already-unblocked': 'waits to be let in already; nothing changed',
+  'not-blocked': 'was not blocked; nothing changed',
+  refused: 'was refused'
+}
+
+interface Told {
+  ip: string
+  outcome: ChangeOutcome | 'refused'
+  message: string
+}
+
+/** `block`, `unblock` and `list`. */
+export function addBlockingCommands(program: Command, terminal: Terminal): void {
+  for (const want of ['block', 'unblock'] as const) {
+    const command = addFolderFlags(program.command(`${want} <ip...>`))
+      .description(
+        want === 'block' ? 'block addresses or networks on a host' : 'let addresses or networks in again'
+      )
+      .requiredOption('--server <NAME>', 'the host')
+      .requiredOption('--jail <JAIL>', 'the jail whose list is meant')
+    if (want === 'block') {
+      command
+        .option('--reason <TEXT>', 'why; kept with the entry')
+        .option('--expires <TIME>', 'end of the block, ISO 8601, such as 2027-01-31T12:00:00Z')
+        .option('--tag <TAG...>', 'tags kept with the entry')
+    }
+    command
+      .addHelpText(
+        'after',
+        `\nExamples:\n  fail2ban-report ${want} 203.0.113.9 --server web-1 --jail sshd\n  fail2ban-report ${want} 198.51.100.0/24 2001:db8::/48 --server web-1 --jail sshd`
+      )
+      .action(async (ips: string[], flags: Record<string, unknown>) => {
+        const { store } = openStore(flags, terminal)
+        const told = await change(store, want, ips, flags)
+        show(flags, terminal, told, () => told.map(one => `${one.ip} ${one.message}`).join('\n'))
+        if (told.every(one => one.outcome === 'refused'))
+          throw new ProductError('CONFLICT', 'everything was refused')
+      })
+  }
+  addFolderFlags(program.command('list'))
+    .description('show the entries of blocklists')
+    .requiredOption('--server <NAME>', 'the host')
+    .option('--jail <JAIL>', 'one jail only')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  fail2ban-report list --server web-1\n  fail2ban-report list --server web-1 --jail sshd --json'
+    )
+    .action(async (flags: Record<string, unknown>) => {
+      const { store } = openStore(flags, terminal)
+      const server = await knownServer(store, flagText(flags, 'server'))
+      const lists =
+        flags.jail === undefined ? await store.lists.names(server) : [listOfJail(flagText(flags, 'jail'))]
+      const found: (BlocklistEntry & { jail: string; state: string })[] = []
+      for (const list of lists) {
+        for (const entry of (await store.lists.read(server, list)).value) {
+          found.push({ ...entry, jail: entry.jail ?? jailOfList(list), state: stateOf(entry, Date.now()) })
+        }
+      }
+      show(flags, terminal, found, () =>
+        found.length === 0
+          ? 'No entries.'
+          : table(
+              ['ip', 'jail', 'state', 'expires', 'reason'],
+              found.map(entry => [entry.ip, entry.jail, entry.state, entry.expires ?? '', entry.reason ?? ''])
+            )
+      )
+    })
+}
+
+/** What an entry is, in a word. @param now milliseconds */
+export function stateOf(entry: BlocklistEntry, now: number): string {
+  if (entry.pending === true) return asksForBlock(entry, now) ? 'pending block' : 'pending unblock'
+  if (isExpired(entry, now)) return 'expired'
+  return entry.active === false ? 'inactive' : 'active'
+}
+
+async function change(
+  store: Store,
+  want: 'block' | 'unblock',
+  ips: readonly string[],
+  flags: Record<string, unknown>
+): Promise<Told[]> {
+  const server = await knownServer(store, flagText(flags, 'server'))
+  const list = listOfJail(flagText(flags, 'jail'))
+  const wanted = [...new Set(ips.map(text => address(text)))]
+  const expires = flags.expires === undefined ? null : expiry(flagText(flags, 'expires'))
+  const refusal = want === 'block' ? await store.guard.forHost(server, undefined) : () => undefined
+  const refused = new Map(wanted.map(ip => [ip, refusal(ip)]))
+  const changes: EntryChange[] = wanted
+    .filter(ip => refused.get(ip) === undefined)
+    .map(ip => ({
+      ip,
+      want,
+      source: 'manual',
+      expires,
+      reason: typeof flags.reason === 'string' ? flags.reason : '',
+      tags: Array.isArray(flags.tag) ? flags.tag.map(String) : []
+    }))
+  const outcomes = changes.length === 0 ? [] : await store.lists.change(server, list, changes)
+  const done = new Map(changes.map((one, at) => [one.ip, outcomes[at]]))
+  return wanted.map(ip => {
+    const outcome = done.get(ip) ?? 'refused'
+    const reason = refused.get(ip)
+    return { ip, outcome, message: reason === undefined ? WORDS[outcome] : `${WORDS.refused}: ${reason}` }
+  })
+}
+
+function expiry(text: string): string {
+  const ms = timeOf(text)
+  if (Number.isNaN(ms))
+    throw new ProductError('BAD_INPUT', '--expires takes an ISO 8601 time, such as 2027-01-31T12:00:00Z')
+  if (ms <= Date.now()) throw new ProductError('BAD_INPUT', '--expires lies in the past')
+  return isoTime(ms)
+}
+
+async function knownServer(store: Store, text: string): Promise<ServerName> {
+  const server = serverName(text)
+  const names = await store.hosts.names()
+  if (!names.includes(server)) {
+    throw new ProductError(
+      'NOT_FOUND',
+      `there is no host ${server}; there are: ${names.join(', ') || 'none yet'}`
+    )
+  }
+  return server
+}

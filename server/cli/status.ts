@@ -1,0 +1,65 @@
+import type { Command } from 'commander'
+import { jailOfList, type ServerName } from '../../common/names.js'
+import { asksForBlock, isExpired } from '../../common/shapes.js'
+import type { Store } from '../store/store.js'
+import { addFolderFlags, openStore, show, type Terminal } from './context.js'
+import { table } from './table.js'
+
+interface ListStatus {
+  server: ServerName
+  lastSync: string
+  jail: string
+  active: number
+  pendingBlock: number
+  pendingUnblock: number
+  expired: number
+}
+
+/** `status`: hosts and lists at a glance. */
+export function addStatusCommand(program: Command, terminal: Terminal): void {
+  addFolderFlags(program.command('status'))
+    .description('hosts and their lists at a glance')
+    .addHelpText('after', '\nExample:\n  fail2ban-report status --json')
+    .action(async (flags: Record<string, unknown>) => {
+      const { store } = openStore(flags, terminal)
+      const rows = await statusOf(store)
+      show(flags, terminal, rows, () =>
+        rows.length === 0
+          ? 'No hosts yet. Add one:  fail2ban-report client add HOST'
+          : table(
+              ['host', 'last sync', 'jail', 'active', 'to block', 'to unblock', 'expired'],
+              rows.map(row => [
+                row.server,
+                row.lastSync || 'never',
+                row.jail,
+                String(row.active),
+                String(row.pendingBlock),
+                String(row.pendingUnblock),
+                String(row.expired)
+              ])
+            )
+      )
+    })
+}
+
+async function statusOf(store: Store): Promise<ListStatus[]> {
+  const now = Date.now()
+  const rows: ListStatus[] = []
+  for (const server of await store.hosts.names()) {
+    const { lastSync = '' } = await store.hosts.read(server)
+    const lists = await store.lists.names(server)
+    if (lists.length === 0) rows.push({ server, lastSync, jail: '', ...NONE })
+    for (const list of lists) {
+      const counts = { ...NONE }
+      for (const entry of (await store.lists.read(server, list)).value) {
+        if (entry.pending === true) counts[asksForBlock(entry, now) ? 'pendingBlock' : 'pendingUnblock']++
+        else if (asksForBlock(entry, now)) counts.active++
+        else if (isExpired(entry, now)) counts.expired++
+      }
+      rows.push({ server, lastSync, jail: jailOfList(list), ...counts })
+    }
+  }
+  return rows
+}
+
+const NONE = { active: 0, pendingBlock: 0, pendingUnblock: 0, expired: 0 }

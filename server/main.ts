@@ -1,0 +1,104 @@
+import { once } from 'node:events'
+import pino, { type Logger } from 'pino'
+import { ProductError, systemCode } from '../common/errors.js'
+import { ownVersion } from '../common/version.js'
+import { buildApp } from './app.js'
+import type { ServerConfig } from './config.js'
+import { prepareFolders } from './store/folders.js'
+
+/** Longest wait for requests in flight when the server is told to stop. */
+const STOP_MS = 30_000
+
+/** A server that listens. */
+export interface RunningServer {
+  /** Where it answers, base path included. */
+  url: string
+  /** Stops taking requests, finishes those in flight, then resolves. */
+  stop(): Promise<void>
+}
+
+/**
+ * Creates the folders that are missing, starts the server and says what a first start needs to know.
+ * @param tell one line for the person who started it
+ * @throws ProductError CONFIG when a folder can't be used or the port is taken
+ */
+export async function startServer(
+  config: ServerConfig,
+  tell: (line: string) => void
+): Promise<RunningServer> {
+  const logger = serverLogger(config)
+  const made = await prepareFolders(config.folders)
+  const app = await buildApp(config, { logger })
+  await tellFirstSteps(app.store, config, made, tell)
+  try {
+    await app.listen({ host: config.host, port: config.port })
+  } catch (error) {
+    await app.close()
+    const reason = systemCode(error) ?? 'unknown error'
+    throw new ProductError(
+      'CONFIG',
+      `can't listen on ${config.host} port ${config.port} (${reason}); choose others with --host and --port`,
+      error
+    )
+  }
+  const address = app.server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : config.port
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host
+  const url = `http://${host}:${port}${config.basePath === '/' ? '/' : `${config.basePath}/`}`
+  logger.info({ event: 'listening', url, version: ownVersion() }, 'listening')
+  return {
+    url,
+    stop: async () => {
+      logger.info({ event: 'stopping' }, 'finishing what is in flight')
+      await app.close()
+      logger.info({ event: 'stopped' }, 'stopped')
+    }
+  }
+}
+
+/** Runs the server until SIGTERM or SIGINT; a second signal ends it at once. */
+export async function serve(config: ServerConfig, tell: (line: string) => void): Promise<void> {
+  const server = await startServer(config, tell)
+  tell(`Fail2Ban-Report listens on ${server.url} (stop with Ctrl-C)`)
+  const signal = new AbortController()
+  const told = ['SIGTERM', 'SIGINT'].map(name => once(process, name, { signal: signal.signal }))
+  await Promise.race(told).finally(() => {
+    signal.abort()
+    for (const wait of told) wait.catch(() => undefined)
+  })
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => process.exit(1))
+  const late = setTimeout(() => process.exit(1), STOP_MS)
+  late.unref()
+  await server.stop()
+  clearTimeout(late)
+}
+
+function serverLogger(config: ServerConfig): Logger {
+  return pino(
+    {
+      level: config.logLevel,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: ['password', '*.password', 'headers.authorization', 'headers.cookie']
+    },
+    config.logFile === ''
+      ? pino.destination({ fd: 1, sync: true })
+      : pino.destination({ dest: config.logFile, sync: true, mkdir: true, mode: 0o640 })
+  )
+}
+
+async function tellFirstSteps(
+  store: Awaited<ReturnType<typeof buildApp>>['store'],
+  config: ServerConfig,
+  made: readonly string[],
+  tell: (line: string) => void
+): Promise<void> {
+  for (const folder of made) tell(`Created ${folder}`)
+  tell(`Data in ${config.folders.archive}, settings in ${config.folders.settings}`)
+  const users = await store.users.list().catch(() => undefined)
+  if (users?.length === 0)
+    tell('Nobody can log in yet. Add the first admin:  fail2ban-report user add NAME --role admin')
+  const clients = await store.clients.list().catch(() => undefined)
+  if (clients?.clients.length === 0)
+    tell('No host can sync yet. Add the first one:  fail2ban-report client add HOST')
+}
