@@ -1,0 +1,208 @@
+import { readFileSync, statSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { join } from 'node:path'
+import type { Address } from '../../common/address.js'
+import { ProductError, systemCode } from '../../common/errors.js'
+import { serverName, type ServerName } from '../../common/names.js'
+import { readSettings, setting, type SettingSources } from '../../common/settings.js'
+import { isPhpClientFile, fromPhpClientFile } from './php-client.js'
+import { readKeyValues } from './key-values.js'
+
+/** Everything the client can be told; read once at start. */
+export interface ClientConfig {
+  username: ServerName
+  password: string
+  uuid: string
+  urls: { index: string; update: string; download: string; syncback: string }
+  caFile: string | undefined
+  /** fail2ban's log. */
+  log: string
+  /** Folder of the client's own state; events and lists lie below it unless set apart. */
+  state: string
+  eventsDir: string
+  blocklistDir: string
+  /** File that says what the client did; none when absent. */
+  clientLog: string | undefined
+  firewall: 'auto' | 'nftables' | 'ufw' | 'ipset' | 'dry-run'
+  neverBlock: Address[]
+  /** Widest networks that may be blocked, prefix lengths. */
+  widest: { 4: number; 6: number }
+  /** Seconds between cycles of `--watch`. */
+  interval: number
+  /** Milliseconds for connecting, and for silence while data flows. */
+  timeout: number
+  /** What should be put right, though it works. */
+  warnings: string[]
+}
+
+/** Files looked for when `--config` says nothing, first to last. */
+export const DEFAULT_FILES = ['/etc/fail2ban-report/client.conf', '/opt/Fail2Ban-Report/Settings/config.env']
+
+/** Settings of `sync`; keys of our own file are the same in snake_case. */
+export const SYNC_SETTINGS = {
+  server: setting.url({ describe: "the server's URL, base path included", fallback: '' }),
+  username: setting.text({ describe: "this host's name on the server", fallback: '' }, 'NAME'),
+  password: { ...setting.text({ describe: '', fallback: '' }), secret: true as const },
+  uuid: { ...setting.text({ describe: '', fallback: '' }), secret: true as const },
+  passwordFile: setting.path({ describe: 'file that holds the password', fallback: '' }, 'FILE'),
+  indexUrl: setting.url({ describe: 'URL of index.php, where it is not below --server', fallback: '' }),
+  updateUrl: setting.url({ describe: 'URL of update.php', fallback: '' }),
+  downloadUrl: setting.url({ describe: 'URL of download.php', fallback: '' }),
+  syncbackUrl: setting.url({ describe: 'URL of syncback.php or backsync.php', fallback: '' }),
+  caFile: setting.path(
+    { describe: 'PEM file of the authority that signed the server certificate', fallback: '' },
+    'FILE'
+  ),
+  log: setting.path({ describe: "fail2ban's log", fallback: '/var/log/fail2ban.log' }, 'FILE'),
+  state: setting.path({ describe: "folder of the client's state", fallback: '/var/lib/fail2ban-report' }),
+  eventsDir: setting.path({ describe: 'folder of daily events', fallback: '' }),
+  blocklistDir: setting.path({ describe: "folder of this host's blocklists", fallback: '' }),
+  clientLog: setting.path({ describe: 'file that says what the client did', fallback: '' }, 'FILE'),
+  firewall: setting.oneOf(['auto', 'nftables', 'ufw', 'ipset', 'dry-run'], {
+    describe: 'where blocks are put in force',
+    fallback: 'auto'
+  }),
+  neverBlock: setting.addresses({ describe: 'addresses and networks never to block', fallback: [] }),
+  widest4: setting.integer({
+    describe: 'widest IPv4 network to block, as a prefix length',
+    fallback: 8,
+    least: 1,
+    most: 32
+  }),
+  widest6: setting.integer({
+    describe: 'widest IPv6 network to block, as a prefix length',
+    fallback: 19,
+    least: 1,
+    most: 128
+  }),
+  interval: setting.integer({
+    describe: 'seconds between cycles with --watch',
+    fallback: 300,
+    least: 1,
+    most: 86_400
+  }),
+  timeout: setting.integer({ describe: 'seconds to wait for the server', fallback: 30, least: 1, most: 600 })
+}
+
+/**
+ * Reads the client's settings from a file (ours, or an existing bash client's config.env), environment and flags.
+ * @throws ProductError CONFIG naming what is wrong and what to do; never with a secret in it
+ */
+export function readClientConfig(options: {
+  file?: string | undefined
+  flags: Readonly<Record<string, unknown>>
+  env: Readonly<Record<string, string | undefined>>
+}): Readonly<ClientConfig> {
+  const warnings: string[] = []
+  const file = readFile(options.file ?? options.env.F2BR_CONFIG, warnings)
+  const sources: SettingSources = {
+    flags: options.flags,
+    env: options.env,
+    ...(file === undefined ? {} : { file })
+  }
+  const read = readSettings(SYNC_SETTINGS, sources)
+  const password = read.password !== '' ? read.password : passwordFrom(read.passwordFile, warnings)
+  const urls = urlsOf(read)
+  const missing = [
+    ...(read.username === '' ? ['username (CLIENT_USER)'] : []),
+    ...(password === '' ? ['password (CLIENT_PASS, password_file)'] : []),
+    ...(read.uuid === '' ? ['uuid (CLIENT_UUID)'] : []),
+    ...(urls === undefined ? ['server (or all of ENDPOINT_URL, UPDATE_URL, DOWNLOAD_URL, BACKSYNC_URL)'] : [])
+  ]
+  if (missing.length > 0 || urls === undefined) {
+    const where =
+      file === undefined ? `looked for ${DEFAULT_FILES.join(' and ')}; give --config FILE` : `in ${file.name}`
+    throw new ProductError(
+      'CONFIG',
+      `missing: ${missing.join(', ')} (${where}). "fail2ban-report client add" on the server prints all of it`
+    )
+  }
+  for (const url of new Set(Object.values(urls))) {
+    const { protocol, hostname, host } = new URL(url)
+    if (protocol === 'http:' && !isLoopback(hostname)) {
+      warnings.push(`the password goes to ${host} unencrypted: use https://`)
+      break
+    }
+  }
+  return Object.freeze({
+    username: serverName(read.username),
+    password,
+    uuid: read.uuid,
+    urls,
+    caFile: read.caFile || undefined,
+    log: read.log,
+    state: read.state,
+    eventsDir: read.eventsDir || join(read.state, 'events'),
+    blocklistDir: read.blocklistDir || join(read.state, 'blocklists'),
+    clientLog: read.clientLog || undefined,
+    firewall: read.firewall,
+    neverBlock: read.neverBlock,
+    widest: { 4: read.widest4, 6: read.widest6 },
+    interval: read.interval,
+    timeout: read.timeout * 1000,
+    warnings
+  })
+}
+
+function readFile(path: string | undefined, warnings: string[]): SettingSources['file'] {
+  for (const name of path === undefined ? DEFAULT_FILES : [path]) {
+    let text: string
+    try {
+      text = readFileSync(name, 'utf8')
+    } catch (error) {
+      if (path === undefined && systemCode(error) === 'ENOENT') continue
+      throw new ProductError(
+        'CONFIG',
+        `--config ${name} can't be read (${systemCode(error) ?? 'unknown error'})`,
+        error
+      )
+    }
+    const values = readKeyValues(text, name)
+    if (values.has('password') || values.has('CLIENT_PASS')) warnIfReadable(name, warnings)
+    return { name, values: isPhpClientFile(values) ? fromPhpClientFile(values) : values }
+  }
+  return undefined
+}
+
+function passwordFrom(path: string, warnings: string[]): string {
+  if (path === '') return ''
+  try {
+    warnIfReadable(path, warnings)
+    return (readFileSync(path, 'utf8').split(/\r?\n/)[0] ?? '').trim()
+  } catch (error) {
+    throw new ProductError(
+      'CONFIG',
+      `password_file ${path} can't be read (${systemCode(error) ?? 'unknown error'})`,
+      error
+    )
+  }
+}
+
+function warnIfReadable(path: string, warnings: string[]): void {
+  if ((statSync(path).mode & 0o077) !== 0) {
+    warnings.push(`${path} holds the password and others can read it: chmod 600 ${path}`)
+  }
+}
+
+function urlsOf(read: {
+  server: string
+  indexUrl: string
+  updateUrl: string
+  downloadUrl: string
+  syncbackUrl: string
+}): ClientConfig['urls'] | undefined {
+  const at = (name: string) =>
+    read.server === '' ? '' : `${read.server.replace(/\/+$/, '')}/endpoint/${name}.php`
+  const urls = {
+    index: read.indexUrl || at('index'),
+    update: read.updateUrl || at('update'),
+    download: read.downloadUrl || at('download'),
+    syncback: read.syncbackUrl || at('syncback')
+  }
+  return Object.values(urls).includes('') ? undefined : urls
+}
+
+function isLoopback(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, '')
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}
