@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import Type from 'typebox'
+import type { Clock } from '../../common/clock.js'
+import { versionOf, type JsonFiles, type JsonKind } from '../../common/json-file.js'
+import { eventsFileOfDay, type EventsFileName } from '../../common/names.js'
+import { DayEvents, shapeCheck, type BanEvent } from '../../common/shapes.js'
+import { parseLine } from './parse-line.js'
+import { readLog, type LogPosition } from './read-log.js'
+
+/**
+ * How far the log has been read, and what each day's file held then. Day files are written first, this file
+ * second: killed in between, the next run finds more events in a day than are committed, cuts the day back, and
+ * reads the same lines again.
+ */
+interface LogState {
+  log?: { path: string; position: LogPosition }
+  /** Day → events committed; hash of what the server was last sent, and the file's version then. */
+  days: Record<string, { events: number; uploaded?: string; version?: string }>
+}
+
+const STATE: JsonKind<LogState> = {
+  check: shapeCheck(
+    Type.Object({
+      log: Type.Optional(
+        Type.Object({
+          path: Type.String(),
+          position: Type.Object({
+            inode: Type.Number(),
+            offset: Type.Integer({ minimum: 0 }),
+            fingerprint: Type.Object({
+              bytes: Type.Integer({ minimum: 0, maximum: 4096 }),
+              sha256: Type.String()
+            })
+          })
+        })
+      ),
+      days: Type.Record(
+        Type.String(),
+        Type.Object({
+          events: Type.Integer({ minimum: 0 }),
+          uploaded: Type.Optional(Type.String()),
+          version: Type.Optional(Type.String())
+        })
+      )
+    })
+  ),
+  empty: () => ({ days: {} }),
+  corrupt: 'set-aside',
+  mode: 0o640,
+  rows: false
+}
+const DAY: JsonKind<BanEvent[]> = {
+  check: shapeCheck(DayEvents),
+  empty: () => [],
+  corrupt: 'set-aside',
+  mode: 0o640,
+  rows: true
+}
+
+export interface CollectOptions {
+  /** fail2ban's log. */
+  log: string
+  /** Folder of the daily files; old days stay there, nothing is ever deleted. */
+  eventsDir: string
+  /** Folder of the state file. */
+  state: string
+  files: JsonFiles
+  clock: Clock
+}
+
+/** A day whose file differs from what the server has. */
+export interface ChangedDay {
+  name: EventsFileName
+  text: string
+  sha256: string
+  version: string
+}
+
+/** What a run over the log found. */
+export interface Collected {
+  newEvents: number
+  /** Bans of something that is no address. */
+  noAddress: number
+  bytesRead: number
+  changed: ChangedDay[]
+}
+
+/**
+ * Reads what is new in fail2ban's log into the daily files, and tells which days the server lacks.
+ * @throws ProductError CONFIG (no log), DISK
+ */
+export async function collectEvents(options: CollectOptions): Promise<Collected> {
+  const { files } = options
+  const statePath = join(options.state, 'log-state.json')
+  return files.change(statePath, STATE, async ({ value, version }) => {
+    const found = new Map<string, BanEvent[]>()
+    let noAddress = 0
+    let newEvents = 0
+    const from = value.log?.path === options.log ? value.log.position : undefined
+    const { position, bytesRead } = await readLog(options.log, from, line => {
+      const parsed = parseLine(line, options.clock)
+      if (parsed.event === undefined) {
+        if (parsed.noAddress) noAddress++
+        return
+      }
+      newEvents++
+      const day = parsed.event.timestamp.slice(0, 10)
+      const events = found.get(day)
+      if (events === undefined) found.set(day, [parsed.event])
+      else events.push(parsed.event)
+    })
+    const days = { ...value.days }
+    for (const [day, events] of found) {
+      // Without a position there was no run before, or it read another log: what is there is kept and not doubled.
+      const committed = from === undefined ? undefined : (days[day]?.events ?? 0)
+      days[day] = { ...days[day], events: await addToDay(options, day, events, committed) }
+    }
+    const changed = await changedDays(options, days)
+    const same = version !== '' && found.size === 0 && from !== undefined && samePosition(from, position)
+    const result = { newEvents, noAddress, bytesRead, changed }
+    return same ? { result } : { value: { log: { path: options.log, position }, days }, result }
+  })
+}
+
+function samePosition(one: LogPosition, other: LogPosition): boolean {
+  return JSON.stringify(one) === JSON.stringify(other)
+}
+
+/** @returns how many events the day holds now */
+async function addToDay(
+  { files, eventsDir }: CollectOptions,
+  day: string,
+  events: readonly BanEvent[],
+  committed: number | undefined
+): Promise<number> {
+  return files.change(join(eventsDir, eventsFileOfDay(day)), DAY, ({ value }) => {
+    const kept = committed === undefined ? value : value.slice(0, committed)
+    const fresh = committed === undefined ? without(events, value) : events
+    const next = [...kept, ...fresh]
+    // A rotated file's rest or an old client's file may hold later events: as logged means by time.
+    if (committed === undefined)
+      next.sort((a, b) => (a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0))
+    return { value: next, result: next.length }
+  })
+}
+
+/** The events that are not among the known ones; each known one answers for one of its equals only. */
+function without(events: readonly BanEvent[], known: readonly BanEvent[]): BanEvent[] {
+  const count = new Map<string, number>()
+  const keyOf = (event: BanEvent) => JSON.stringify([event.timestamp, event.action, event.ip, event.jail])
+  for (const event of known) count.set(keyOf(event), (count.get(keyOf(event)) ?? 0) + 1)
+  return events.filter(event => {
+    const left = count.get(keyOf(event)) ?? 0
+    if (left > 0) count.set(keyOf(event), left - 1)
+    return left === 0
+  })
+}
+
+async function changedDays(
+  { files, eventsDir }: CollectOptions,
+  days: LogState['days']
+): Promise<ChangedDay[]> {
+  const changed: ChangedDay[] = []
+  for (const [day, known] of Object.entries(days).sort()) {
+    const name = eventsFileOfDay(day)
+    const path = join(eventsDir, name)
+    // A file that was not touched since needs no reading: a year has 365 of them.
+    if (known.version !== undefined && known.version === (await versionOf(path))) continue
+    const { text, version } = await files.read(path, DAY)
+    if (version === '') continue
+    const sha256 = createHash('sha256').update(text).digest('hex')
+    if (sha256 !== known.uploaded) changed.push({ name, text, sha256, version })
+  }
+  return changed
+}
+
+/** Notes that the server has a day as it was, so that it is not sent again. */
+export async function markUploaded(
+  { files, state }: Pick<CollectOptions, 'files' | 'state'>,
+  day: ChangedDay
+): Promise<void> {
+  const key = day.name.replace(/^fail2ban-events-(\d{4})(\d{2})(\d{2})\.json$/, '$1-$2-$3')
+  await files.change(join(state, 'log-state.json'), STATE, ({ value }) => ({
+    value: {
+      ...value,
+      days: {
+        ...value.days,
+        [key]: { events: 0, ...value.days[key], uploaded: day.sha256, version: day.version }
+      }
+    },
+    result: undefined
+  }))
+}
