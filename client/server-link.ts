@@ -137,6 +137,11 @@ export class ServerLink {
     return { files: reply.status === 200 ? (told?.files ?? []) : [], refused: errors }
   }
 
+  /** For requests that are no endpoint's: the same certificates and limits. */
+  get dispatcher(): Dispatcher {
+    return this.#agent
+  }
+
   /** Closes idle connections. */
   async close(): Promise<void> {
     await this.#agent.close()

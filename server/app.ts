@@ -114,6 +114,7 @@ export async function buildApp(
       await scope.register(fastifyStatic, {
         root: dependencies.publicFolder ?? fileURLToPath(new URL('../public/', import.meta.url)),
         dotfiles: 'deny',
+        redirect: true,
         index: 'index.html'
       })
     },

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { Address } from '../../common/address.js'
-import { ProductError, systemCode } from '../../common/errors.js'
+import { messageOf, ProductError, systemCode } from '../../common/errors.js'
 import { serverName, type ServerName } from '../../common/names.js'
 import { readSettings, setting, type SettingSources } from '../../common/settings.js'
 import { isPhpClientFile, fromPhpClientFile } from './php-client.js'
@@ -24,7 +24,7 @@ export interface ClientConfig {
   /** File that says what the client did; none when absent. */
   clientLog: string | undefined
   firewall: 'auto' | 'nftables' | 'ufw' | 'ipset' | 'dry-run'
-  neverBlock: Address[]
+  neverBlock: readonly Address[]
   /** Widest networks that may be blocked, prefix lengths. */
   widest: { 4: number; 6: number }
   /** Seconds between cycles of `--watch`. */
@@ -92,9 +92,12 @@ export function readClientConfig(options: {
   file?: string | undefined
   flags: Readonly<Record<string, unknown>>
   env: Readonly<Record<string, string | undefined>>
+  /** Files looked for when none is named; for tests. */
+  defaults?: readonly string[]
 }): Readonly<ClientConfig> {
   const warnings: string[] = []
-  const file = readFile(options.file ?? options.env.F2BR_CONFIG, warnings)
+  const defaults = options.defaults ?? DEFAULT_FILES
+  const file = readFile(options.file ?? options.env.F2BR_CONFIG, defaults, warnings)
   const sources: SettingSources = {
     flags: options.flags,
     env: options.env,
@@ -111,7 +114,7 @@ export function readClientConfig(options: {
   ]
   if (missing.length > 0 || urls === undefined) {
     const where =
-      file === undefined ? `looked for ${DEFAULT_FILES.join(' and ')}; give --config FILE` : `in ${file.name}`
+      file === undefined ? `looked for ${defaults.join(' and ')}; give --config FILE` : `in ${file.name}`
     throw new ProductError(
       'CONFIG',
       `missing: ${missing.join(', ')} (${where}). "fail2ban-report client add" on the server prints all of it`
@@ -125,10 +128,10 @@ export function readClientConfig(options: {
     }
   }
   return Object.freeze({
-    username: serverName(read.username),
+    username: userName(read.username),
     password,
     uuid: read.uuid,
-    urls,
+    urls: Object.freeze(urls),
     caFile: read.caFile || undefined,
     log: read.log,
     state: read.state,
@@ -136,16 +139,20 @@ export function readClientConfig(options: {
     blocklistDir: read.blocklistDir || join(read.state, 'blocklists'),
     clientLog: read.clientLog || undefined,
     firewall: read.firewall,
-    neverBlock: read.neverBlock,
-    widest: { 4: read.widest4, 6: read.widest6 },
+    neverBlock: Object.freeze(read.neverBlock),
+    widest: Object.freeze({ 4: read.widest4, 6: read.widest6 }),
     interval: read.interval,
     timeout: read.timeout * 1000,
     warnings
   })
 }
 
-function readFile(path: string | undefined, warnings: string[]): SettingSources['file'] {
-  for (const name of path === undefined ? DEFAULT_FILES : [path]) {
+function readFile(
+  path: string | undefined,
+  defaults: readonly string[],
+  warnings: string[]
+): SettingSources['file'] {
+  for (const name of path === undefined ? defaults : [path]) {
     let text: string
     try {
       text = readFileSync(name, 'utf8')
@@ -191,6 +198,7 @@ function urlsOf(read: {
   downloadUrl: string
   syncbackUrl: string
 }): ClientConfig['urls'] | undefined {
+  if (/[?#]/.test(read.server)) throw new ProductError('CONFIG', 'server: no ? or # in the URL')
   const at = (name: string) =>
     read.server === '' ? '' : `${read.server.replace(/\/+$/, '')}/endpoint/${name}.php`
   const urls = {
@@ -200,6 +208,14 @@ function urlsOf(read: {
     syncback: read.syncbackUrl || at('syncback')
   }
   return Object.values(urls).includes('') ? undefined : urls
+}
+
+function userName(text: string): ServerName {
+  try {
+    return serverName(text)
+  } catch (error) {
+    throw new ProductError('CONFIG', `username (CLIENT_USER): ${messageOf(error)}`, error)
+  }
 }
 
 function isLoopback(hostname: string): boolean {

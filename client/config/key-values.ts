@@ -1,6 +1,8 @@
 import { ProductError } from '../../common/errors.js'
 
 const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/
+/** What makes `$` more than itself in bash: names, and one-character parameters such as `$1` and `$$`. */
+const REFERENCE = /[A-Za-z_{(0-9@*#?$!-]/
 
 /**
  * Reads `KEY=value` lines as bash would assign them, without ever running anything: quotes, `$NAME` and
@@ -19,6 +21,7 @@ export function readKeyValues(text: string, name: string): Map<string, string> {
       const bad = (why: string) => new ProductError('CONFIG', `${name} line ${at + 1}: ${why}`)
       const found = ASSIGNMENT.exec(line)
       if (found === null) throw bad('KEY=value is needed; nothing in this file is run')
+      if (line.includes('\0')) throw bad('a NUL is in the line: is this the right file?')
       const [, key = '', rest = ''] = found
       values.set(key, readValue(rest, values, bad))
     })
@@ -52,7 +55,10 @@ function readValue(
       at = next
     } else if (/[`;&|<>()]/.test(character)) {
       throw bad(`${character} is not understood, nothing in this file is run; put the value itself in quotes`)
+    } else if (character === '~' && (at === 0 || rest[at - 1] === ':')) {
+      throw bad('~ is not understood; put the whole path, or quotes')
     } else if (character === '\\') {
+      if (at + 1 === rest.length) throw bad('a value cannot go on in the next line')
       value += rest[at + 1] ?? ''
       at += 2
     } else {
@@ -78,7 +84,7 @@ function doubleQuoted(
     if (character === '\\' && /["\\$`]/.test(rest[at + 1] ?? '')) {
       text += rest[at + 1] ?? ''
       at += 2
-    } else if (character === '$' && /[A-Za-z_{(]/.test(rest[at + 1] ?? '')) {
+    } else if (character === '$' && REFERENCE.test(rest[at + 1] ?? '')) {
       const found = reference(rest, at, known, bad)
       text += found.text
       at = found.next
@@ -97,9 +103,12 @@ function reference(
   bad: (why: string) => ProductError
 ): { text: string; next: number } {
   const found = /^\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))/.exec(rest.slice(at))
-  if (found === null) throw bad('$… is not understood, nothing in this file is run; put the value itself')
+  if (found === null) {
+    throw bad("$… is not understood, nothing in this file is run; put the value itself, a literal $ in '…'")
+  }
   const key = found[1] ?? found[2] ?? ''
   const text = known.get(key)
-  if (text === undefined) throw bad(`$${key} is not set further up in this file`)
+  // Without its name: it may be a piece of a password that holds a $.
+  if (text === undefined) throw bad("a $NAME is not set further up in this file; put a literal $ in '…'")
   return { text, next: at + found[0].length }
 }

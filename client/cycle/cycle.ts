@@ -36,7 +36,7 @@ export interface CycleParts {
   events: {
     collect(): Promise<{
       newEvents: number
-      changed: { name: string; text: () => Promise<string>; uploaded: () => Promise<void> }[]
+      changed: { name: string; text: string; uploaded: () => Promise<void> }[]
     }>
   }
   /** What update.php is told beside the lists the host holds. */
@@ -122,7 +122,7 @@ async function sendEvents(parts: CycleParts, result: CycleResult): Promise<void>
   const { newEvents, changed } = await parts.events.collect()
   result.newEvents = newEvents
   for (const day of changed) {
-    await parts.link.upload({ name: day.name, text: await day.text() })
+    await parts.link.upload({ name: day.name, text: day.text })
     await day.uploaded()
     result.uploadedDays++
   }
@@ -161,9 +161,14 @@ async function applyLists(
   result.skipped = wanted.skipped
   for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
   const plan = planFirewall(wanted.block, await parts.firewall.list(), wanted.ended)
+  const add = plan.add.filter(ip => {
+    const reason = parts.firewall.cannot?.(ip)
+    if (reason !== undefined) parts.report('warn', { event: 'cannot_block', ip, reason })
+    return reason === undefined
+  })
   parts.lock.check()
-  await parts.firewall.apply(plan.add, plan.remove)
-  result.added = plan.add.length
+  await parts.firewall.apply(add, plan.remove)
+  result.added = add.length
   result.removed = plan.remove.length
   const inForce = inForceCheck(await parts.firewall.list())
   step('applied')

@@ -4,7 +4,7 @@ import type { JsonFiles, JsonKind } from '../../common/json-file.js'
 import { shapeCheck } from '../../common/shapes.js'
 import type { Firewall, InForce } from './types.js'
 
-const KIND: JsonKind<string[]> = {
+const BLOCKS: JsonKind<string[]> = {
   check: shapeCheck(Type.Array(Type.String())),
   empty: () => [],
   corrupt: 'set-aside',
@@ -12,8 +12,8 @@ const KIND: JsonKind<string[]> = {
   rows: true
 }
 
-/** Plays the firewall in a file: a whole cycle without root, for the demo and for trying things out. */
-export class DryRun implements Firewall {
+/** A firewall that is only a JSON file (an array of addresses): shows a whole cycle without root. */
+export class DryRunFirewall implements Firewall {
   readonly name = 'dry-run'
 
   constructor(
@@ -21,23 +21,32 @@ export class DryRun implements Firewall {
     private readonly path: string
   ) {}
 
+  async works(): Promise<void> {
+    await this.list()
+  }
+
   async list(): Promise<InForce> {
-    const { value } = await this.files.read(this.path, KIND)
-    const own = new Set<Address>(value.flatMap(text => parseAddress(text) ?? []))
-    return { own, alike: new Set(), packets: new Map() }
+    const { value } = await this.files.read(this.path, BLOCKS)
+    return { own: addressesOf(value), alike: new Set(), packets: new Map() }
   }
 
   async apply(add: readonly Address[], remove: readonly Address[]): Promise<void> {
-    if (add.length + remove.length === 0) return
-    await this.files.change(this.path, KIND, ({ value }) => {
-      const next = new Set(value)
-      for (const item of remove) next.delete(item)
-      for (const item of add) next.add(item)
-      return { value: [...next], result: undefined }
+    await this.files.change(this.path, BLOCKS, ({ value }) => {
+      const blocks = addressesOf(value)
+      const before = blocks.size
+      for (const block of remove) blocks.delete(block)
+      const removed = before - blocks.size
+      for (const block of add) blocks.add(block)
+      const same = removed === 0 && blocks.size === before
+      return same ? { result: undefined } : { value: [...blocks], result: undefined }
     })
   }
 
   async clear(): Promise<void> {
-    await this.files.change(this.path, KIND, () => ({ value: [], result: undefined }))
+    await this.files.change(this.path, BLOCKS, () => ({ value: [], result: undefined }))
   }
+}
+
+function addressesOf(texts: readonly string[]): Set<Address> {
+  return new Set(texts.flatMap(text => parseAddress(text) ?? []))
 }

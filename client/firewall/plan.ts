@@ -1,34 +1,37 @@
-import type { Address } from '../../common/address.js'
-import { AddressSet } from '../../common/address.js'
+import { AddressSet, type Address } from '../../common/address.js'
 import type { InForce } from './types.js'
 
-/** What has to change in the firewall. */
+/** What has to change so that the firewall blocks what is wanted. */
 export interface Plan {
   add: Address[]
   remove: Address[]
 }
 
 /**
- * The difference between what the lists ask for and what is in force, in both directions, within what this
- * product owns (sync-contract.md §5.5). Of addresses that lie in one another only the outermost is held.
- * @param ended addresses some list asks to be let in: for these a block by other hands of the same meaning goes too
+ * Compares what is wanted with what is in force. Blocks of other hands count as in force, and go only when they
+ * themselves are in `ended`.
+ * @param wanted addresses to be blocked; members that a wider member covers need no block of their own
+ * @param ended addresses whose end a list asks for
  */
 export function planFirewall(wanted: AddressSet, inForce: InForce, ended: AddressSet): Plan {
-  const hold = wanted.outermost()
-  const alike = new AddressSet(inForce.alike)
-  const add: Address[] = []
-  for (const item of hold) if (!inForce.own.has(item) && alike.covering(item) === undefined) add.push(item)
-  const remove: Address[] = []
-  for (const item of inForce.own) if (!hold.has(item)) remove.push(item)
-  for (const item of inForce.alike) {
-    if (!inForce.own.has(item) && ended.has(item) && wanted.covering(item) === undefined) remove.push(item)
+  const target = wanted.outermost()
+  const remove = new Set<Address>()
+  const remaining = new AddressSet()
+  for (const block of inForce.own) {
+    if (target.has(block)) remaining.add(block)
+    else remove.add(block)
   }
-  return { add, remove }
+  for (const block of inForce.alike) {
+    if (target.has(block) || !ended.has(block)) remaining.add(block)
+    else remove.add(block)
+  }
+  const add = [...target].filter(block => remaining.covering(block) === undefined)
+  return { add, remove: [...remove] }
 }
 
-/** Tells whether all of an address is blocked by what was read back. */
+/** Tells for an address or network whether one block in force covers all of it. */
 export function inForceCheck(inForce: InForce): (item: Address) => boolean {
-  const all = new AddressSet(inForce.own)
-  for (const item of inForce.alike) all.add(item)
-  return item => all.covering(item) !== undefined
+  const blocks = new AddressSet(inForce.own)
+  for (const block of inForce.alike) blocks.add(block)
+  return item => blocks.covering(item) !== undefined
 }

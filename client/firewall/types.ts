@@ -17,16 +17,27 @@ export interface InForce {
 export interface Firewall {
   readonly name: 'nftables' | 'ufw' | 'ipset' | 'dry-run'
 
-  /** Reads what is in force. @throws ProductError FIREWALL */
+  /**
+   * Reads what is in force. Entries that are stored but stop no packet (a drop rule is gone, ufw is off) are not
+   * in force and not listed: the caller then adds them anew, and `apply` mends what is broken.
+   * @throws ProductError FIREWALL or COMMAND
+   */
   list(): Promise<InForce>
 
   /**
    * Puts all of `add` in force and ends all of `remove` as one batch: all or, on an error, nothing. `add` never
    * holds an address that another member of `add` or a remaining block covers. Also mends the frame the blocks
    * live in (table, chains, sets, jump rules) when it is missing or altered, even with nothing to add or remove.
+   * Blocks found stored behind a broken frame come back in force with it, so that mending never opens a gap.
    * @throws ProductError FIREWALL or COMMAND, saying what the tool said
    */
   apply(add: readonly Address[], remove: readonly Address[]): Promise<void>
+
+  /**
+   * Why this backend has no means to hold a block, or undefined when it has; as of the last `list`. The caller
+   * leaves such blocks out of `apply`, which refuses the batch otherwise.
+   */
+  cannot?(block: Address): string | undefined
 
   /** Takes every trace of this product out of the firewall. */
   clear(): Promise<void>

@@ -4,14 +4,14 @@ import Type from 'typebox'
 import type { Clock } from '../../common/clock.js'
 import { versionOf, type JsonFiles, type JsonKind } from '../../common/json-file.js'
 import { eventsFileOfDay, type EventsFileName } from '../../common/names.js'
-import { DayEvents, shapeCheck, type BanEvent } from '../../common/shapes.js'
+import { DayEvents, LIMITS, shapeCheck, type BanEvent } from '../../common/shapes.js'
 import { parseLine } from './parse-line.js'
 import { readLog, type LogPosition } from './read-log.js'
 
 /**
  * How far the log has been read, and what each day's file held then. Day files are written first, this file
- * second: killed in between, the next run finds more events in a day than are committed, cuts the day back, and
- * reads the same lines again.
+ * second: killed in between, the next run reads the same lines again, and knows by the count which events of the
+ * day it may not add twice.
  */
 interface LogState {
   log?: { path: string; position: LogPosition }
@@ -61,7 +61,7 @@ const DAY: JsonKind<BanEvent[]> = {
 export interface CollectOptions {
   /** fail2ban's log. */
   log: string
-  /** Folder of the daily files; old days stay there, nothing is ever deleted. */
+  /** Folder of the daily files. Old days stay there: nothing is ever deleted, nor sent again while unchanged. */
   eventsDir: string
   /** Folder of the state file. */
   state: string
@@ -79,9 +79,14 @@ export interface ChangedDay {
 
 /** What a run over the log found. */
 export interface Collected {
+  /** Events that no day file held before. */
   newEvents: number
   /** Bans of something that is no address. */
   noAddress: number
+  /** Events beyond what one day's file may hold (LIMITS.dayEvents): not kept. */
+  tooMany: number
+  /** The log was replaced and the old one's rest is gone: events may be missing. */
+  gap: boolean
   bytesRead: number
   changed: ChangedDay[]
 }
@@ -95,30 +100,30 @@ export async function collectEvents(options: CollectOptions): Promise<Collected>
   const statePath = join(options.state, 'log-state.json')
   return files.change(statePath, STATE, async ({ value, version }) => {
     const found = new Map<string, BanEvent[]>()
-    let noAddress = 0
-    let newEvents = 0
+    const counts = { newEvents: 0, noAddress: 0, tooMany: 0 }
     const from = value.log?.path === options.log ? value.log.position : undefined
-    const { position, bytesRead } = await readLog(options.log, from, line => {
-      const parsed = parseLine(line, options.clock)
-      if (parsed.event === undefined) {
-        if (parsed.noAddress) noAddress++
-        return
-      }
-      newEvents++
-      const day = parsed.event.timestamp.slice(0, 10)
+    const { position, bytesRead, gap } = await readLog(options.log, from, line => {
+      const { event, noAddress } = { noAddress: false, ...parseLine(line, options.clock) }
+      if (noAddress) counts.noAddress++
+      if (event === undefined) return
+      const day = event.timestamp.slice(0, 10)
       const events = found.get(day)
-      if (events === undefined) found.set(day, [parsed.event])
-      else events.push(parsed.event)
+      if (events === undefined) found.set(day, [event])
+      else events.push(event)
     })
     const days = { ...value.days }
     for (const [day, events] of found) {
-      // Without a position there was no run before, or it read another log: what is there is kept and not doubled.
-      const committed = from === undefined ? undefined : (days[day]?.events ?? 0)
-      days[day] = { ...days[day], events: await addToDay(options, day, events, committed) }
+      // Without a position there was no run before, or it read another log; after a gap the log may have been
+      // edited or restored. Then it may hold what the days have.
+      const committed = from === undefined || gap ? undefined : days[day]?.events
+      const { held, added, tooMany } = await addToDay(options, day, events, committed)
+      days[day] = { ...days[day], events: held }
+      counts.newEvents += added
+      counts.tooMany += tooMany
     }
     const changed = await changedDays(options, days)
     const same = version !== '' && found.size === 0 && from !== undefined && samePosition(from, position)
-    const result = { newEvents, noAddress, bytesRead, changed }
+    const result = { ...counts, gap, bytesRead, changed }
     return same ? { result } : { value: { log: { path: options.log, position }, days }, result }
   })
 }
@@ -127,26 +132,37 @@ function samePosition(one: LogPosition, other: LogPosition): boolean {
   return JSON.stringify(one) === JSON.stringify(other)
 }
 
-/** @returns how many events the day holds now */
+/**
+ * Adds events to a day's file. What it holds stays; of what a run that was killed has added already, nothing is
+ * added again.
+ * @param committed events of the file that belong to what was read before. Undefined when nothing is known of
+ *   the file: it is an older client's, or was begun by a run that was killed.
+ */
 async function addToDay(
   { files, eventsDir }: CollectOptions,
   day: string,
   events: readonly BanEvent[],
   committed: number | undefined
-): Promise<number> {
+): Promise<{ held: number; added: number; tooMany: number }> {
   return files.change(join(eventsDir, eventsFileOfDay(day)), DAY, ({ value }) => {
-    const kept = committed === undefined ? value : value.slice(0, committed)
-    const fresh = committed === undefined ? without(events, value) : events
-    const next = [...kept, ...fresh]
-    // A rotated file's rest or an old client's file may hold later events: as logged means by time.
-    if (committed === undefined)
-      next.sort((a, b) => (a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0))
-    return { value: next, result: next.length }
+    const fresh = without(events, value.slice(committed ?? 0))
+    // One more would make the whole file count as corrupt.
+    const added = Math.max(0, Math.min(fresh.length, LIMITS.dayEvents - value.length))
+    const result = { held: value.length + added, added, tooMany: fresh.length - added }
+    if (added === 0) return { result }
+    const next = [...value, ...fresh.slice(0, added)]
+    // An older client's file may hold later events than the log read here: as logged means by time.
+    return { value: committed === undefined ? next.sort(byTime) : next, result }
   })
 }
 
+function byTime(one: BanEvent, other: BanEvent): number {
+  return one.timestamp < other.timestamp ? -1 : one.timestamp > other.timestamp ? 1 : 0
+}
+
 /** The events that are not among the known ones; each known one answers for one of its equals only. */
-function without(events: readonly BanEvent[], known: readonly BanEvent[]): BanEvent[] {
+function without(events: readonly BanEvent[], known: readonly BanEvent[]): readonly BanEvent[] {
+  if (known.length === 0) return events
   const count = new Map<string, number>()
   const keyOf = (event: BanEvent) => JSON.stringify([event.timestamp, event.action, event.ip, event.jail])
   for (const event of known) count.set(keyOf(event), (count.get(keyOf(event)) ?? 0) + 1)
@@ -181,14 +197,11 @@ export async function markUploaded(
   day: ChangedDay
 ): Promise<void> {
   const key = day.name.replace(/^fail2ban-events-(\d{4})(\d{2})(\d{2})\.json$/, '$1-$2-$3')
-  await files.change(join(state, 'log-state.json'), STATE, ({ value }) => ({
-    value: {
-      ...value,
-      days: {
-        ...value.days,
-        [key]: { events: 0, ...value.days[key], uploaded: day.sha256, version: day.version }
-      }
-    },
-    result: undefined
-  }))
+  await files.change(join(state, 'log-state.json'), STATE, ({ value }) => {
+    const known = value.days[key]
+    // The state was lost since: the day will be offered again, which is harmless.
+    if (known === undefined) return { result: undefined }
+    const noted = { ...known, uploaded: day.sha256, version: day.version }
+    return { value: { ...value, days: { ...value.days, [key]: noted } }, result: undefined }
+  })
 }

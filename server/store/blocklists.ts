@@ -3,7 +3,7 @@ import { isoTime, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
-import type { BlocklistEntry } from '../../common/shapes.js'
+import { LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import { changeEntries, expireEntries, type ChangeOutcome, type EntryChange } from './entry-changes.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
@@ -36,6 +36,11 @@ export class BlocklistStore {
     return this.files.read(this.paths.list(server, list), KINDS.blocklist)
   }
 
+  /** Changes whenever the list's file does; empty when there is none. Cheaper than `read`. */
+  async version(server: ServerName, list: ListName): Promise<string> {
+    return versionOf(this.paths.list(server, list))
+  }
+
   /** SHA-256 (hex) of each list's bytes. */
   async hashes(server: ServerName): Promise<Map<ListName, string>> {
     const found = new Map<ListName, string>()
@@ -64,7 +69,8 @@ export class BlocklistStore {
   /**
    * Blocks and unblocks addresses in one list: one write, however many. The list then waits for its client.
    * @returns one outcome per change
-   * @throws ProductError LIST_SET_ASIDE while a corrupt list has not been restored, and what JsonFiles throws
+   * @throws ProductError LIST_SET_ASIDE while a corrupt list has not been restored, CONFLICT when the list would
+   *   grow beyond what may be read back, and what JsonFiles throws
    */
   async change(
     server: ServerName,
@@ -77,6 +83,9 @@ export class BlocklistStore {
       const after = Number.isFinite(handedOut) ? handedOut : 0
       const changed = changeEntries(current.value, jailOfList(list), changes, this.clock(), after)
       if (changed.list === current.value) return { result: changed.outcomes }
+      if (changed.list.length > LIMITS.listEntries) {
+        throw new ProductError('CONFLICT', `a list may have at most ${LIMITS.listEntries} entries`)
+      }
       // First the flag, then the list: killed in between, the client is merely asked to look once more.
       await this.index.set(server, list, 'waits')
       return { value: changed.list, result: changed.outcomes }

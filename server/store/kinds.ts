@@ -47,8 +47,12 @@ export const Whitelist = Type.Array(
 export type Whitelist = Static<typeof Whitelist>
 
 export const SessionKey = Type.Object({ key: Type.String({ minLength: 64 }) })
-/** Sessions that were ended before their time: id → ISO time after which the entry may go. */
-export const EndedSessions = Type.Record(Type.String(), Type.String())
+/** Sessions ended before their time, by id: when that begins, and after which time the row may go. ISO times. */
+export const EndedSessions = Type.Record(
+  Type.String(),
+  Type.Object({ from: Type.String(), until: Type.String() })
+)
+export type EndedSessions = Static<typeof EndedSessions>
 
 /** Every kind of JSON file the server keeps. */
 export const KINDS = {
@@ -61,7 +65,7 @@ export const KINDS = {
   clientList: kind<ClientEntry[]>(ClientList, () => [], { mode: SECRET, corrupt: 'refuse' }),
   userList: kind<UserEntry[]>(UserList, () => [], { mode: SECRET, corrupt: 'refuse' }),
   sessionKey: kind<{ key: string }>(SessionKey, () => ({ key: '' }), { mode: SECRET, corrupt: 'refuse' }),
-  endedSessions: kind<Record<string, string>>(EndedSessions, () => ({}), { mode: SECRET })
+  endedSessions: kind<EndedSessions>(EndedSessions, () => ({}), { mode: SECRET })
 }
 
 function kind<T>(

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { isoTime, timeOf, type Clock } from '../../common/clock.js'
 import type { JsonFiles } from '../../common/json-file.js'
 import type { Paths } from './folders.js'
-import { KINDS } from './kinds.js'
+import { KINDS, type EndedSessions } from './kinds.js'
 
 /** What all server processes share of sessions: the signing key, and which sessions were ended early. */
 export class SessionFiles {
@@ -24,17 +24,29 @@ export class SessionFiles {
     return Buffer.from(key, 'hex')
   }
 
-  /** True when the session was ended by a log-out. */
-  async isEnded(id: string): Promise<boolean> {
-    return Object.hasOwn((await this.files.read(this.paths.endedSessions(), KINDS.endedSessions)).value, id)
+  /** True when one of these sessions was ended early: by a log-out, or because a newer id took its place. */
+  async isEnded(...ids: string[]): Promise<boolean> {
+    const { value } = await this.files.read(this.paths.endedSessions(), KINDS.endedSessions)
+    const now = this.clock()
+    return ids.some(id => Object.hasOwn(value, id) && timeOf(value[id]?.from) <= now)
   }
 
-  /** Ends a session for every server process. @param until milliseconds after which it would have ended anyway */
-  async end(id: string, until: number): Promise<void> {
-    const now = this.clock()
+  /**
+   * Ends a session for every server process; the earliest end that was asked for counts.
+   * @param until milliseconds after which it would have ended anyway
+   * @param from milliseconds when the end begins; at once by default
+   */
+  async end(id: string, until: number, from = this.clock()): Promise<void> {
+    const earlier = (ended: EndedSessions) => Object.hasOwn(ended, id) && timeOf(ended[id]?.from) <= from
+    // Parallel requests of one page end the same id: all but the first need no lock.
+    const known = await this.files.read(this.paths.endedSessions(), KINDS.endedSessions)
+    if (earlier(known.value)) return
     await this.files.change(this.paths.endedSessions(), KINDS.endedSessions, ({ value }) => {
-      const still = Object.entries(value).filter(([, ends]) => timeOf(ends) > now)
-      return { value: Object.fromEntries([...still, [id, isoTime(until)]]), result: undefined }
+      if (earlier(value)) return { result: undefined }
+      const now = this.clock()
+      const still = Object.entries(value).filter(([other, ends]) => other !== id && timeOf(ends.until) > now)
+      const ended = [id, { from: isoTime(from), until: isoTime(until) }] as const
+      return { value: Object.fromEntries([...still, ended]), result: undefined }
     })
   }
 }

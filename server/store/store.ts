@@ -2,8 +2,9 @@ import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import { JsonFiles, removeAbandonedCopies, type SetAside } from '../../common/json-file.js'
+import { corruptCopies, JsonFiles, removeAbandonedCopies, type SetAside } from '../../common/json-file.js'
 import type { LockTimes } from '../../common/file-lock.js'
+import type { ServerName } from '../../common/names.js'
 import { BlocklistStore } from './blocklists.js'
 import { ClientStore } from './clients.js'
 import { DownloadStore } from './downloads.js'
@@ -61,6 +62,15 @@ export class Store {
     this.hosts = new HostStore(this.files, this.paths, this.clients, clock)
     this.sessions = new SessionFiles(this.files, this.paths, clock)
     this.guard = new BlockGuard(this.files, this.paths, this.hosts, clock, options.widest)
+  }
+
+  /** Names of the set-aside corrupt files of a server; without one, those at the top of the archive. */
+  async setAside(server?: ServerName): Promise<string[]> {
+    const folders =
+      server === undefined
+        ? [this.paths.root.archive]
+        : [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]
+    return (await Promise.all(folders.map(folder => corruptCopies(folder)))).flat()
   }
 
   /** Shows that every folder can be read and written. @throws ProductError DISK naming the folder's role */

@@ -43,12 +43,8 @@ export class UpdateIndexStore {
 
   async #read(): Promise<UpdateIndex> {
     const { value, version } = await this.files.read(this.paths.updateIndex(), KINDS.updateIndex)
-    if (version !== '') return value
-    return this.files.change(this.paths.updateIndex(), KINDS.updateIndex, async current => {
-      if (current.version !== '') return { result: current.value }
-      const rebuilt = await this.#rebuilt()
-      return { value: rebuilt, result: rebuilt }
-    })
+    // Looking writes nothing: a missing index is made by the first change.
+    return version === '' ? this.#rebuilt() : value
   }
 
   /** A lost or set-aside index forgets no change: every list with a pending entry waits again. */

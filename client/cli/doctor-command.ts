@@ -1,0 +1,50 @@
+import type { Command } from 'commander'
+import type { Finding } from '../../common/findings.js'
+import { printable } from '../../common/names.js'
+import type { Output } from './sync.js'
+
+/** One side's looks. */
+export type Check<T extends Output> = (flags: Record<string, unknown>, output: T) => Promise<Finding[]>
+
+const MARKS = { ok: 'ok     ', warning: 'warning', problem: 'PROBLEM' }
+
+/** `doctor`: finds what is wrong on either side and says how to mend it. Ends with 1 when there is a problem. */
+export function addDoctorCommand<T extends Output>(
+  program: Command,
+  output: T,
+  checks: { server: Check<T>; client: Check<T> }
+): void {
+  program
+    .command('doctor')
+    .description('find what is wrong with this installation, and how to mend it')
+    .option('--side <server|client|both>', 'what to look at', 'both')
+    .option('--config <FILE>', "the client's configuration file")
+    .option('--archive <DIR>', "the server's archive")
+    .option('--settings <DIR>', "the server's settings")
+    .option('--state <DIR>', "the client's state")
+    .option('--log <FILE>', "fail2ban's log")
+    .option('--firewall <NAME>', "the client's firewall")
+    .option('--json', 'print JSON for machines instead of text')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  fail2ban-report doctor\n  fail2ban-report doctor --side client --json'
+    )
+    .action(async (flags: Record<string, unknown>) => {
+      const side = String(flags.side)
+      if (!['server', 'client', 'both'].includes(side)) {
+        program.error('error: --side takes server, client or both', { exitCode: 2, code: 'usage' })
+      }
+      const found: (Finding & { side: string })[] = []
+      for (const name of ['server', 'client'] as const) {
+        if (side !== name && side !== 'both') continue
+        found.push(...(await checks[name](flags, output)).map(finding => ({ side: name, ...finding })))
+      }
+      output.out(flags.json === true ? JSON.stringify(found, null, 2) : found.map(inWords).join('\n'))
+      if (found.some(finding => finding.level === 'problem')) process.exitCode = 1
+    })
+}
+
+function inWords(finding: Finding & { side: string }): string {
+  const line = `${MARKS[finding.level]}  ${finding.side}: ${printable(finding.what, 500)}`
+  return finding.mend === undefined ? line : `${line}\n         -> ${finding.mend}`
+}

@@ -1,0 +1,149 @@
+import { access, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { join } from 'node:path'
+import { request } from 'undici'
+import { runCommand } from '../../common/command.js'
+import { look, type Finding } from '../../common/findings.js'
+import { JsonFiles, corruptCopies } from '../../common/json-file.js'
+import { readClientConfig, type ClientConfig } from '../config/config.js'
+import { LocalLists } from '../cycle/local-lists.js'
+import { guardOf, ownAddresses, serverAddresses } from '../cycle/protect.js'
+import { wantedOf } from '../cycle/wanted.js'
+import { chooseFirewall } from '../firewall/choose.js'
+import { planFirewall } from '../firewall/plan.js'
+import { ServerLink } from '../server-link.js'
+import type { Output } from './sync.js'
+
+const SKEW_MS = 60_000
+
+/** Looks this host over: settings, log, server, clock, authentication, firewall, drift. Changes nothing. */
+export async function checkClient(flags: Record<string, unknown>, output: Output): Promise<Finding[]> {
+  let config: Readonly<ClientConfig>
+  try {
+    const file = typeof flags.config === 'string' ? flags.config : undefined
+    config = readClientConfig({ file, flags, env: output.env })
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error)
+    return [{ level: 'problem', what, mend: 'mend the setting named, or give --config FILE' }]
+  }
+  const files = new JsonFiles({ clock: Date.now, onSetAside: () => undefined })
+  return [
+    ...config.warnings.map((what): Finding => ({ level: 'warning', what, mend: 'see there' })),
+    ...(await look('log', 'name it with --log, and let this user read it', () => checkLog(config))),
+    ...(await look('state', 'run as root, or choose another --state', () => checkState(config))),
+    ...(await look('server', 'check the URL, the network, the certificate (--ca-file)', () =>
+      checkServerClock(config)
+    )),
+    ...(await look(
+      'authentication',
+      'compare user name, password and UUID with "fail2ban-report client list"',
+      () => checkAuthentication(config)
+    )),
+    ...(await look('firewall', 'install the tool named, and run as root', () => checkFirewall(config, files)))
+  ]
+}
+
+async function checkLog({ log }: ClientConfig): Promise<Finding> {
+  await access(log, constants.R_OK)
+  const { mtimeMs } = await stat(log)
+  const days = (Date.now() - mtimeMs) / 86_400_000
+  return days > 7
+    ? {
+        level: 'warning',
+        what: `${log} has not changed for ${Math.floor(days)} days`,
+        mend: 'is fail2ban running, and is this its logtarget?'
+      }
+    : { level: 'ok', what: `${log} can be read` }
+}
+
+async function checkState({ state, blocklistDir, eventsDir }: ClientConfig): Promise<Finding[]> {
+  const info = await stat(state).catch(() => undefined)
+  if (info === undefined) return [{ level: 'ok', what: `${state} will be made by the first sync` }]
+  await access(state, constants.W_OK)
+  const found: Finding[] = [{ level: 'ok', what: `${state} can be written` }]
+  for (const folder of [state, blocklistDir, eventsDir]) {
+    for (const copy of await corruptCopies(folder)) {
+      found.push({
+        level: 'warning',
+        what: `a corrupt file was set aside: ${join(folder, copy)}`,
+        mend: 'the next sync fetches the list anew; delete the copy'
+      })
+    }
+  }
+  return found
+}
+
+async function checkServerClock(config: ClientConfig): Promise<Finding[]> {
+  const link = linkOf(config)
+  try {
+    const { statusCode, headers, body } = await request(config.urls.update, {
+      method: 'GET',
+      dispatcher: link.dispatcher,
+      headersTimeout: config.timeout
+    })
+    await body.dump()
+    const found: Finding[] =
+      statusCode === 405
+        ? [{ level: 'ok', what: `${new URL(config.urls.update).host} answers` }]
+        : [
+            {
+              level: 'problem',
+              what: `the server answered ${statusCode} where 405 is expected`,
+              mend: 'is the base path in the URL right?'
+            }
+          ]
+    const skew = Date.parse(String(headers.date)) - Date.now()
+    if (Math.abs(skew) > SKEW_MS) {
+      found.push({
+        level: 'warning',
+        what: `clocks differ by ${Math.round(skew / 1000)} s`,
+        mend: 'let both machines keep time by NTP'
+      })
+    }
+    return found
+  } finally {
+    await link.close()
+  }
+}
+
+async function checkAuthentication(config: ClientConfig): Promise<Finding> {
+  const link = linkOf(config)
+  try {
+    // A name no server has a copy of: right credentials get "not found", and nothing is handed out.
+    await link.download('doctor.blocklist.json' as Parameters<ServerLink['download']>[0])
+    return { level: 'ok', what: `the server knows this host as ${config.username}` }
+  } finally {
+    await link.close()
+  }
+}
+
+function linkOf(config: ClientConfig): ServerLink {
+  const { urls, username, password, uuid, caFile, timeout } = config
+  return new ServerLink({ urls, username, password, uuid, caFile, timeout, pauses: [] })
+}
+
+async function checkFirewall(config: ClientConfig, files: JsonFiles): Promise<Finding[]> {
+  const dryRunFile = join(config.state, 'dry-run-firewall.json')
+  const firewall = await chooseFirewall(config.firewall, { run: runCommand, files, dryRunFile })
+  const inForce = await firewall.list()
+  const { lists } = await new LocalLists(files, config.blocklistDir).all()
+  const guard = guardOf(
+    ownAddresses(),
+    await serverAddresses(config.urls.update),
+    config.neverBlock,
+    config.widest
+  )
+  const wanted = wantedOf(lists, guard, Date.now())
+  const { add, remove } = planFirewall(wanted.block, inForce, wanted.ended)
+  const found: Finding[] = [
+    { level: 'ok', what: `${firewall.name} holds ${inForce.own.size} block(s) of ours` }
+  ]
+  if (add.length + remove.length > 0) {
+    found.push({
+      level: 'warning',
+      what: `drift: ${add.length} to be blocked, ${remove.length} to be let in`,
+      mend: 'fail2ban-report sync'
+    })
+  }
+  return found
+}

@@ -1,0 +1,34 @@
+import { open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+import { ProductError, systemCode } from '../../common/errors.js'
+
+/**
+ * Replaces a configuration file of another program atomically and durably; mode and owner stay.
+ * @throws ProductError DISK, then the old file stands
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  try {
+    // As in common/json-file.ts: a short write on a full disk has to throw before the rename.
+    await writeFileAtomic(path, '', {
+      // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind
+      tmpfileCreated: async copy => {
+        const file = await open(copy, 'r+')
+        try {
+          await file.writeFile(text)
+          await file.sync()
+        } finally {
+          await file.close()
+        }
+      }
+    })
+    const folder = await open(dirname(path), 'r')
+    try {
+      await folder.sync()
+    } finally {
+      await folder.close()
+    }
+  } catch (error) {
+    throw new ProductError('DISK', `${path} (${systemCode(error) ?? 'unknown error'})`, error)
+  }
+}

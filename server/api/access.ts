@@ -1,0 +1,54 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ProductError } from '../../common/errors.js'
+import type { Session, Sessions } from './sessions.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who is logged in; set by `requireUser`. */
+    session: Session | undefined
+  }
+}
+
+const COOKIE = 'f2br_session'
+
+/**
+ * A hook that lets only logged-in users pass, before the body is read. Replaces the cookie when that is due.
+ * @throws ProductError LOGIN_NEEDED
+ */
+export function requireUser(
+  sessions: Sessions
+): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
+  return async (request, reply) => {
+    const found = await sessions.check(request.cookies[COOKIE])
+    if (found === undefined) throw new ProductError('LOGIN_NEEDED')
+    request.session = found.session
+    if (found.cookie !== undefined) setSessionCookie(request, reply, found.cookie)
+  }
+}
+
+/** A hook that lets only admins pass. To be run after `requireUser`. @throws ProductError ROLE */
+export function requireAdmin(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
+  if (sessionOf(request).role !== 'admin') throw new ProductError('ROLE')
+  done()
+}
+
+/** The session `requireUser` has found. @throws ProductError LOGIN_NEEDED where it has not been run */
+export function sessionOf(request: FastifyRequest): Session {
+  if (request.session === undefined) throw new ProductError('LOGIN_NEEDED')
+  return request.session
+}
+
+/** Sets the session cookie (it goes with the browser's window), or deletes it when there is no text. */
+export function setSessionCookie(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  text: string | undefined
+): void {
+  reply.setCookie(COOKIE, text ?? '', {
+    path: request.server.config.basePath,
+    httpOnly: true,
+    sameSite: 'strict',
+    secure: request.protocol === 'https',
+    ...(text === undefined ? { expires: new Date(0) } : {})
+  })
+}

@@ -1,0 +1,54 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
+import { eventsFileOfDay, type EventsFileName } from '../../common/names.js'
+import { DayEvents } from '../../common/shapes.js'
+import { knownServer } from './known-server.js'
+import { FAILURES, ServerText } from './reply-shapes.js'
+import { sendWholeFile } from './whole-file.js'
+
+const OfServer = Type.Object({ server: ServerText }, { additionalProperties: false })
+const OfDay = Type.Object(
+  { server: ServerText, day: Type.String({ pattern: '^(\\d{8}|\\d{4}-\\d{2}-\\d{2})$' }) },
+  { additionalProperties: false }
+)
+const DaysReply = Type.Object({
+  success: Type.Literal(true),
+  server: Type.String(),
+  /** `YYYYMMDD`, oldest first. */
+  days: Type.Array(Type.String())
+})
+const EventsReply = Type.Object({
+  success: Type.Literal(true),
+  server: Type.String(),
+  day: Type.String(),
+  events: DayEvents
+})
+
+/** GET /api/days: the days a server has events of. GET /api/events: one day's events, as logged; none is no error. */
+export function eventRoutes(scope: FastifyInstance): void {
+  const app = scope.withTypeProvider<TypeBoxTypeProvider>()
+  app.get(
+    '/days',
+    { schema: { querystring: OfServer, response: { 200: DaysReply, ...FAILURES } } },
+    async request => {
+      const server = await knownServer(app.store, request.query.server)
+      const days = (await app.store.events.days(server)).map(dayOf)
+      return { success: true as const, server, days }
+    }
+  )
+  app.get(
+    '/events',
+    { schema: { querystring: OfDay, response: { 200: EventsReply, ...FAILURES } } },
+    async (request, reply) => {
+      const server = await knownServer(app.store, request.query.server)
+      const name = eventsFileOfDay(request.query.day)
+      const file = await app.store.events.read(server, name)
+      return sendWholeFile(request, reply, file, { server, day: dayOf(name) }, 'events')
+    }
+  )
+}
+
+function dayOf(name: EventsFileName): string {
+  return name.slice('fail2ban-events-'.length, -'.json'.length)
+}
