@@ -1,6 +1,6 @@
-import { once } from 'node:events'
 import pino, { type Logger } from 'pino'
 import { ProductError, systemCode } from '../common/errors.js'
+import { onStopSignal } from '../common/stop-signals.js'
 import { ownVersion } from '../common/version.js'
 import { buildApp } from './app.js'
 import type { ServerConfig } from './config.js'
@@ -60,13 +60,7 @@ export async function startServer(
 export async function serve(config: ServerConfig, tell: (line: string) => void): Promise<void> {
   const server = await startServer(config, tell)
   tell(`Fail2Ban-Report listens on ${server.url} (stop with Ctrl-C)`)
-  const signal = new AbortController()
-  const told = ['SIGTERM', 'SIGINT'].map(name => once(process, name, { signal: signal.signal }))
-  await Promise.race(told).finally(() => {
-    signal.abort()
-    for (const wait of told) wait.catch(() => undefined)
-  })
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => process.exit(1))
+  await new Promise<void>(resolve => onStopSignal(resolve))
   const late = setTimeout(() => process.exit(1), STOP_MS)
   late.unref()
   await server.stop()

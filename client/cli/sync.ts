@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { messageOf } from '../../common/errors.js'
 import { addFlags } from '../../common/settings.js'
+import { onStopSignal } from '../../common/stop-signals.js'
 import { readClientConfig, SYNC_SETTINGS, type ClientConfig } from '../config/config.js'
 import type { CycleResult, Report } from '../cycle/cycle.js'
 import { clientLogger, syncOnce } from '../sync.js'
@@ -45,7 +46,7 @@ async function once(config: Readonly<ClientConfig>, output: Output, json: boolea
 
 async function watchForEver(config: Readonly<ClientConfig>, output: Output, json: boolean): Promise<void> {
   const stop = new AbortController()
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
+  onStopSignal(() => stop.abort())
   const report = reporter(config, output)
   await watchAndSync({
     log: config.log,

@@ -1,0 +1,39 @@
+import { writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { firewallCycle } from './firewall-cycle.js'
+import { logParsing } from './log-parsing.js'
+import { updateRequests } from './update-requests.js'
+import type { BenchRow } from './row.js'
+
+// `npm run bench`: one table; `npm run bench -- log` runs the rows of one kind.
+
+const KINDS: Record<string, () => Promise<BenchRow[]>> = {
+  log: logParsing,
+  cycle: firewallCycle,
+  update: updateRequests
+}
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.find(name => !(name in KINDS))
+if (unknown !== undefined) {
+  console.error(`there is no bench ${unknown}; there are ${Object.keys(KINDS).join(', ')}`)
+  process.exit(2)
+}
+const rows: BenchRow[] = []
+for (const [name, run] of Object.entries(KINDS)) {
+  if (wanted.length === 0 || wanted.includes(name)) rows.push(...(await run()))
+}
+const lines = rows.map(
+  ({ what, value, baseline, ratio, peakMb }) =>
+    `| ${what} | ${value} | ${baseline} | ${ratio === null ? '' : ratio.toFixed(2)} | ${peakMb === undefined ? '' : Math.round(peakMb)} |`
+)
+const table = [
+  '| what | measured | yardstick | ratio | peak MiB |',
+  '| --- | --- | --- | --- | --- |',
+  ...lines
+].join('\n')
+console.log(table)
+if (wanted.length === 0) {
+  const head = `# Benchmarks\n\nMedians of at least 5 runs by \`npm run bench\`, Node.js ${process.version}, ${cpus().length} cores. Ratios are against the yardstick in the same run.\n`
+  await writeFile('tests/bench/RESULTS.md', `${head}\n${table}\n`)
+}

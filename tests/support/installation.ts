@@ -1,0 +1,111 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { BlocklistEntry } from '../../common/shapes.js'
+import type { Namespace } from './netns.js'
+
+/** The built program: end-to-end tests run what users run. */
+export const BIN = fileURLToPath(new URL('../../dist/client/bin.js', import.meta.url))
+
+/** How a process ended. */
+export interface Ended {
+  code: number | null
+  out: string
+  err: string
+}
+
+/** A server with its folders, and the configuration of one host, as processes see them. */
+export class Installation {
+  url = ''
+  #server: ChildProcess | undefined
+
+  constructor(readonly dir: string) {}
+
+  path(...parts: string[]): string {
+    return join(this.dir, ...parts)
+  }
+
+  /** Flags that name the server's folders. */
+  get folders(): string[] {
+    return ['--archive', this.path('archive'), '--settings', this.path('settings')]
+  }
+
+  /** Starts `serve`, in a namespace if one is given. @param more further flags */
+  async serve(where?: Namespace, ...more: string[]): Promise<void> {
+    await mkdir(this.dir, { recursive: true })
+    const args = [
+      ...[BIN, 'serve', '--port', '0', ...this.folders],
+      ...['--download', this.path('download'), '--temp', this.path('temp'), ...more]
+    ]
+    const [program, ...rest] = [...(where?.prefix ?? []), process.execPath, ...args]
+    const server = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#server = server
+    let trouble = ''
+    server.stderr.on('data', (chunk: Buffer) => (trouble += chunk.toString()))
+    for await (const line of createInterface({ input: server.stdout })) {
+      const told = JSON.parse(line) as { event?: string; url?: string }
+      if (told.event !== 'listening') continue
+      this.url = told.url!.replace(/\/$/, '')
+      server.stdout.resume()
+      return
+    }
+    throw new Error(`the server did not start: ${trouble}`)
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    const server = this.#server
+    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return null
+    const closed = once(server, 'close') as Promise<[number | null]>
+    server.kill(signal)
+    return (await closed)[0]
+  }
+
+  /** Registers a host and writes its client.conf. */
+  async addHost(name: string): Promise<{ username: string; password: string; uuid: string }> {
+    const added = await this.cli(['client', 'add', name, '--server-url', this.url, '--json', ...this.folders])
+    const made = JSON.parse(added.out) as { username: string; password: string; uuid: string; config: string }
+    await writeFile(this.path('client.conf'), made.config, { mode: 0o600 })
+    return made
+  }
+
+  /** Flags of `sync` for the host. */
+  syncArgs(firewall: string): string[] {
+    return [
+      ...['sync', '--config', this.path('client.conf'), '--state', this.path('state')],
+      ...['--log', this.path('fail2ban.log'), '--firewall', firewall]
+    ]
+  }
+
+  /** Runs a command of ours. */
+  async cli(args: readonly string[], options: { where?: Namespace; input?: string } = {}): Promise<Ended> {
+    return execute([...(options.where?.prefix ?? []), process.execPath, BIN, ...args], options.input)
+  }
+
+  /** A server-side list as it lies on the disk. */
+  async list(host: string, jail: string): Promise<BlocklistEntry[]> {
+    const text = await readFile(this.path('archive', host, 'blocklists', `${jail}.blocklist.json`), 'utf8')
+    return JSON.parse(text) as BlocklistEntry[]
+  }
+
+  /** archive/update.json. */
+  async index(): Promise<unknown> {
+    return JSON.parse(await readFile(this.path('archive', 'update.json'), 'utf8'))
+  }
+}
+
+/** Runs a program to its end. */
+export async function execute(words: readonly string[], input = ''): Promise<Ended> {
+  const [program, ...args] = words
+  const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(input)
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, out, err }
+}
