@@ -96,7 +96,7 @@ export class ClientStore {
 
 /** A bcrypt hash spelled as PHP does (`$2y$`), so that an existing installation can read it. */
 export async function bcrypt(password: string): Promise<string> {
-  return hash(password, { cost: BCRYPT_COST, version: '2y' })
+  return (await hash(password, BCRYPT_COST)).replace(/^\$2b\$/, '$2y$')
 }
 
 /** Replaces the entry of that name. @throws ProductError NOT_FOUND */

@@ -12,8 +12,8 @@ import type { BlocklistEntry, ClientEntry, UserEntry } from '../../common/shapes
 /** Passwords of the users every test app has; bcrypt's cheapest cost, as tests log in often. */
 export const PASSWORDS = { alice: 'alice has a password', victor: 'victor has one too' } as const
 const HASHES = {
-  alice: hashSync(PASSWORDS.alice, { cost: 4, version: '2y' }),
-  victor: hashSync(PASSWORDS.victor, { cost: 4, version: '2y' })
+  alice: hashSync(PASSWORDS.alice, 4).replace('$2b$', '$2y$'),
+  victor: hashSync(PASSWORDS.victor, 4).replace('$2b$', '$2y$')
 }
 
 /** Who is logged in, as headers for `inject`. */

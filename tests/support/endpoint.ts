@@ -30,7 +30,7 @@ export interface EndpointApp {
 /** A multipart form: [field, text] or [field, content, file name], in order. */
 export type Form = ([string, string] | [string, string, string])[]
 
-const cheapHash = hashSync(WEB1.password, { cost: 4, version: '2y' })
+const cheapHash = hashSync(WEB1.password, 4).replace('$2b$', '$2y$')
 
 /** Builds the app. @param dir a folder of the test's own @param clients replaces the client list; '' leaves none */
 export async function endpointApp(
