@@ -2,18 +2,9 @@
 import { Command, CommanderError } from 'commander'
 import { ProductError, messageOf } from '../common/errors.js'
 import { ownVersion } from '../common/version.js'
-import { addBlockingCommands } from '../server/cli/blocking.js'
-import { addClientCommands } from '../server/cli/clients.js'
-import { addDemoCommand } from '../server/cli/demo.js'
-import { checkServer } from '../server/cli/doctor.js'
-import { addServeCommand } from '../server/cli/serve.js'
-import { addStatusCommand } from '../server/cli/status.js'
-import { addUserCommands } from '../server/cli/users.js'
-import { checkClient } from './cli/doctor.js'
-import { addDoctorCommand } from './cli/doctor-command.js'
-import { addSyncCommand } from './cli/sync.js'
-
-// The one file that knows both sides: it puts their commands together. Neither side imports the other.
+import type { Terminal } from '../server/cli/context.js'
+// The one file that knows both sides: it puts their commands together. Neither side imports the other. Only what
+// the command at hand needs is loaded: cron starts a cycle every few minutes on every host.
 
 const USAGE = 2
 const BUSY = 75
@@ -37,20 +28,35 @@ async function main(): Promise<void> {
       'after',
       '\nExamples:\n  fail2ban-report demo\n  fail2ban-report serve\n  fail2ban-report client add web-1 --server-url https://reports.example\n  fail2ban-report block 203.0.113.9 --server web-1 --jail sshd\n  fail2ban-report sync'
     )
-  addServeCommand(program, terminal)
-  addSyncCommand(program, terminal)
-  addUserCommands(program, terminal)
-  addClientCommands(program, terminal)
-  addBlockingCommands(program, terminal)
-  addStatusCommand(program, terminal)
-  addDoctorCommand(program, terminal, { server: checkServer, client: checkClient })
-  addDemoCommand(program, terminal)
+  await addCommands(program, terminal, process.argv[2] ?? '')
   try {
     await program.parseAsync(process.argv)
   } catch (error) {
     process.exitCode = exitCodeOf(error)
     if (!(error instanceof CommanderError)) terminal.err(`error: ${messageOf(error)}`)
   }
+}
+
+/** Adds the command named, or all of them for help and mistakes. */
+async function addCommands(program: Command, terminal: Terminal, word: string): Promise<void> {
+  const groups: Record<string, () => Promise<void>> = {
+    serve: async () => (await import('../server/cli/serve.js')).addServeCommand(program, terminal),
+    sync: async () => (await import('./cli/sync.js')).addSyncCommand(program, terminal),
+    user: async () => (await import('../server/cli/users.js')).addUserCommands(program, terminal),
+    client: async () => (await import('../server/cli/clients.js')).addClientCommands(program, terminal),
+    block: async () => (await import('../server/cli/blocking.js')).addBlockingCommands(program, terminal),
+    status: async () => (await import('../server/cli/status.js')).addStatusCommand(program, terminal),
+    doctor: async () => {
+      const { checkServer: server } = await import('../server/cli/doctor.js')
+      const { checkClient: client } = await import('./cli/doctor.js')
+      const { addDoctorCommand } = await import('./cli/doctor-command.js')
+      addDoctorCommand(program, terminal, { server, client })
+    },
+    demo: async () => (await import('../server/cli/demo.js')).addDemoCommand(program, terminal)
+  }
+  const group = { unblock: 'block', list: 'block' }[word] ?? word
+  const wanted = Object.hasOwn(groups, group) ? [group] : Object.keys(groups)
+  for (const name of wanted) await groups[name]?.()
 }
 
 function exitCodeOf(error: unknown): number {
