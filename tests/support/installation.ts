@@ -10,6 +10,9 @@ import type { Namespace } from './netns.js'
 /** The built program: end-to-end tests run what users run. */
 export const BIN = fileURLToPath(new URL('../../dist/client/bin.js', import.meta.url))
 
+/** Longer than the server itself waits for requests in flight. */
+const STOP_MS = 40_000
+
 /** How a process ended. */
 export interface Ended {
   code: number | null
@@ -45,22 +48,27 @@ export class Installation {
     this.#server = server
     let trouble = ''
     server.stderr.on('data', (chunk: Buffer) => (trouble += chunk.toString()))
-    for await (const line of createInterface({ input: server.stdout })) {
-      const told = JSON.parse(line) as { event?: string; url?: string }
-      if (told.event !== 'listening') continue
-      this.url = told.url!.replace(/\/$/, '')
-      server.stdout.resume()
-      return
-    }
-    throw new Error(`the server did not start: ${trouble}`)
+    // Its output is read to the end: a pipe that nobody empties would stop the server at its next log line.
+    const lines = createInterface({ input: server.stdout })
+    this.url = await new Promise((resolve, reject) => {
+      lines.on('line', line => {
+        const told = JSON.parse(line) as { event?: string; url?: string }
+        if (told.event === 'listening') resolve(told.url!.replace(/\/$/, ''))
+      })
+      server.on('close', () => reject(new Error(`the server did not start: ${trouble}`)))
+    })
   }
 
+  /** Tells the server to stop. @returns its exit code; null when it had to be killed, or had ended before */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const server = this.#server
     if (server === undefined || server.exitCode !== null || server.signalCode !== null) return null
     const closed = once(server, 'close') as Promise<[number | null]>
     server.kill(signal)
-    return (await closed)[0]
+    const late = setTimeout(() => server.kill('SIGKILL'), STOP_MS)
+    const [code] = await closed
+    clearTimeout(late)
+    return code
   }
 
   /** Registers a host and writes its client.conf. */
