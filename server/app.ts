@@ -135,11 +135,15 @@ function runHousekeeping(app: FastifyInstance, logger: Logger): void {
   }
   const timer = setInterval(run, HOUSEKEEPING_MS)
   timer.unref()
-  const stopWatching = watchFolders(app.config.folders, app.store.files, path =>
-    logger.debug({ event: 'file_changed', path }, 'a file changed')
-  )
+  let stopWatching = () => Promise.resolve()
   app.addHook('onReady', done => {
     run()
+    done()
+  })
+  app.addHook('onListen', done => {
+    stopWatching = watchFolders(app.config.folders, app.store.files, path =>
+      logger.debug({ event: 'file_changed', path }, 'a file changed')
+    )
     done()
   })
   app.addHook('onClose', async () => {

@@ -1,6 +1,7 @@
+import { once } from 'node:events'
 import pino, { type Logger } from 'pino'
 import { ProductError, systemCode } from '../common/errors.js'
-import { onStopSignal } from '../common/stop-signals.js'
+import { runUntilStopped } from '../common/stop-signals.js'
 import { ownVersion } from '../common/version.js'
 import { buildApp } from './app.js'
 import type { ServerConfig } from './config.js'
@@ -57,14 +58,14 @@ export async function startServer(
 }
 
 /** Runs the server until SIGTERM or SIGINT; a second signal ends it at once. */
-export async function serve(config: ServerConfig, tell: (line: string) => void): Promise<void> {
-  const server = await startServer(config, tell)
-  tell(`Fail2Ban-Report listens on ${server.url} (stop with Ctrl-C)`)
-  await new Promise<void>(resolve => onStopSignal(resolve))
-  const late = setTimeout(() => process.exit(1), STOP_MS)
-  late.unref()
-  await server.stop()
-  clearTimeout(late)
+export async function serve(config: ServerConfig, tell: (line: string) => void): Promise<never> {
+  return runUntilStopped(async signal => {
+    const server = await startServer(config, tell)
+    tell(`Fail2Ban-Report listens on ${server.url} (stop with Ctrl-C)`)
+    if (!signal.aborted) await once(signal, 'abort')
+    setTimeout(() => process.exit(1), STOP_MS).unref()
+    await server.stop()
+  })
 }
 
 function serverLogger(config: ServerConfig): Logger {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { messageOf } from '../../common/errors.js'
 import { addFlags } from '../../common/settings.js'
-import { onStopSignal } from '../../common/stop-signals.js'
+import { runUntilStopped } from '../../common/stop-signals.js'
 import { readClientConfig, SYNC_SETTINGS, type ClientConfig } from '../config/config.js'
 import type { CycleResult, Report } from '../cycle/cycle.js'
 import { clientLogger, syncOnce } from '../sync.js'
@@ -45,24 +45,20 @@ async function once(config: Readonly<ClientConfig>, output: Output, json: boolea
 }
 
 async function watchForEver(config: Readonly<ClientConfig>, output: Output, json: boolean): Promise<void> {
-  const stop = new AbortController()
-  onStopSignal(() => stop.abort())
   const report = reporter(config, output)
-  await watchAndSync({
-    log: config.log,
-    interval: config.interval * 1000,
-    signal: stop.signal,
-    cycle: async () => {
-      try {
-        const result = await syncOnce(config, { report })
-        if (json) output.out(JSON.stringify(result))
-        else if (didSomething(result)) output.out(inWords(result))
-      } catch (error) {
-        // The next cycle may do better: a watch ends only when it is told to.
-        report('error', { event: 'failed', message: messageOf(error) })
-      }
+  const cycle = async () => {
+    try {
+      const result = await syncOnce(config, { report })
+      if (json) output.out(JSON.stringify(result))
+      else if (didSomething(result)) output.out(inWords(result))
+    } catch (error) {
+      // The next cycle may do better: a watch ends only when it is told to.
+      report('error', { event: 'failed', message: messageOf(error) })
     }
-  })
+  }
+  await runUntilStopped(signal =>
+    watchAndSync({ log: config.log, interval: config.interval * 1000, signal, cycle })
+  )
 }
 
 /** Warnings and errors for standard error (cron mails them); everything for the client's log. */

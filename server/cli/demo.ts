@@ -4,10 +4,10 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { Command } from 'commander'
 import { ProductError } from '../../common/errors.js'
 import type { Terminal } from './context.js'
+import { listeningUrl } from './spawned-server.js'
 
 const HOST = 'demo-host'
 const ATTACKER = '203.0.113.66'
@@ -121,15 +121,7 @@ class Demo {
       stdio: ['ignore', 'pipe', 'pipe']
     })
     this.#server = server
-    let trouble = ''
-    server.stderr.on('data', (chunk: Buffer) => (trouble += chunk.toString('utf8')))
-    for await (const line of createInterface({ input: server.stdout })) {
-      const told = JSON.parse(line) as { event?: string; url?: string }
-      if (told.event !== 'listening' || told.url === undefined) continue
-      server.stdout.resume()
-      return told.url
-    }
-    throw new ProductError('COMMAND', `the server did not start: ${trouble.trim()}`)
+    return listeningUrl(server)
   }
 
   /** Runs one command of ours. @returns its standard output */

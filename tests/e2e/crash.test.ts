@@ -1,29 +1,10 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { createServer, connect } from 'node:net'
-import type { AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import t from 'tap'
-import { Installation, execute } from '../support/installation.js'
+import { execute, type Installation } from '../support/installation.js'
+import { HOST, block, firewall, local, oneHost } from '../support/one-host.js'
 
-const HOST = 'web-1'
 const STEPS = ['events', 'asked', 'downloaded', 'applied', 'settled', 'synced-back']
-const LINE = (ip: string) =>
-  `2026-03-01 10:00:00,123 fail2ban.actions        [812]: NOTICE  [sshd] Ban ${ip}\n`
-
-const start = async (dir: string) => {
-  const at = new Installation(dir)
-  await at.serve()
-  await at.addHost(HOST)
-  await writeFile(at.path('fail2ban.log'), LINE('192.0.2.1'))
-  return at
-}
-const block = (at: Installation, want: 'block' | 'unblock', ...ips: string[]) =>
-  at.cli([want, ...ips, '--server', HOST, '--jail', 'sshd', ...at.folders])
-const firewall = async (at: Installation) =>
-  JSON.parse(await readFile(at.path('state', 'dry-run-firewall.json'), 'utf8')) as string[]
-const local = async (at: Installation) =>
-  readFile(at.path('state', 'blocklists', 'sshd.blocklist.json'), 'utf8')
 
 /** A cycle that kills itself, without any chance to tidy up, right after a step. */
 const killedAfter = (at: Installation, step: string) => {
@@ -43,7 +24,7 @@ const killedAfter = (at: Installation, step: string) => {
 }
 
 t.test('a client killed after any step converges with one more cycle', async t => {
-  const at = await start(t.testdir())
+  const at = await oneHost(t.testdir())
   t.teardown(() => at.stop())
   let round = 0
   for (const step of STEPS) {
@@ -87,7 +68,7 @@ t.test('a client killed after any step converges with one more cycle', async t =
 })
 
 t.test('a server killed right after it took a block still has it', async t => {
-  const at = await start(t.testdir())
+  const at = await oneHost(t.testdir())
   t.teardown(() => at.stop())
   await block(at, 'block', '203.0.113.1')
   await at.stop('SIGKILL')
@@ -97,106 +78,4 @@ t.test('a server killed right after it took a block still has it', async t => {
   t.equal((await at.cli(at.syncArgs('dry-run'))).code, 0)
   t.match(await at.list(HOST, 'sshd'), [{ ip: '203.0.113.1', active: true, pending: false }])
   t.equal(await at.stop(), 0, 'SIGTERM ends it with 0')
-})
-
-t.test('two cycles at once exclude each other and end well', async t => {
-  const at = await start(t.testdir())
-  t.teardown(() => at.stop())
-  await block(at, 'block', '203.0.113.1')
-  const ended = await Promise.all([1, 2, 3].map(() => at.cli(at.syncArgs('dry-run'))))
-  for (const { code, err } of ended) t.ok(code === 0 || code === 75, err)
-  t.ok(ended.some(({ code }) => code === 0))
-  t.match(await at.list(HOST, 'sshd'), [{ ip: '203.0.113.1', pending: false }])
-  t.strictSame(await firewall(at), ['203.0.113.1'])
-})
-
-t.test('a download that is cut half-way changes nothing, and the next cycle gets the list whole', async t => {
-  const at = await start(t.testdir())
-  t.teardown(() => at.stop())
-  const ips = Array.from({ length: 2000 }, (_, n) => `203.0.${n >> 8}.${n & 255}`)
-  await block(at, 'block', ...ips)
-  let cuts = 0
-  const target = Number(new URL(at.url).port)
-  const proxy = createServer(client => {
-    const server = connect(target, '127.0.0.1')
-    let asked = ''
-    let passed = 0
-    client.on('data', chunk => {
-      asked = chunk.toString('latin1').includes('download.php') ? 'download' : asked
-      server.write(chunk)
-    })
-    server.on('data', chunk => {
-      passed += chunk.length
-      if (asked === 'download' && passed > 20_000) {
-        cuts++
-        client.destroy()
-        server.destroy()
-      } else client.write(chunk)
-    })
-    for (const [one, other] of [
-      [client, server],
-      [server, client]
-    ] as const) {
-      one.on('error', () => other.destroy())
-      one.on('close', () => other.destroy())
-    }
-  }).listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
-  t.teardown(() => void proxy.close())
-  const conf = await readFile(at.path('client.conf'), 'utf8')
-  const through = `server = http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
-  await writeFile(at.path('client.conf'), conf.replace(/^server = .*$/m, through))
-  const cut = await at.cli(at.syncArgs('dry-run'))
-  t.equal(cut.code, 1)
-  t.match(cut.err, /downloading sshd\.blocklist\.json/)
-  t.ok(cuts > 0)
-  await t.rejects(local(at), { code: 'ENOENT' })
-  await writeFile(at.path('client.conf'), conf)
-  t.equal((await at.cli(at.syncArgs('dry-run'))).code, 0)
-  t.equal((await firewall(at)).length, ips.length)
-})
-
-t.test('a host that lost its state, or whose copy is corrupt, gets its lists again', async t => {
-  const at = await start(t.testdir())
-  t.teardown(() => at.stop())
-  await block(at, 'block', '203.0.113.1')
-  await at.cli(at.syncArgs('dry-run'))
-  await writeFile(at.path('state', 'blocklists', 'sshd.blocklist.json'), '[{"ip":')
-  await writeFile(at.path('state', 'dry-run-firewall.json'), '[]')
-  const healed = await at.cli(at.syncArgs('dry-run'))
-  t.equal(healed.code, 0, healed.err)
-  t.match(healed.err, /set aside/)
-  t.strictSame(await firewall(at), ['203.0.113.1'])
-  t.ok((await readdir(at.path('state', 'blocklists'))).some(name => name.includes('.corrupt-')))
-})
-
-t.test('nobody locks themselves out: server and client refuse', async t => {
-  const at = await start(t.testdir())
-  t.teardown(() => at.stop())
-  for (const ip of ['127.0.0.1', '127.0.0.0/8', '::1', '0.0.0.0/0', '::/0', '128.0.0.0/1']) {
-    const refused = await block(at, 'block', ip)
-    t.equal(refused.code, 1, `${ip} ${refused.out}`)
-  }
-  const forced = JSON.stringify([
-    { ip: '127.0.0.1', jail: 'sshd', active: true, pending: true },
-    { ip: '203.0.113.5' }
-  ])
-  await block(at, 'block', '203.0.113.5')
-  await writeFile(at.path('archive', HOST, 'blocklists', 'sshd.blocklist.json'), forced)
-  const synced = await at.cli(at.syncArgs('dry-run'))
-  t.match(synced.err, /loopback/)
-  t.strictSame(await firewall(at), ['203.0.113.5'])
-  t.match(await at.list(HOST, 'sshd'), [{ ip: '127.0.0.1', pending: true }, { ip: '203.0.113.5' }])
-})
-
-t.test('the server being away is told, and the firewall is kept in line all the same', async t => {
-  const at = await start(t.testdir())
-  await block(at, 'block', '203.0.113.1')
-  await at.cli(at.syncArgs('dry-run'))
-  await at.stop()
-  await writeFile(at.path('state', 'dry-run-firewall.json'), '["192.0.2.99"]')
-  const ended = await at.cli([...at.syncArgs('dry-run'), '--timeout', '1'])
-  t.equal(ended.code, 1)
-  t.match(ended.err, /could not be reached/)
-  t.strictSame(await firewall(at), ['203.0.113.1'])
 })

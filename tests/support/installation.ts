@@ -2,9 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { BlocklistEntry } from '../../common/shapes.js'
+import { listeningUrl } from '../../server/cli/spawned-server.js'
 import type { Namespace } from './netns.js'
 
 /** The built program: end-to-end tests run what users run. */
@@ -12,6 +12,9 @@ export const BIN = fileURLToPath(new URL('../../dist/client/bin.js', import.meta
 
 /** Longer than the server itself waits for requests in flight. */
 const STOP_MS = 40_000
+
+/** What users' processes see: without the loader that the test runner hands down. */
+const ENV = { ...process.env, NODE_OPTIONS: '' }
 
 /** How a process ended. */
 export interface Ended {
@@ -44,19 +47,9 @@ export class Installation {
       ...['--download', this.path('download'), '--temp', this.path('temp'), ...more]
     ]
     const [program, ...rest] = [...(where?.prefix ?? []), process.execPath, ...args]
-    const server = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const server = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: ENV })
     this.#server = server
-    let trouble = ''
-    server.stderr.on('data', (chunk: Buffer) => (trouble += chunk.toString()))
-    // Its output is read to the end: a pipe that nobody empties would stop the server at its next log line.
-    const lines = createInterface({ input: server.stdout })
-    this.url = await new Promise((resolve, reject) => {
-      lines.on('line', line => {
-        const told = JSON.parse(line) as { event?: string; url?: string }
-        if (told.event === 'listening') resolve(told.url!.replace(/\/$/, ''))
-      })
-      server.on('close', () => reject(new Error(`the server did not start: ${trouble}`)))
-    })
+    this.url = (await listeningUrl(server)).replace(/\/$/, '')
   }
 
   /** Tells the server to stop. @returns its exit code; null when it had to be killed, or had ended before */
@@ -107,7 +100,7 @@ export class Installation {
 /** Runs a program to its end. */
 export async function execute(words: readonly string[], input = ''): Promise<Ended> {
   const [program, ...args] = words
-  const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'], env: ENV })
   let out = ''
   let err = ''
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
