@@ -1,11 +1,12 @@
+import { open, rmdir, stat, type FileHandle } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import lockfile from 'proper-lockfile'
 import { ProductError, systemCode } from './errors.js'
 
 /** A lock in hand. */
 export interface HeldLock {
-  /** @throws ProductError LOCK_LOST when another process may hold the lock by now: stop before writing */
-  check(): void
+  /** @throws ProductError LOCK_LOST when another process has the lock by now: stop before writing */
+  check(): Promise<void>
 }
 
 /** How long to wait for a lock, and after how much silence its holder counts as dead; milliseconds. */
@@ -23,48 +24,101 @@ export const LOCK_TIMES: LockTimes = { wait: 15_000, stale: 10_000 }
 /**
  * Runs `work` while holding the directory lock `<path>.lock` (proper-lockfile: holds between processes and,
  * on a shared POSIX file system, between machines). The folder must exist, the file need not.
+ * @param since when the wait began, as `performance.now()` tells it
  * @throws ProductError LOCK_TIMEOUT when it is still taken after `times.wait`
  */
 export async function withFileLock<T>(
   path: string,
   work: (lock: HeldLock) => Promise<T>,
-  times: LockTimes = LOCK_TIMES
+  times: LockTimes = LOCK_TIMES,
+  since = performance.now()
 ): Promise<T> {
   let lost: Error | undefined
-  const release = await acquire(path, times, error => (lost = error))
+  const release = await acquire(path, times, since, error => (lost = error))
+  const own = await open(lockOf(path)).catch(async (error: unknown) => {
+    await release().catch(() => undefined)
+    throw lockFailure(path, error)
+  })
   try {
     return await work({
-      check: () => {
-        if (lost !== undefined) throw new ProductError('LOCK_LOST', undefined, lost)
+      check: async () => {
+        if (lost === undefined && (await isAt(own, lockOf(path)))) return
+        throw new ProductError('LOCK_LOST', undefined, lost)
       }
     })
   } finally {
-    // A lost lock is someone else's by now: releasing it fails, and must.
-    if (lost === undefined) await release().catch(() => undefined)
+    // A lost lock is someone else's by now: it must not be removed.
+    if (lost === undefined && (await isAt(own, lockOf(path)))) await release().catch(() => undefined)
+    await own.close()
   }
+}
+
+/** True while the path still leads to the folder held open; held open, its inode can't become another's. */
+async function isAt(folder: FileHandle, path: string): Promise<boolean> {
+  const present = await stat(path, { bigint: true }).catch(() => undefined)
+  return present !== undefined && present.ino === (await folder.stat({ bigint: true })).ino
 }
 
 async function acquire(
   path: string,
   times: LockTimes,
+  since: number,
   onLost: (error: Error) => void
 ): Promise<() => Promise<void>> {
-  const deadline = performance.now() + times.wait
+  const silence = new Silence(path)
   for (let pause = 2; ; pause = Math.min(pause * 2, 100)) {
     try {
       return await lockfile.lock(path, {
         realpath: false,
-        stale: times.stale,
+        // Its own way to tell a dead holder compares the lock's time with this process's clock. Clocks are set, and
+        // differ between machines: a live lock would count as dead, a dead one as alive for hours.
+        stale: Number.MAX_SAFE_INTEGER,
         update: times.stale / 4,
         onCompromised: onLost
       })
     } catch (error) {
       const code = systemCode(error)
       if (code !== 'ELOCKED') throw lockFailure(path, error)
-      if (performance.now() >= deadline) throw new ProductError('LOCK_TIMEOUT', undefined, error)
+      const freed = (await silence.lasts(times.stale)) && (await removed(lockOf(path)))
+      if (freed) continue
+      if (performance.now() - since >= times.wait) throw new ProductError('LOCK_TIMEOUT', undefined, error)
     }
     await delay(pause * (0.5 + Math.random()))
   }
+}
+
+/** Removes a dead holder's lock. @returns false when it can't be removed, as on a read-only disk */
+async function removed(lock: string): Promise<boolean> {
+  return rmdir(lock).then(
+    () => true,
+    error => systemCode(error) === 'ENOENT'
+  )
+}
+
+/** Watches a lock that another holds: a living holder touches it, whatever its clock says. */
+class Silence {
+  readonly #lock: string
+  #seen = ''
+  #since = 0
+
+  constructor(path: string) {
+    this.#lock = lockOf(path)
+  }
+
+  /** True when the lock has been the same, untouched, for that many milliseconds. */
+  async lasts(milliseconds: number): Promise<boolean> {
+    const present = await stat(this.#lock, { bigint: true }).catch(() => undefined)
+    const seen = present === undefined ? '' : `${present.ino}:${present.mtimeNs}:${present.ctimeNs}`
+    if (seen === '' || seen !== this.#seen) {
+      this.#seen = seen
+      this.#since = performance.now()
+    }
+    return performance.now() - this.#since >= milliseconds
+  }
+}
+
+function lockOf(path: string): string {
+  return `${path}.lock`
 }
 
 function lockFailure(path: string, error: unknown): ProductError {

@@ -121,9 +121,11 @@ export class JsonFiles {
   /** Runs `work` under the file's lock; within this process callers queue in order. Creates the folder. */
   async locked<T>(path: string, work: (lock: HeldLock) => Promise<T>): Promise<T> {
     const before = this.#queues.get(path) ?? Promise.resolve()
+    // Standing in the queue is part of the wait: behind a lock that stays taken, all end in an error together.
+    const since = performance.now()
     const run = before.then(async () => {
       await makeFolder(dirname(path))
-      return withFileLock(path, work, this.#times)
+      return withFileLock(path, work, this.#times, since)
     })
     const settled = run.catch(() => undefined)
     this.#queues.set(path, settled)
@@ -280,7 +282,7 @@ async function replace(path: string, text: string, mode: number | undefined, loc
         } finally {
           await file.close()
         }
-        lock.check()
+        await lock.check()
       }
     })
     await syncFolder(dirname(path))

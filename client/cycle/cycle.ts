@@ -83,8 +83,8 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
     notInForce: 0,
     failures: []
   }
-  const step = (name: Step) => {
-    parts.lock.check()
+  const step = async (name: Step) => {
+    await parts.lock.check()
     parts.report('info', { event: 'step', step: name })
     parts.onStep?.(name)
   }
@@ -100,21 +100,21 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   }
 
   await attempt(() => sendEvents(parts, result))
-  step('events')
+  await step('events')
   let offered: Offered = { updates: [], restore: [] }
   await attempt(async () => {
     const { hashes } = await parts.lists.all()
     const have = [...hashes].map(([list, hash]) => `${list}=${hash}`).join(',')
     offered = await parts.link.ask({ have, ...parts.told })
   })
-  step('asked')
+  await step('asked')
   for (const list of offered.restore) await attempt(() => restore(parts, list))
   for (const list of offered.updates) await attempt(() => fetchList(parts, list, result))
-  step('downloaded')
+  await step('downloaded')
   const { lists } = await parts.lists.all()
   const changed = await applyLists(parts, lists, result, step)
   await attempt(() => sendBack(parts, [...new Set([...result.downloaded, ...changed])], result))
-  step('synced-back')
+  await step('synced-back')
   return result
 }
 
@@ -154,7 +154,7 @@ async function applyLists(
   parts: CycleParts,
   lists: ReadonlyMap<ListName, BlocklistEntry[]>,
   result: CycleResult,
-  step: (name: Step) => void
+  step: (name: Step) => Promise<void>
 ): Promise<ListName[]> {
   const now = parts.clock()
   const wanted = wantedOf(lists, parts.guard, now)
@@ -166,12 +166,12 @@ async function applyLists(
     if (reason !== undefined) parts.report('warn', { event: 'cannot_block', ip, reason })
     return reason === undefined
   })
-  parts.lock.check()
+  await parts.lock.check()
   await parts.firewall.apply(add, plan.remove)
   result.added = add.length
   result.removed = plan.remove.length
   const inForce = inForceCheck(await parts.firewall.list())
-  step('applied')
+  await step('applied')
   const changed: ListName[] = []
   for (const [name, list] of lists) {
     const settled = settle(list, inForce, ip => wanted.block.covering(ip) !== undefined, now)
@@ -180,7 +180,7 @@ async function applyLists(
     await parts.lists.replace(name, settled.list)
     changed.push(name)
   }
-  step('settled')
+  await step('settled')
   return changed
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmod, mkdir, readFile, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, readdir, rmdir, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import t from 'tap'
@@ -98,17 +98,64 @@ t.test('a decision that throws changes nothing and frees the lock', async t => {
   t.strictSame((await files.read(path, NUMBERS)).value, [1, 2])
 })
 
-t.test('a lock held by another process ends in LOCK_TIMEOUT, a dead one is taken over', async t => {
+t.test('a lock held by another process ends in LOCK_TIMEOUT', async t => {
   const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
   await mkdir(`${path}.lock`)
   await t.rejects(add(make({ wait: 200, stale: 60_000 }).files, path, 1), {
     code: 'LOCK_TIMEOUT',
     status: 503
   })
-  const past = new Date(Date.now() - 120_000)
-  await utimes(`${path}.lock`, past, past)
-  await add(make({ wait: 200, stale: 60_000 }).files, path, 1)
-  t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1])
+})
+
+t.test('a dead holder counts by its silence, whatever the clocks say', async t => {
+  for (const wrong of [-120_000, 0, 3 * 3_600_000]) {
+    const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+    await mkdir(`${path}.lock`)
+    const stamp = new Date(Date.now() + wrong)
+    await utimes(`${path}.lock`, stamp, stamp)
+    await t.rejects(add(make({ wait: 100, stale: 2000 }).files, path, 1), { code: 'LOCK_TIMEOUT' })
+    await add(make({ wait: 4000, stale: 300 }).files, path, 1)
+    t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1])
+  }
+})
+
+t.test('a living holder keeps its lock when the clock is set', async t => {
+  const { now } = Date
+  t.teardown(() => (Date.now = now))
+  const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+  const order: number[] = []
+  const slow = make({ stale: 4000 }).files.locked(path, async lock => {
+    Date.now = () => now() + 3_600_000
+    await new Promise(resolve => setTimeout(resolve, 1500))
+    await lock.check()
+    order.push(1)
+  })
+  await new Promise(resolve => setTimeout(resolve, 200))
+  await make({ stale: 4000 }).files.locked(path, async () => order.push(2))
+  await slow
+  t.strictSame(order, [1, 2])
+})
+
+t.test('all who wait for a lock that stays taken end together, not one after the other', async t => {
+  const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+  await mkdir(`${path}.lock`)
+  const { files } = make({ wait: 400, stale: 60_000 })
+  const since = performance.now()
+  const ends = await Promise.allSettled(Array.from({ length: 20 }, (_, n) => add(files, path, n)))
+  t.ok(ends.every(end => end.status === 'rejected'))
+  t.ok(performance.now() - since < 2000, `${performance.now() - since} ms`)
+})
+
+t.test('a lock that was taken over is noticed before the write, and is not removed', async t => {
+  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const change = make().files.change(path, NUMBERS, async () => {
+    await rmdir(`${path}.lock`)
+    await mkdir(`${path}.lock`)
+    return { value: [2], result: undefined }
+  })
+  await t.rejects(change, { code: 'LOCK_LOST', status: 503 })
+  t.equal(await readFile(path, 'utf8'), '[1]')
+  t.ok((await stat(`${path}.lock`)).isDirectory(), "it is the other's")
 })
 
 t.test('a lock that was lost aborts the write', async t => {
