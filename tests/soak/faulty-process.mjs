@@ -1,0 +1,41 @@
+// Loaded into a child by NODE_OPTIONS=--import. Steps the child's clock (SOAK_CLOCK_STEP milliseconds, when it has
+// run for SOAK_CLOCK_AFTER) and kills it at the SOAK_KILL_AT-th change it makes on the disk: before the change, or,
+// where a text is written, with half of it written.
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import { performance } from 'node:perf_hooks'
+
+const { SOAK_CLOCK_STEP, SOAK_CLOCK_AFTER, SOAK_KILL_AT } = process.env
+
+if (SOAK_CLOCK_STEP !== undefined) {
+  const step = Number(SOAK_CLOCK_STEP)
+  const after = Number(SOAK_CLOCK_AFTER ?? 0)
+  const now = Date.now
+  Date.now = () => now() + (performance.now() >= after ? step : 0)
+}
+
+let left = Number(SOAK_KILL_AT ?? 0)
+if (left > 0) {
+  const kill = () => process.kill(process.pid, 'SIGKILL')
+  const before = (owner, name, half = () => undefined) => {
+    const original = owner[name]
+    owner[name] = function (...args) {
+      if (--left === 0) {
+        half.call(this, args[0])
+        kill()
+      }
+      return original.apply(this, args)
+    }
+  }
+  const changes = ['mkdir', 'rmdir', 'rename', 'unlink', 'utimes', 'open', 'chmod']
+  for (const name of [...changes, 'write', 'fsync', 'close']) before(fs, name)
+  for (const name of changes) before(fs.promises, name)
+  const handle = await fs.promises.open(new URL(import.meta.url))
+  const prototype = Object.getPrototypeOf(handle)
+  await handle.close()
+  before(prototype, 'writeFile', function (text) {
+    fs.writeSync(this.fd, text.slice(0, text.length / 2))
+  })
+  before(prototype, 'sync')
+  syncBuiltinESMExports()
+}

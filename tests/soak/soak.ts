@@ -1,0 +1,96 @@
+import type { ConnectionFault } from '../support/fault-proxy.js'
+import { Admin } from './admin.js'
+import { Children, drawFaults, type OwnFaults } from './children.js'
+import { NO_SMALL_DISK } from './disk.js'
+import { ADMINS, SoakInstallation } from './installation.js'
+import { Model } from './model.js'
+import { Random } from './random.js'
+import { ServerSeat } from './server-seat.js'
+
+export const HOSTS = ['web-1', 'web-2', 'db-1']
+export const JAILS = ['sshd', 'nginx-auth', 'postfix']
+const ADDRESSES = 60
+/** Changes on the disk in the life of a process that is to kill itself: a cycle makes up to a hundred. */
+const SERVER_CHANGES = 400
+const CLIENT_CHANGES = 90
+
+/** Something that must not be. */
+export class Violation extends Error {}
+
+/** Everything a run has: the processes, the folders, and what admins were told. */
+export class Soak {
+  readonly random: Random
+  readonly children = new Children()
+  readonly model: Model
+  readonly at: SoakInstallation
+  readonly seats: ServerSeat[] = []
+  readonly admins = ADMINS.map(name => new Admin(name))
+  /** Cycles of hosts that came to each end. */
+  readonly cycles = { whole: 0, failed: 0, busy: 0, killed: 0 }
+  /** A settings file that is cut just now. */
+  cutSettings = false
+  /** False while everything is to come to rest. */
+  faulty = true
+
+  constructor(
+    readonly seed: number,
+    dir: string,
+    /** Told what happens, a line each. */
+    readonly note: (line: string) => void
+  ) {
+    this.random = new Random(seed)
+    const ips = Array.from({ length: ADDRESSES }, (_, at) =>
+      at % 4 === 3 ? `2001:db8::${at}` : `203.0.113.${at + 1}`
+    )
+    this.model = new Model(HOSTS, JAILS, ips)
+    this.at = new SoakInstallation(dir, HOSTS)
+  }
+
+  /** Makes the folders and seats. */
+  async make(servers: number): Promise<void> {
+    await this.at.make(NO_SMALL_DISK === undefined)
+    while (this.seats.length < servers) {
+      const seat = await ServerSeat.make(this.children, this.at.serveArgs())
+      seat.forAdmins.fault = () => this.#connectionFault(false)
+      seat.forHosts.fault = () => this.#connectionFault(true)
+      this.seats.push(seat)
+    }
+  }
+
+  /** Lets servers take all seats. */
+  async open(): Promise<void> {
+    for (const seat of this.seats) seat.open(() => this.#serverFaults())
+    await Promise.all(this.seats.map(seat => seat.listens()))
+  }
+
+  /** Faults of a cycle's process. */
+  clientFaults(random: Random): OwnFaults {
+    return this.faulty ? drawFaults(random, CLIENT_CHANGES) : {}
+  }
+
+  /** Ends everything, however far it has come. */
+  async close(): Promise<void> {
+    for (const disk of this.at.disks) await disk.mend()
+    await Promise.all(this.seats.map(seat => seat.rest('SIGKILL')))
+    await this.children.killAll()
+    for (const seat of this.seats) await seat.close()
+    for (const admin of this.admins) await admin.close()
+    this.at.close()
+  }
+
+  #serverFaults(): OwnFaults {
+    return this.faulty ? drawFaults(this.random, SERVER_CHANGES) : {}
+  }
+
+  #connectionFault(mayReplay: boolean): ConnectionFault {
+    const { random } = this
+    if (!this.faulty) return {}
+    const direction = random.pick(['request', 'reply'] as const)
+    return {
+      ...(random.chance(0.1) ? { slow: random.between(1, 120) } : {}),
+      ...(random.chance(0.08) ? { cut: { direction, bytes: random.between(1, 6000) } } : {}),
+      // An admin's request that comes once more is one more wish; a host's must do no harm.
+      ...(mayReplay && random.chance(0.15) ? { replay: random.between(0, 4000) } : {})
+    }
+  }
+}
