@@ -5,7 +5,7 @@ import type { Clock } from '../common/clock.js'
 import { runCommand, type RunCommand } from '../common/command.js'
 import { ProductError } from '../common/errors.js'
 import { withFileLock, type LockTimes } from '../common/file-lock.js'
-import { JsonFiles, removeAbandonedCopies } from '../common/json-file.js'
+import { JsonFiles } from '../common/json-file.js'
 import { ownVersion } from '../common/version.js'
 import type { ClientConfig } from './config/config.js'
 import { runCycle, type CycleResult, type Report, type Step } from './cycle/cycle.js'
@@ -53,9 +53,8 @@ async function cycle(
     times: FILE_LOCKS,
     onSetAside: event => report('error', { event: 'file_set_aside', ...event })
   })
-  for (const folder of [config.state, config.eventsDir, config.blocklistDir]) {
-    await removeAbandonedCopies(folder, clock())
-  }
+  const folders = [config.state, config.eventsDir, config.blocklistDir]
+  await Promise.all(folders.map(folder => files.removeAbandoned(folder)))
   const firewall = await chooseFirewall(config.firewall, {
     run: parts.run ?? runCommand,
     files,

@@ -91,7 +91,7 @@ async function acquire(
 async function removed(lock: string): Promise<boolean> {
   return rmdir(lock).then(
     () => true,
-    error => systemCode(error) === 'ENOENT'
+    (error: unknown) => systemCode(error) === 'ENOENT'
   )
 }
 

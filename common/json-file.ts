@@ -136,6 +136,26 @@ export class JsonFiles {
     }
   }
 
+  /**
+   * Deletes what writers that were killed left in a folder: half-written copies and locks. Copies are made under
+   * their file's lock alone: whoever holds it knows that all of them are dead. What can't be deleted stays.
+   */
+  async removeAbandoned(folder: string): Promise<void> {
+    const left = new Map<string, string[]>()
+    for (const name of await namesIn(folder)) {
+      // write-file-atomic names its copy <file>.<number>, proper-lockfile its folder <file>.lock.
+      const [, file, ending] = /^(.+\.json)\.(\d+|lock)$/.exec(name) ?? []
+      if (file === undefined) continue
+      left.set(file, [...(left.get(file) ?? []), ...(ending === 'lock' ? [] : [join(folder, name)])])
+    }
+    const removals = [...left].map(([file, copies]) =>
+      this.locked(join(folder, file), async () => {
+        for (const copy of copies) await unlink(copy).catch(() => undefined)
+      }).catch(() => undefined)
+    )
+    await Promise.all(removals)
+  }
+
   /** Forgets what is remembered of a file (or of everything below a folder). */
   forget(path: string): void {
     for (const [key, cached] of this.#cache) {
@@ -219,17 +239,6 @@ export async function namesIn(folder: string): Promise<string[]> {
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
     throw error
-  }
-}
-
-/** Deletes what writers that were killed left in a folder: their half-written copies, older than a minute. */
-export async function removeAbandonedCopies(folder: string, now: number): Promise<void> {
-  for (const name of await namesIn(folder)) {
-    // write-file-atomic names its copy <file>.<number>.
-    if (!/\.json\.\d+$/.test(name)) continue
-    const path = join(folder, name)
-    const info = await stat(path).catch(() => undefined)
-    if (info !== undefined && now - info.mtimeMs > 60_000) await unlink(path).catch(() => undefined)
   }
 }
 

@@ -53,7 +53,18 @@ export class DownloadStore {
       const given = await this.lists.handOut(server, list, text => this.#write(server, list, text))
       if (given) updates.push(list)
     }
+    await this.#removeOthers(server, updates)
     return { updates, restore: restore.sort() }
+  }
+
+  /** Who asks begins anew: a copy of a list that is in sync by now was delivered by a server that was killed then. */
+  async #removeOthers(server: ServerName, updates: readonly ListName[]): Promise<void> {
+    const folder = this.paths.downloads(server)
+    for (const name of (await namesIn(folder)).filter(isListName)) {
+      if (updates.includes(name)) continue
+      const info = await stat(join(folder, name)).catch(() => undefined)
+      if (info !== undefined) await this.#remove(join(folder, name), info.ino)
+    }
   }
 
   async #write(server: ServerName, list: ListName, text: string): Promise<void> {

@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import { corruptCopies, JsonFiles, removeAbandonedCopies, type SetAside } from '../../common/json-file.js'
+import { corruptCopies, JsonFiles, type SetAside } from '../../common/json-file.js'
 import type { LockTimes } from '../../common/file-lock.js'
 import type { ServerName } from '../../common/names.js'
 import { BlocklistStore } from './blocklists.js'
@@ -41,11 +41,9 @@ export class Store {
   readonly hosts: HostStore
   readonly sessions: SessionFiles
   readonly guard: BlockGuard
-  readonly #clock: Clock
 
   constructor(options: StoreOptions) {
     const { clock, lockTimes } = options
-    this.#clock = clock
     this.paths = new Paths(options.folders)
     this.files = new JsonFiles({
       clock,
@@ -84,15 +82,13 @@ export class Store {
 
   /** Removes what killed processes left behind. */
   async housekeeping(): Promise<void> {
-    const now = this.#clock()
-    await removeAbandonedCopies(this.paths.root.archive, now)
-    await removeAbandonedCopies(this.paths.root.settings, now)
+    const { paths } = this
+    const folders = [paths.root.archive, paths.root.settings]
     for (const server of await this.hosts.names()) {
-      for (const folder of [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]) {
-        await removeAbandonedCopies(folder, now)
-      }
+      folders.push(paths.server(server), paths.lists(server), paths.days(server), paths.downloads(server))
       await this.uploads.removeAbandoned(server)
       await this.downloads.removeAbandoned(server)
     }
+    await Promise.all(folders.map(folder => this.files.removeAbandoned(folder)))
   }
 }

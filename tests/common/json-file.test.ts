@@ -3,7 +3,7 @@ import { chmod, mkdir, readFile, readdir, rmdir, stat, symlink, utimes, writeFil
 import { join } from 'node:path'
 import Type from 'typebox'
 import t from 'tap'
-import { JsonFiles, removeAbandonedCopies, type JsonKind, type SetAside } from '../../common/json-file.js'
+import { JsonFiles, type JsonKind, type SetAside } from '../../common/json-file.js'
 import { shapeCheck } from '../../common/shapes.js'
 
 const NUMBERS: JsonKind<number[]> = {
@@ -200,10 +200,22 @@ t.test('a full disk is an error and the good file stays', { skip: noMount }, asy
   }
 })
 
-t.test('copies that killed writers left are removed, fresh ones and other files are not', async t => {
-  const dir = t.testdir({ 'a.json.123': '', 'b.json.9': '', 'c.json': '', 'd.json.corrupt-1': '' })
-  const past = new Date(Date.now() - 120_000)
-  for (const name of ['a.json.123', 'c.json', 'd.json.corrupt-1']) await utimes(join(dir, name), past, past)
-  await removeAbandonedCopies(dir, Date.now())
-  t.strictSame((await readdir(dir)).sort(), ['b.json.9', 'c.json', 'd.json.corrupt-1'])
+t.test('copies and locks that killed writers left are removed, those of a living one are not', async t => {
+  const { files } = make({ wait: 2500, stale: 1500 })
+  const dir = t.testdir({
+    'a.json.123': '',
+    'b.json.9': '',
+    'c.json': '',
+    'd.json.corrupt-1': '',
+    'e.json.7': ''
+  })
+  await mkdir(join(dir, 'b.json.lock'))
+  await mkdir(join(dir, 'sync.lock'))
+  const living = make({ stale: 4000 }).files.locked(join(dir, 'e.json'), async () => {
+    await files.removeAbandoned(dir)
+    return readdir(dir)
+  })
+  t.strictSame(await living, ['c.json', 'd.json.corrupt-1', 'e.json.7', 'e.json.lock', 'sync.lock'])
+  await files.removeAbandoned(dir)
+  t.strictSame(await readdir(dir), ['c.json', 'd.json.corrupt-1', 'sync.lock'])
 })
