@@ -15,10 +15,10 @@ const DAY_MS = 86_400_000
 
 /** What admins, hosts and their fail2ban do all day. */
 export const ACTIONS: Action[] = [
-  { name: 'wish', weight: 60, run: (soak, random, number) => wish(soak, random, number, 1) },
+  { name: 'wish', weight: 66, run: (soak, random, number) => wish(soak, random, number, 1) },
   { name: 'wish of many', weight: 8, run: (soak, random, number) => wish(soak, random, number, 12) },
   { name: 'wish sent twice', weight: 4, run: (soak, random, number) => wish(soak, random, number, 3, 2) },
-  { name: 'cycle', weight: 14, run: cycle },
+  { name: 'cycle', weight: 11, run: cycle },
   {
     name: 'ban',
     weight: 4,

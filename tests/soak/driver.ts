@@ -34,8 +34,8 @@ export interface RunFigures {
 }
 
 /** Actions under way at once, and between two rests. */
-const AT_ONCE = 8
-const UNTIL_REST = 110
+const AT_ONCE = 12
+const UNTIL_REST = 250
 
 /**
  * Drives a fleet through faults that a seed has drawn, lets it come to rest from time to time, and checks then that
