@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { isoTime, timeOf, type Clock } from '../../common/clock.js'
+import { timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
@@ -7,6 +7,7 @@ import { LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import { changeEntries, expireEntries, type ChangeOutcome, type EntryChange } from './entry-changes.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
+import { HandOverStore } from './hand-overs.js'
 import { confirmEntries, mergeSyncBack } from './merge.js'
 import type { UpdateIndexStore } from './update-index.js'
 import { checkAddresses } from './uploaded-list.js'
@@ -19,12 +20,16 @@ export type SyncBackMode = 'merge' | 'overwrite'
  * under the list's lock; locks are always taken in this order: list, handover.json, update.json.
  */
 export class BlocklistStore {
+  readonly #handOvers: HandOverStore
+
   constructor(
     private readonly files: JsonFiles,
     private readonly paths: Paths,
     private readonly index: UpdateIndexStore,
     private readonly clock: Clock
-  ) {}
+  ) {
+    this.#handOvers = new HandOverStore(files, paths, clock)
+  }
 
   /** Names of a server's lists. */
   async names(server: ServerName): Promise<ListName[]> {
@@ -79,8 +84,8 @@ export class BlocklistStore {
   ): Promise<ChangeOutcome[]> {
     return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       if (current.version === '') await this.#refuseWhileSetAside(server, list)
-      const handedOut = await this.#handedOut(server, list)
-      const after = Number.isFinite(handedOut) ? handedOut : 0
+      const { latest } = await this.#handOvers.of(server, list)
+      const after = latest ?? 0
       const changed = changeEntries(current.value, jailOfList(list), changes, this.clock(), after)
       if (changed.list === current.value) return { result: changed.outcomes }
       if (changed.list.length > LIMITS.listEntries) {
@@ -115,8 +120,8 @@ export class BlocklistStore {
     const { value } = await this.read(server, list)
     if (expireEntries(value, now, 0) === value) return
     await this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
-      const handedOut = await this.#handedOut(server, list)
-      const next = expireEntries(current.value, now, Number.isFinite(handedOut) ? handedOut : 0)
+      const { latest } = await this.#handOvers.of(server, list)
+      const next = expireEntries(current.value, now, latest ?? 0)
       if (next === current.value) return { result: undefined }
       await this.index.set(server, list, 'waits')
       return { value: next, result: undefined }
@@ -139,7 +144,7 @@ export class BlocklistStore {
         return { result: false }
       }
       await write(current.text)
-      await this.#recordHandOver(server, list, current.value)
+      await this.#handOvers.record(server, list, current.value)
       await this.index.set(server, list, 'handed-out')
       return { result: true }
     })
@@ -157,16 +162,17 @@ export class BlocklistStore {
   ): Promise<number> {
     return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       checkAddresses(upload.entries, current.value)
-      const handedOut = await this.#handedOut(server, list)
+      const { latest, gone } = await this.#handOvers.of(server, list)
       const merged =
         mode === 'overwrite'
           ? { list: upload.entries, kept: 0 }
-          : mergeSyncBack(current.value, upload.entries, handedOut, this.clock())
+          : mergeSyncBack(current.value, upload.entries, latest ?? Infinity, this.clock(), gone)
       const state = merged.kept > 0 ? 'waits' : 'in-sync'
       if (merged.kept === 0 && current.text === upload.text) {
         await this.index.set(server, list, state)
         return { result: 0 }
       }
+      await this.#handOvers.noteGone(server, list, current.value, merged.list)
       return {
         value: merged.list,
         result: merged.kept,
@@ -182,37 +188,13 @@ export class BlocklistStore {
     list: ListName,
     upload: { entries: BlocklistEntry[]; text: string }
   ): Promise<void> {
-    await this.files.change(this.paths.list(server, list), KINDS.blocklist, current => {
+    await this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       checkAddresses(upload.entries, current.value)
       if (current.version === '') return { value: upload.entries, text: upload.text, result: undefined }
       const next = confirmEntries(current.value, upload.entries)
+      if (next !== current.value) await this.#handOvers.noteGone(server, list, current.value, next)
       return next === current.value ? { result: undefined } : { value: next, result: undefined }
     })
-  }
-
-  async #handedOut(server: ServerName, list: ListName): Promise<number> {
-    const { value } = await this.files.read(this.paths.handOvers(server), KINDS.handOvers)
-    const record = Object.hasOwn(value, list) ? value[list] : undefined
-    const latest = timeOf(record?.latest)
-    return Number.isNaN(latest) ? Infinity : latest
-  }
-
-  async #recordHandOver(
-    server: ServerName,
-    list: ListName,
-    entries: readonly BlocklistEntry[]
-  ): Promise<void> {
-    const now = this.clock()
-    // A client may have written stamps by a clock that runs ahead; they were part of this hand-over all the same.
-    let latest = now
-    for (const entry of entries) {
-      const stamp = timeOf(entry.lastModified)
-      if (stamp > latest) latest = stamp
-    }
-    await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => ({
-      value: { ...value, [list]: { at: isoTime(now), latest: isoTime(latest) } },
-      result: undefined
-    }))
   }
 
   async #refuseWhileSetAside(server: ServerName, list: ListName): Promise<void> {

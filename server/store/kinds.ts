@@ -17,8 +17,20 @@ import {
 const DATA = 0o640
 const SECRET = 0o600
 
-/** When a list was last handed out; `latest` is later than every change that was part of it. */
-export const HandOvers = Type.Record(Type.String(), Type.Object({ at: Type.String(), latest: Type.String() }))
+/**
+ * When a list was last handed out; `latest` is later than every change that was part of it. `gone` are entries that
+ * the list has lost lately, by address: their last `lastModified`, and when they went.
+ */
+export const HandOvers = Type.Record(
+  Type.String(),
+  Type.Object({
+    at: Type.String(),
+    latest: Type.String(),
+    gone: Type.Optional(
+      Type.Record(Type.String(), Type.Object({ lastModified: Type.String(), at: Type.String() }))
+    )
+  })
+)
 export type HandOvers = Static<typeof HandOvers>
 
 /** What a host tells of itself, and when it was last heard of. Times are ISO 8601. */

@@ -2,7 +2,10 @@ import { parseAddress } from '../../common/address.js'
 import { timeOf } from '../../common/clock.js'
 import { asksForBlock, type BlocklistEntry } from '../../common/shapes.js'
 
-/** The outcome of a merge: `kept` server entries outlived the client's version; 0 means the client's, exactly. */
+/**
+ * The outcome of a merge: `kept` of the server's entries (or of what it has let go) outlived the client's version; 0
+ * means the client's, exactly.
+ */
 export interface Merge {
   list: BlocklistEntry[]
   kept: number
@@ -14,12 +17,15 @@ export interface Merge {
  * later than the hand-over itself (a client may write `lastModified` by its own clock), or when it asks for a
  * block and the client's version doesn't have it.
  * @param handedOutAt milliseconds; Infinity when no hand-over is on record
+ * @param gone entries the server's list has lost lately, `keyOf` → their last `lastModified` in milliseconds. A
+ *   request of an earlier cycle that comes late (or twice) still has them: it must not bring a lifted block back.
  */
 export function mergeSyncBack(
   server: readonly BlocklistEntry[],
   client: BlocklistEntry[],
   handedOutAt: number,
-  now: number
+  now: number,
+  gone: ReadonlyMap<string, number> = new Map()
 ): Merge {
   const places = new Map<string, number[]>()
   client.forEach((entry, at) => {
@@ -28,6 +34,14 @@ export function mergeSyncBack(
   })
   const list: (BlocklistEntry | undefined)[] = [...client]
   let kept = 0
+  const present = gone.size === 0 ? undefined : new Set(server.map(keyOf))
+  for (const [at, entry] of client.entries()) {
+    const stamp = gone.get(keyOf(entry))
+    if (stamp === undefined || present?.has(keyOf(entry)) === true) continue
+    if (timeOf(entry.lastModified) > stamp) continue
+    kept++
+    list[at] = undefined
+  }
   for (const entry of server) {
     const copies = places.get(keyOf(entry)) ?? []
     const changed =
@@ -68,7 +82,8 @@ export function confirmEntries(
   return list.length === server.length && list.every((entry, at) => entry === server[at]) ? server : list
 }
 
-function keyOf(entry: BlocklistEntry): string {
+/** What tells entries apart: the address as the parser prints it. */
+export function keyOf(entry: BlocklistEntry): string {
   return parseAddress(entry.ip) ?? entry.ip
 }
 

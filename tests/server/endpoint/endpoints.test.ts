@@ -290,6 +290,36 @@ t.test('changes made between download and sync-back are kept and offered again',
   t.strictSame(await index(at), { 'web-1': { [sshd]: true } })
 })
 
+t.test('a sync-back that comes again after an unblock was carried out brings nothing back', async t => {
+  const at = await start(t)
+  const cycle = async () => {
+    await at.post('update.php', asBody())
+    const handed = (await at.post(`download.php?file=${sshd}`, asBody())).json<BlocklistEntry[]>()
+    const applied = handed.filter(entry => entry.active).map(entry => ({ ...entry, pending: false }))
+    const sent = JSON.stringify(applied)
+    await at.post('syncback.php', [...asFields(), ['file', sent, sshd]])
+    return sent
+  }
+  await block(at, '1.1.1.1')
+  await block(at, '2.2.2.2')
+  const late = await cycle()
+  await block(at, '1.1.1.1', 'unblock')
+  await cycle()
+  t.match(await listOnDisk(at), [{ ip: '2.2.2.2', active: true }])
+  await at.post('syncback.php', [...asFields(), ['file', late, sshd]])
+  t.strictSame(
+    (await listOnDisk(at)).map(entry => entry.ip),
+    ['2.2.2.2']
+  )
+  await block(at, '1.1.1.1')
+  await at.post('syncback.php', [...asFields(), ['file', late, sshd]])
+  t.match(
+    (await listOnDisk(at)).find(entry => entry.ip === '1.1.1.1'),
+    { active: true, pending: true },
+    'a new block stays one'
+  )
+})
+
 t.test('syncback=overwrite gives the concept’s literal behaviour', async t => {
   const at = await start(t, { syncback: 'overwrite' })
   await block(at, '1.1.1.1')

@@ -37,6 +37,19 @@ t.test('syncback keeps an unblock made after the hand-over', async t => {
   t.strictSame(merged, { list: [lifted], kept: 1 })
 })
 
+t.test('a late sync-back of an earlier cycle brings no lifted block back', async t => {
+  const gone = new Map([['1.1.1.1', Date.parse(AFTER)]])
+  const late = [done(entry('1.1.1.1')), done(entry('2.2.2.2'))]
+  t.strictSame(mergeSyncBack([done(entry('2.2.2.2'))], late, Infinity, NOW, gone), {
+    list: [done(entry('2.2.2.2'))],
+    kept: 1
+  })
+  const anew = [entry('1.1.1.1', { lastModified: '2026-03-01T11:40:00Z' })]
+  t.equal(mergeSyncBack([], anew, Infinity, NOW, gone).list, anew, 'one made since then is taken')
+  const again = entry('1.1.1.1', { lastModified: '2026-03-01T11:40:00Z' })
+  t.strictSame(mergeSyncBack([again], late, HANDED_OUT, NOW, gone).list, [again, done(entry('2.2.2.2'))])
+})
+
 t.test('a client that writes lastModified by a clock running ahead undoes nothing', async t => {
   const lifted = entry('1.1.1.1', { active: false, lastModified: AFTER })
   const ahead = done(entry('1.1.1.1', { lastModified: '2027-01-01T00:00:00+00:00' }))
