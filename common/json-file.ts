@@ -124,6 +124,7 @@ export class JsonFiles {
     // Standing in the queue is part of the wait: behind a lock that stays taken, all end in an error together.
     const since = performance.now()
     const run = before.then(async () => {
+      if (performance.now() - since >= this.#times.wait) throw new ProductError('LOCK_TIMEOUT')
       await makeFolder(dirname(path))
       return withFileLock(path, work, this.#times, since)
     })

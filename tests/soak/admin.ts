@@ -5,11 +5,16 @@ import { PASSWORD } from './installation.js'
 /** What became of a request: its reply, or none. */
 export type Answer =
   | { lost: true; reason: string }
-  | { lost: false; status: number; results: { server: string; jail: string; ip: string; outcome: Outcome }[] }
+  | {
+      lost: false
+      status: number
+      message: string
+      results: { server: string; jail: string; ip: string; outcome: Outcome }[]
+    }
 
 /** One admin's session, with whichever server it is asked to talk to: sessions are good for all of them. */
 export class Admin {
-  readonly #agent = new Agent({ headersTimeout: 60_000, bodyTimeout: 60_000, connect: { timeout: 5_000 } })
+  readonly #agent = new Agent({ headersTimeout: 200_000, bodyTimeout: 200_000, connect: { timeout: 5_000 } })
   #session: { cookie: string; 'x-csrf-token': string } | undefined
 
   constructor(readonly name: string) {}
@@ -20,13 +25,13 @@ export class Admin {
       this.#session ??= await this.#logIn(server)
     } catch (error) {
       // Nothing was asked for yet.
-      return { lost: false, status: 0, results: [], ...{ reason: String(error) } }
+      return { lost: false, status: 0, message: String(error), results: [] }
     }
     try {
       const reply = await this.#post(`${server}/api/${what}`, body, this.#session)
       if (reply.status === 401) this.#session = undefined
-      const told = JSON.parse(reply.text) as { results?: Extract<Answer, { lost: false }>['results'] }
-      return { lost: false, status: reply.status, results: told.results ?? [] }
+      const told = JSON.parse(reply.text) as Partial<Extract<Answer, { lost: false }>>
+      return { lost: false, status: reply.status, message: told.message ?? '', results: told.results ?? [] }
     } catch (error) {
       return { lost: true, reason: String(error) }
     }

@@ -13,6 +13,10 @@ export interface RunOptions {
   /** A folder of the run's own; may hold files of a former run's failure, no more. */
   dir: string
   servers: number
+  /** Actions between two rests. */
+  untilRest: number
+  /** Ends the run at its next rest. */
+  stop?: AbortSignal
   /** Where everything is copied to when a promise was broken. */
   keep?: string
   /** Told what happens, a line each. */
@@ -33,9 +37,8 @@ export interface RunFigures {
   seconds: number
 }
 
-/** Actions under way at once, and between two rests. */
-const AT_ONCE = 12
-const UNTIL_REST = 250
+/** Actions under way at once. */
+const AT_ONCE = 16
 
 /**
  * Drives a fleet through faults that a seed has drawn, lets it come to rest from time to time, and checks then that
@@ -50,16 +53,26 @@ export async function runSoak(options: RunOptions): Promise<RunFigures> {
   try {
     await soak.make(options.servers)
     await soak.open()
-    for (let done = 0; done < options.actions; rests++) {
-      const until = Math.min(done + UNTIL_REST, options.actions)
+    let done = 0
+    for (; done < options.actions && options.stop?.aborted !== true; rests++) {
+      const until = Math.min(done + options.untilRest, options.actions)
       done = await act(soak, done, until, perAction)
       await rest(soak)
       options.note(`${done} actions, ${soak.children.kills} kills: at rest, nothing lost`)
     }
     const { kills } = soak.children
     const seconds = Math.round((performance.now() - began) / 1000)
-    const { actions, seed } = options
-    return { seed, actions, kills, rests, ...soak.model.counts, cycles: soak.cycles, perAction, seconds }
+    const { seed } = options
+    return {
+      seed,
+      actions: done,
+      kills,
+      rests,
+      ...soak.model.counts,
+      cycles: soak.cycles,
+      perAction,
+      seconds
+    }
   } catch (error) {
     if (options.keep !== undefined)
       await cp(options.dir, options.keep, { recursive: true, preserveTimestamps: true })

@@ -2,7 +2,7 @@ import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hashSync } from '@node-rs/bcrypt'
 import type { ClientEntry, UserEntry } from '../../common/shapes.js'
-import { SmallDisk } from './disk.js'
+import { SmallDisk } from '../support/small-disk.js'
 
 export const PASSWORD = 'a-password-of-the-soak'
 export const ADMINS = ['alice', 'bob', 'carol']

@@ -1,7 +1,7 @@
 import type { ConnectionFault } from '../support/fault-proxy.js'
 import { Admin } from './admin.js'
 import { Children, drawFaults, type OwnFaults } from './children.js'
-import { NO_SMALL_DISK } from './disk.js'
+import { NO_SMALL_DISK } from '../support/small-disk.js'
 import { ADMINS, SoakInstallation } from './installation.js'
 import { Model } from './model.js'
 import { Random } from './random.js'
