@@ -18,7 +18,7 @@ export const ACTIONS: Action[] = [
   { name: 'wish', weight: 76, run: (soak, random, number) => wish(soak, random, number, 1) },
   { name: 'wish of many', weight: 8, run: (soak, random, number) => wish(soak, random, number, 12) },
   { name: 'wish sent twice', weight: 4, run: (soak, random, number) => wish(soak, random, number, 3, 2) },
-  { name: 'cycle', weight: 7, run: cycle },
+  { name: 'cycle', weight: 8, run: cycle },
   {
     name: 'ban',
     weight: 4,

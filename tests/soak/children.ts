@@ -99,7 +99,7 @@ export class Children {
 /** Draws what is to befall a child. @param most changes on the disk that such a child may make in its life */
 export function drawFaults(random: Random, most: number): OwnFaults {
   const faults: OwnFaults = {}
-  if (random.chance(0.4)) faults.killAt = random.between(1, most)
+  if (random.chance(0.5)) faults.killAt = random.between(1, most)
   if (random.chance(0.25)) {
     faults.clockStep = random.pick(CLOCK_STEPS)
     faults.clockAfter = random.pick([0, 500, 2000])

@@ -37,8 +37,8 @@ export interface RunFigures {
   seconds: number
 }
 
-/** Actions under way at once. */
-const AT_ONCE = 16
+/** Actions under way at once: many, as some wait for a dead process's lock. */
+const AT_ONCE = 40
 
 /**
  * Drives a fleet through faults that a seed has drawn, lets it come to rest from time to time, and checks then that
