@@ -1,6 +1,7 @@
-import { existsSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, watch } from 'node:fs'
 import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isoTime } from '../../../common/clock.js'
 import type { BlocklistEntry } from '../../../common/shapes.js'
@@ -508,7 +509,7 @@ t.test('healthz answers, and says so when a folder is not usable', async t => {
 
 /** Waits until a file is gone: the server deletes a copy right after its last byte went out. */
 async function gone(path: string): Promise<void> {
-  for (let tries = 0; tries < 500 && existsSync(path); tries++)
-    await new Promise(resolve => setImmediate(resolve))
-  if (existsSync(path)) throw new Error(`${path} is still there`)
+  const watcher = watch(dirname(path))
+  while (existsSync(path)) await once(watcher, 'change')
+  watcher.close()
 }
