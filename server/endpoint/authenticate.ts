@@ -28,6 +28,7 @@ const LONGEST_PASSWORD = 1024
 export class ClientAuthenticator {
   readonly #key = randomBytes(32)
   readonly #known = new Map<string, number>()
+  readonly #checking = new Map<string, Promise<boolean>>()
   #version = ''
   #dummy: Promise<string> | undefined
 
@@ -82,7 +83,10 @@ export class ClientAuthenticator {
       .update(JSON.stringify([entry.username, entry.uuid, entry.password, password]))
       .digest('base64')
     if ((this.#known.get(token) ?? 0) > now) return true
-    const right = await verify(password, entry.password).catch(() => false)
+    // Requests that come with one credential at the same moment share one check.
+    const checking = this.#checking.get(token) ?? verify(password, entry.password).catch(() => false)
+    this.#checking.set(token, checking)
+    const right = await checking.finally(() => this.#checking.delete(token))
     if (!right) return false
     this.#known.delete(token)
     this.#known.set(token, now + REMEMBER_MS)
