@@ -11,7 +11,8 @@ import type { ClientConfig } from './config/config.js'
 import { runCycle, type CycleResult, type Report, type Step } from './cycle/cycle.js'
 import { LocalLists } from './cycle/local-lists.js'
 import { guardOf, ownAddresses, serverAddresses } from './cycle/protect.js'
-import { chooseFirewall } from './firewall/choose.js'
+import { changeOver } from './firewall/change-over.js'
+import { chooseFirewall, type FirewallKind } from './firewall/choose.js'
 import { collectEvents, markUploaded } from './log/daily-events.js'
 import { ServerLink } from './server-link.js'
 
@@ -56,11 +57,13 @@ async function cycle(
   for (const folder of [config.state, config.eventsDir, config.blocklistDir]) {
     await removeAbandonedCopies(folder, clock())
   }
-  const firewall = await chooseFirewall(config.firewall, {
-    run: parts.run ?? runCommand,
-    files,
-    dryRunFile: join(config.state, 'dry-run-firewall.json')
-  })
+  const choose = (kind: FirewallKind) =>
+    chooseFirewall(kind, {
+      run: parts.run ?? runCommand,
+      files,
+      dryRunFile: join(config.state, 'dry-run-firewall.json')
+    })
+  const firewall = await choose(config.firewall)
   const link = new ServerLink({
     urls: config.urls,
     username: config.username,
@@ -73,7 +76,7 @@ async function cycle(
   const own = ownAddresses()
   const logging = { log: config.log, eventsDir: config.eventsDir, state: config.state, files, clock }
   try {
-    return await runCycle({
+    const result = await runCycle({
       link,
       lists: new LocalLists(files, config.blocklistDir),
       firewall,
@@ -105,6 +108,10 @@ async function cycle(
       lock,
       ...(parts.onStep === undefined ? {} : { onStep: parts.onStep })
     })
+    const former = await changeOver(files, join(config.state, 'firewall.json'), firewall.name, choose)
+    if (former !== undefined)
+      report('warn', { event: 'firewall_changed_over', from: former, to: firewall.name })
+    return result
   } finally {
     await link.close()
   }

@@ -62,7 +62,7 @@ export async function logParsing(): Promise<BenchRow[]> {
       return {
         what: `${what} (${measured[0]?.events ?? 0} events)`,
         value: `${ms.toFixed(0)} ms, ${((MEGABYTES / ms) * 1000).toFixed(0)} MB/s`,
-        baseline: `grep -cE "Ban|Unban": ${yardstick.toFixed(0)} ms`,
+        baseline: `grep -cE "Ban\\|Unban": ${yardstick.toFixed(0)} ms`,
         ratio: ms / yardstick,
         peakMb: Math.round(Math.max(...measured.map(item => item.peakMb)))
       }
