@@ -6,10 +6,13 @@ import multipart from '@fastify/multipart'
 import fastifyStatic from '@fastify/static'
 import Fastify, { LogController, type FastifyInstance, type FastifyReply } from 'fastify'
 import type { Logger } from 'pino'
+import { FailedAttempts } from '../common/attempts.js'
 import type { Clock } from '../common/clock.js'
 import { LIMITS } from '../common/shapes.js'
 import api from './api/routes.js'
 import type { ServerConfig } from './config.js'
+import { ClientAuthenticator } from './endpoint/authenticate.js'
+import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
 import { refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
@@ -32,6 +35,9 @@ declare module 'fastify' {
 }
 
 const HOUSEKEEPING_MS = 30_000
+/** Failed authentications of clients, per address. */
+const FAILURES_PER_ADDRESS = 20
+const FAILURE_WINDOW_MS = 60_000
 
 /**
  * The whole server as a Fastify app that doesn't listen: what `main.ts` starts and tests `inject` into.
@@ -109,7 +115,11 @@ export async function buildApp(
         await store.checkFolders()
         return { status: 'ok' }
       })
-      await scope.register(endpoints, { prefix: '/endpoint' })
+      // One for all: what it remembers and counts holds wherever a client comes in.
+      const attempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
+      const authenticator = new ClientAuthenticator(store.clients, attempts, clock)
+      await scope.register(endpoints, { prefix: '/endpoint', authenticator })
+      await scope.register(machines, { prefix: '/api/v1', authenticator })
       await scope.register(api, { prefix: '/api' })
       await scope.register(fastifyStatic, {
         root: dependencies.publicFolder ?? fileURLToPath(new URL('../public/', import.meta.url)),

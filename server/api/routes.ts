@@ -7,6 +7,7 @@ import { refuseOtherOrigins, requireCsrfToken } from './same-origin.js'
 import { serverRoutes } from './servers.js'
 import { loginRoute, sessionRoutes } from './session.js'
 import { Sessions } from './sessions.js'
+import { whitelistRoutes } from './whitelist.js'
 
 const READS = new Set(['GET', 'HEAD'])
 
@@ -37,6 +38,7 @@ export default async function api(app: FastifyInstance): Promise<void> {
     blocklistRoutes(scope)
     blockingRoutes(scope)
     eventRoutes(scope)
+    whitelistRoutes(scope)
     done()
   })
 }

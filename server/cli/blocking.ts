@@ -1,12 +1,12 @@
 import type { Command } from 'commander'
 import { address } from '../../common/address.js'
-import { isoTime, timeOf } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { jailOfList, listOfJail, serverName, type ServerName } from '../../common/names.js'
 import { asksForBlock, isExpired, type BlocklistEntry } from '../../common/shapes.js'
 import type { ChangeOutcome, EntryChange } from '../store/entry-changes.js'
 import type { Store } from '../store/store.js'
 import { addFolderFlags, flagText, openStore, show, type Terminal } from './context.js'
+import { endOfFlag } from './expiry.js'
 import { table } from './table.js'
 
 const WORDS: Record<ChangeOutcome | 'refused', string> = {
@@ -98,7 +98,7 @@ async function change(
   const server = await knownServer(store, flagText(flags, 'server'))
   const list = listOfJail(flagText(flags, 'jail'))
   const wanted = [...new Set(ips.map(text => address(text)))]
-  const expires = flags.expires === undefined ? null : expiry(flagText(flags, 'expires'))
+  const expires = endOfFlag(flags, Date.now())
   const refusal = want === 'block' ? await store.guard.forHost(server, undefined) : () => undefined
   const refused = new Map(wanted.map(ip => [ip, refusal(ip)]))
   const changes: EntryChange[] = wanted
@@ -118,14 +118,6 @@ async function change(
     const reason = refused.get(ip)
     return { ip, outcome, message: reason === undefined ? WORDS[outcome] : `${WORDS.refused}: ${reason}` }
   })
-}
-
-function expiry(text: string): string {
-  const ms = timeOf(text)
-  if (Number.isNaN(ms))
-    throw new ProductError('BAD_INPUT', '--expires takes an ISO 8601 time, such as 2027-01-31T12:00:00Z')
-  if (ms <= Date.now()) throw new ProductError('BAD_INPUT', '--expires lies in the past')
-  return isoTime(ms)
 }
 
 async function knownServer(store: Store, text: string): Promise<ServerName> {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
+import { parseAddress, type Address, type AddressSet } from '../../common/address.js'
 import { isoTime, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
-import { LIMITS, type BlocklistEntry } from '../../common/shapes.js'
+import { asksForBlock, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import { changeEntries, expireEntries, type ChangeOutcome, type EntryChange } from './entry-changes.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
@@ -121,6 +122,42 @@ export class BlocklistStore {
       await this.index.set(server, list, 'waits')
       return { value: next, result: undefined }
     })
+  }
+
+  readonly #lifted = new Map<string, string>()
+
+  /**
+   * Asks for the end of every block that shares an address with `protect`. Cheap when neither the lists nor the
+   * set changed. @param protect asked only when one did
+   * @param key changes whenever the set does @returns what was lifted
+   */
+  async lift(
+    server: ServerName,
+    protect: () => AddressSet,
+    key: string
+  ): Promise<{ list: ListName; ip: Address }[]> {
+    const lifted: { list: ListName; ip: Address }[] = []
+    let set: AddressSet | undefined
+    for (const list of await this.names(server)) {
+      const path = this.paths.list(server, list)
+      const { value, version } = await this.read(server, list)
+      const looked = `${version} ${key}`
+      if (this.#lifted.get(path) === looked) continue
+      set ??= protect()
+      const guarded = set
+      const ips = value.flatMap(entry => {
+        const ip = asksForBlock(entry, this.clock()) ? parseAddress(entry.ip) : undefined
+        return ip !== undefined && guarded.overlapping(ip) !== undefined ? [ip] : []
+      })
+      if (ips.length === 0) {
+        this.#lifted.set(path, looked)
+        continue
+      }
+      const changes = ips.map(ip => ({ ip, want: 'unblock' as const, source: 'whitelist' }))
+      const outcomes = await this.change(server, list, changes)
+      lifted.push(...ips.filter((_, at) => outcomes[at] === 'unblocked').map(ip => ({ list, ip })))
+    }
+    return lifted
   }
 
   /**

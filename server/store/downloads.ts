@@ -2,13 +2,14 @@ import { open, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../common/clock.js'
-import { systemCode } from '../../common/errors.js'
+import { ProductError, systemCode } from '../../common/errors.js'
 import { namesIn, type JsonFiles } from '../../common/json-file.js'
 import { isListName, type ListName, type ServerName } from '../../common/names.js'
 import type { BlocklistStore } from './blocklists.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
 import type { UpdateIndexStore } from './update-index.js'
+import type { WhitelistStore } from './whitelist.js'
 
 /** A copy being delivered. */
 export interface Delivery {
@@ -31,6 +32,7 @@ export class DownloadStore {
     private readonly paths: Paths,
     private readonly lists: BlocklistStore,
     private readonly index: UpdateIndexStore,
+    private readonly whitelist: WhitelistStore,
     private readonly clock: Clock
   ) {}
 
@@ -41,6 +43,11 @@ export class DownloadStore {
    */
   async offer(server: ServerName, has: ReadonlyMap<ListName, string> | undefined): Promise<Offer> {
     await this.lists.expireDue(server)
+    // Also what came about between a look at the whitelist and the block, or was written by hand.
+    await this.whitelist.lift(server).catch((error: unknown) => {
+      // A whitelist that can't be read stops new blocks, and `doctor` tells of it; hosts go on with what they have.
+      if (!(error instanceof ProductError) || error.code !== 'FILE_CORRUPT') throw error
+    })
     const wanted = new Set((await this.index.of(server)).keys())
     const restore: ListName[] = []
     if (has !== undefined) {

@@ -61,7 +61,8 @@ export const KINDS = {
   updateIndex: kind<UpdateIndex>(UpdateIndex, () => ({})),
   handOvers: kind<HandOvers>(HandOvers, () => ({})),
   host: kind<Host>(Host, () => ({})),
-  whitelist: kind<Whitelist>(Whitelist, () => [], { rows: true }),
+  // Refused when corrupt: an empty one would let an admin lock out whom it protects.
+  whitelist: kind<Whitelist>(Whitelist, () => [], { rows: true, corrupt: 'refuse' }),
   clientList: kind<ClientEntry[]>(ClientList, () => [], { mode: SECRET, corrupt: 'refuse' }),
   userList: kind<UserEntry[]>(UserList, () => [], { mode: SECRET, corrupt: 'refuse' }),
   sessionKey: kind<{ key: string }>(SessionKey, () => ({ key: '' }), { mode: SECRET, corrupt: 'refuse' }),

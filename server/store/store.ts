@@ -16,6 +16,7 @@ import { SessionFiles } from './session-files.js'
 import { UpdateIndexStore } from './update-index.js'
 import { UploadStore } from './uploads.js'
 import { UserStore } from './users.js'
+import { WhitelistStore } from './whitelist.js'
 
 export interface StoreOptions {
   folders: Folders
@@ -40,6 +41,7 @@ export class Store {
   readonly users: UserStore
   readonly hosts: HostStore
   readonly sessions: SessionFiles
+  readonly whitelist: WhitelistStore
   readonly guard: BlockGuard
   readonly #clock: Clock
 
@@ -54,14 +56,22 @@ export class Store {
     })
     this.updates = new UpdateIndexStore(this.files, this.paths)
     this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock)
-    this.downloads = new DownloadStore(this.files, this.paths, this.lists, this.updates, clock)
     this.uploads = new UploadStore(this.paths, clock)
     this.events = new EventStore(this.files, this.paths)
     this.clients = new ClientStore(this.files, this.paths)
     this.users = new UserStore(this.files, this.paths)
     this.hosts = new HostStore(this.files, this.paths, this.clients, clock)
     this.sessions = new SessionFiles(this.files, this.paths, clock)
-    this.guard = new BlockGuard(this.files, this.paths, this.hosts, clock, options.widest)
+    this.whitelist = new WhitelistStore(this.files, this.paths, this.lists, this.hosts, clock)
+    this.downloads = new DownloadStore(
+      this.files,
+      this.paths,
+      this.lists,
+      this.updates,
+      this.whitelist,
+      clock
+    )
+    this.guard = new BlockGuard(this.hosts, this.whitelist, options.widest)
   }
 
   /** Names of the set-aside corrupt files of a server; without one, those at the top of the archive. */
