@@ -58,6 +58,8 @@ export class Paths {
     }
   }
 
+  /** Folders below which no symbolic link is followed; settings may be links to /etc. */
+  dataRoots = (): string[] => [this.root.archive, this.root.download, this.root.temp]
   updateIndex = (): string => join(this.root.archive, 'update.json')
   whitelist = (): string => join(this.root.archive, 'whitelist.json')
   server = (server: ServerName): string => join(this.root.archive, server)

@@ -5,6 +5,7 @@ import { ProductError } from '../../common/errors.js'
 import { corruptCopies, JsonFiles, removeAbandonedCopies, type SetAside } from '../../common/json-file.js'
 import type { LockTimes } from '../../common/file-lock.js'
 import type { ServerName } from '../../common/names.js'
+import { refuseLinks } from '../../common/no-links.js'
 import { BlocklistStore } from './blocklists.js'
 import { ClientStore } from './clients.js'
 import { DownloadStore } from './downloads.js'
@@ -52,6 +53,7 @@ export class Store {
     this.files = new JsonFiles({
       clock,
       onSetAside: options.onSetAside,
+      roots: this.paths.dataRoots(),
       ...(lockTimes === undefined ? {} : { times: lockTimes })
     })
     this.updates = new UpdateIndexStore(this.files, this.paths)
@@ -92,17 +94,27 @@ export class Store {
     }
   }
 
-  /** Removes what killed processes left behind. */
+  /**
+   * Removes what killed processes left behind.
+   * @throws the first failure, once all else has been tidied: one server's folder hinders no other's
+   */
   async housekeeping(): Promise<void> {
     const now = this.#clock()
     await removeAbandonedCopies(this.paths.root.archive, now)
     await removeAbandonedCopies(this.paths.root.settings, now)
+    const failed: unknown[] = []
     for (const server of await this.hosts.names()) {
-      for (const folder of [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]) {
-        await removeAbandonedCopies(folder, now)
-      }
-      await this.uploads.removeAbandoned(server)
-      await this.downloads.removeAbandoned(server)
+      await this.#tidy(server, now).catch((error: unknown) => failed.push(error))
     }
+    if (failed.length > 0) throw failed[0]
+  }
+
+  async #tidy(server: ServerName, now: number): Promise<void> {
+    for (const folder of [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]) {
+      await refuseLinks(this.paths.dataRoots(), folder)
+      await removeAbandonedCopies(folder, now)
+    }
+    await this.uploads.removeAbandoned(server)
+    await this.downloads.removeAbandoned(server)
   }
 }
