@@ -12,7 +12,9 @@ export const LIMITS = {
   /** Entries of one blocklist. */
   listEntries: 500_000,
   /** Events of one day. */
-  dayEvents: 1_000_000
+  dayEvents: 1_000_000,
+  /** Characters of all lists that a host takes from its server. */
+  hostCharacters: 256 * 1024 * 1024
 } as const
 
 /** sync-contract.md §1. Fields beyond these are kept as they are. Old entries may lack any field but `ip`. */

@@ -345,7 +345,6 @@ t.test('duplicate keys and __proto__ in JSON are data: the last counts, nothing 
     [...names].sort()
   )
   t.equal(({} as Record<string, unknown>).polluted, undefined)
-  t.equal(String({}), '[object Object]')
 })
 
 const HOSTILE_TEXTS = [
