@@ -45,7 +45,8 @@ const TABLE = {
   FIREWALL: { status: 500, message: 'The firewall could not be read or changed' },
   NETWORK: { status: 502, message: 'The server could not be reached' },
   REFUSED: { status: 502, message: 'The server refused the request' },
-  BUSY: { status: 503, message: 'Another run is under way' }
+  BUSY: { status: 503, message: 'Another run is under way' },
+  BUSY_LOGIN: { status: 503, message: 'Too many log-ins at once. Try again in a few seconds.' }
 } as const
 
 /** Stable names of everything that can go wrong. */

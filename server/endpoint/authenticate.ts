@@ -1,12 +1,12 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { hash, verify } from '@node-rs/bcrypt'
 import { parseAddress } from '../../common/address.js'
 import type { FailedAttempts } from '../../common/attempts.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { isServerName, type ServerName } from '../../common/names.js'
 import type { ClientEntry } from '../../common/shapes.js'
-import { allowedPeers, BCRYPT_COST, type ClientStore } from '../store/clients.js'
+import { allowedPeers } from '../store/clients.js'
+import type { Store } from '../store/store.js'
 
 /** What a client sends to say who it is (sync-contract.md §2). */
 export interface Credentials {
@@ -30,10 +30,9 @@ export class ClientAuthenticator {
   readonly #known = new Map<string, number>()
   readonly #checking = new Map<string, Promise<boolean>>()
   #version = ''
-  #dummy: Promise<string> | undefined
 
   constructor(
-    private readonly clients: ClientStore,
+    private readonly store: Pick<Store, 'clients' | 'passwords'>,
     private readonly attempts: FailedAttempts,
     private readonly clock: Clock
   ) {}
@@ -65,10 +64,11 @@ export class ClientAuthenticator {
     const entry = clients.find(client => client.username === given.username && client.uuid === given.uuid)
     const password = given.password.slice(0, LONGEST_PASSWORD)
     if (entry === undefined || !isServerName(entry.username)) {
-      await verify(password, await this.#dummyHash(clients)).catch(() => false)
+      const nobodys = this.store.passwords.nobodysHash(clients, given.username)
+      await this.#verify(password, nobodys, peer)
       throw new ProductError('AUTH_USER')
     }
-    if (!(await this.#passwordMatches(entry, password))) throw new ProductError('AUTH_PASSWORD')
+    if (!(await this.#passwordMatches(entry, password, peer))) throw new ProductError('AUTH_PASSWORD')
     const allowed = allowedPeers(entry)
     const from = parseAddress(peer)
     if (allowed !== undefined && (from === undefined || allowed.covering(from) === undefined)) {
@@ -77,14 +77,14 @@ export class ClientAuthenticator {
     return entry.username
   }
 
-  async #passwordMatches(entry: ClientEntry, password: string): Promise<boolean> {
+  async #passwordMatches(entry: ClientEntry, password: string, peer: string): Promise<boolean> {
     const now = this.clock()
     const token = createHmac('sha256', this.#key)
       .update(JSON.stringify([entry.username, entry.uuid, entry.password, password]))
       .digest('base64')
     if ((this.#known.get(token) ?? 0) > now) return true
     // Requests that come with one credential at the same moment share one check.
-    const checking = this.#checking.get(token) ?? verify(password, entry.password).catch(() => false)
+    const checking = this.#checking.get(token) ?? this.#verify(password, entry.password, peer)
     this.#checking.set(token, checking)
     const right = await checking.finally(() => this.#checking.delete(token))
     if (!right) return false
@@ -96,7 +96,7 @@ export class ClientAuthenticator {
   }
 
   async #list(): Promise<{ clients: readonly ClientEntry[]; version: string }> {
-    const list = await this.clients.list().catch((error: unknown) => {
+    const list = await this.store.clients.list().catch((error: unknown) => {
       throw error instanceof ProductError && error.code === 'FILE_CORRUPT'
         ? new ProductError('CLIENT_LIST_CORRUPT', undefined, error)
         : error
@@ -105,10 +105,8 @@ export class ClientAuthenticator {
     return list
   }
 
-  /** A hash of nobody's password at the list's own cost: an unknown user takes as long as a wrong password. */
-  #dummyHash(clients: readonly ClientEntry[]): Promise<string> {
-    const cost = Number(/^\$2[abxy]\$(\d\d)\$/.exec(clients[0]?.password ?? '')?.[1] ?? BCRYPT_COST)
-    this.#dummy ??= hash(randomBytes(16).toString('hex'), Math.min(cost, 15))
-    return this.#dummy
+  /** Guesses sent all at once pass the first look at the limit together: the second stops them at their turn. */
+  #verify(password: string, hash: string, peer: string): Promise<boolean> {
+    return this.store.passwords.matches(password, hash, () => this.attempts.check(peer))
   }
 }

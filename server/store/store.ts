@@ -13,6 +13,7 @@ import { EventStore } from './events.js'
 import { Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
+import { PasswordCheck } from './password-check.js'
 import { SessionFiles } from './session-files.js'
 import { UpdateIndexStore } from './update-index.js'
 import { UploadStore } from './uploads.js'
@@ -42,6 +43,7 @@ export class Store {
   readonly users: UserStore
   readonly hosts: HostStore
   readonly sessions: SessionFiles
+  readonly passwords = new PasswordCheck()
   readonly whitelist: WhitelistStore
   readonly guard: BlockGuard
   readonly #clock: Clock
