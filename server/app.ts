@@ -14,9 +14,10 @@ import type { ServerConfig } from './config.js'
 import { ClientAuthenticator } from './endpoint/authenticate.js'
 import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
-import { refuseDataFiles } from './data-files.js'
+import { decodable, refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
 import { Store } from './store/store.js'
+import { refuseAmbiguous } from './strict-http.js'
 import { watchFolders } from './store/watch.js'
 
 export interface AppDependencies {
@@ -58,7 +59,7 @@ export async function buildApp(
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
     logController: new LogController({ disableRequestLogging: true }),
-    // A URL that can't be decoded names nothing.
+    rewriteUrl: request => decodable(request.url ?? '/'),
     frameworkErrors: (_error, _request, reply) =>
       void (reply as FastifyReply).code(404).send({ success: false, message: 'Not found.' }),
     routerOptions: { maxParamLength: 300 },
@@ -74,7 +75,6 @@ export async function buildApp(
   app.decorate('config', config)
   app.decorate('clock', clock)
   handleErrors(app)
-  refuseDataFiles(app)
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -94,6 +94,9 @@ export async function buildApp(
   app.addHook('onSend', async (request, reply) => {
     if (request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000')
   })
+  // Behind helmet: what they refuse has its headers too.
+  refuseAmbiguous(app)
+  refuseDataFiles(app)
   await app.register(cookie)
   await app.register(formbody, { bodyLimit: 64 * 1024 })
   await app.register(multipart, {
