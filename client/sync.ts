@@ -9,6 +9,7 @@ import { JsonFiles, removeAbandonedCopies } from '../common/json-file.js'
 import { ownVersion } from '../common/version.js'
 import type { ClientConfig } from './config/config.js'
 import { runCycle, type CycleResult, type Report, type Step } from './cycle/cycle.js'
+import { HeldLists } from './cycle/held-lists.js'
 import { LocalLists } from './cycle/local-lists.js'
 import { guardOf, ownAddresses, serverAddresses } from './cycle/protect.js'
 import { changeOver } from './firewall/change-over.js'
@@ -79,6 +80,7 @@ async function cycle(
     const result = await runCycle({
       link,
       lists: new LocalLists(files, config.blocklistDir),
+      held: new HeldLists(files, join(config.state, 'held-lists.json')),
       firewall,
       guard: guardOf(own, await serverAddresses(config.urls.update), config.neverBlock, config.widest),
       events: {

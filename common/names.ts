@@ -12,7 +12,7 @@ export type EventsFileName = string & { readonly [brand]: 'events' }
 // sync-contract.md §1, file names.
 const SERVER = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const LIST = /^[a-z0-9_-]+\.blocklist\.json$/i
-const EVENTS = /^fail2ban-events-\d{8}\.json$/
+const EVENTS = /^fail2ban-events-(\d{4})(\d{2})(\d{2})\.json$/
 const LIST_SUFFIX = '.blocklist.json'
 /** File systems take 255 bytes a name; the rest is left for lock and set-aside suffixes. */
 const LONGEST_LIST_NAME = 200
@@ -46,7 +46,10 @@ export function listName(text: string): ListName {
 
 /** True for text that is an events file's name. */
 export function isEventsFileName(text: string): text is EventsFileName {
-  return EVENTS.test(text)
+  const [, year = '', month = '', day = ''] = EVENTS.exec(text) ?? []
+  const date = new Date(`${year}-${month}-${day}T00:00:00Z`)
+  // A day the calendar doesn't have, such as February 30th, is read as another one, or as none.
+  return date.getUTCMonth() + 1 === Number(month) && date.getUTCDate() === Number(day)
 }
 
 /** Events file of a day. @param day `YYYYMMDD` or `YYYY-MM-DD` @throws ProductError FILE_NAME */

@@ -117,7 +117,7 @@ export async function buildApp(
       })
       // One for all: what it remembers and counts holds wherever a client comes in.
       const attempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
-      const authenticator = new ClientAuthenticator(store.clients, attempts, clock)
+      const authenticator = new ClientAuthenticator(store.clients, store.passwords, attempts, clock)
       await scope.register(endpoints, { prefix: '/endpoint', authenticator })
       await scope.register(machines, { prefix: '/api/v1', authenticator })
       await scope.register(api, { prefix: '/api' })

@@ -1,11 +1,10 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { verify } from '@node-rs/bcrypt'
-import { familyOf, parseAddress } from '../../common/address.js'
-import { FailedAttempts } from '../../common/attempts.js'
+import { FailedAttempts, peerKey } from '../../common/attempts.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import type { UserEntry } from '../../common/shapes.js'
 import { BCRYPT_COST } from '../store/clients.js'
+import type { PasswordChecks } from '../store/password-checks.js'
 import type { UserStore } from '../store/users.js'
 
 const WINDOW_MS = 10 * 60_000
@@ -24,6 +23,7 @@ export class LoginCheck {
 
   constructor(
     private readonly users: UserStore,
+    private readonly passwords: PasswordChecks,
     clock: Clock
   ) {
     this.#addresses = new FailedAttempts(clock, FAILURES_PER_ADDRESS, WINDOW_MS)
@@ -37,7 +37,7 @@ export class LoginCheck {
   async check(username: string, password: string, peer: string): Promise<UserEntry> {
     const users = await this.users.list()
     const counts = [
-      { attempts: this.#addresses, key: network(peer) },
+      { attempts: this.#addresses, key: peerKey(peer) },
       { attempts: this.#accounts, key: username }
     ]
     for (const { attempts, key } of counts) attempts.check(key)
@@ -45,9 +45,11 @@ export class LoginCheck {
     for (const { attempts, key } of counts) attempts.failed(key)
     const user = users.find(one => one.username === username)
     const hash = user?.password ?? this.#nobodysHash(users, username)
-    const right = await verify(password, hash).catch(() => false)
+    const right = await this.passwords.matches(password, hash)
     if (!right || user === undefined) throw new ProductError('LOGIN_FAILED')
-    for (const { attempts, key } of counts) attempts.succeeded(key)
+    // Whoever knows one password is not free to guess at others from there.
+    this.#addresses.takeBack(peerKey(peer))
+    this.#accounts.forget(username)
     return user
   }
 
@@ -60,11 +62,4 @@ export class LoginCheck {
     const at = createHmac('sha256', this.#key).update(username).digest().readUInt32BE() % (costs.length || 1)
     return `$2b$${costs[at] ?? String(BCRYPT_COST)}$${'.'.repeat(53)}`
   }
-}
-
-/** IPv6 is counted by /64, which is what one host can choose its address from; IPv4 in IPv6's dress as IPv4. */
-function network(peer: string): string {
-  const address = parseAddress(peer.split('%')[0] ?? '')
-  if (address === undefined) return peer
-  return familyOf(address) === 6 ? (parseAddress(`${address}/64`) ?? address) : address
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { parseAddress, type Address, type AddressSet } from '../../common/address.js'
-import { isoTime, timeOf, type Clock } from '../../common/clock.js'
+import { isoTime, LAST_MOMENT, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
@@ -244,7 +244,7 @@ export class BlocklistStore {
     let latest = now
     for (const entry of entries) {
       const stamp = timeOf(entry.lastModified)
-      if (stamp > latest) latest = stamp
+      if (stamp > latest) latest = Math.min(stamp, LAST_MOMENT - 1)
     }
     await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => ({
       value: { ...value, [list]: { at: isoTime(now), latest: isoTime(latest) } },

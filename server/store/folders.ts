@@ -1,6 +1,7 @@
-import { chmod, mkdir, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { chmod, chown, mkdir, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
+import { ownerBelow } from '../../common/json-file.js'
 import type { EventsFileName, ListName, ServerName } from '../../common/names.js'
 
 /** Where the server keeps its files; absolute paths. */
@@ -31,6 +32,8 @@ export async function prepareFolders(folders: Folders): Promise<string[]> {
         throw cannotUse(name, path, cause)
       })
       await chmod(path, MODES[name])
+      const owner = await ownerBelow(dirname(path))
+      if (owner !== undefined) await chown(path, owner.uid, owner.gid)
       made.push(path)
     }
   }

@@ -7,6 +7,7 @@ import {
   DayEvents,
   UpdateIndex,
   UserList,
+  phpArray,
   shapeCheck,
   type BanEvent,
   type BlocklistEntry,
@@ -56,8 +57,8 @@ export type EndedSessions = Static<typeof EndedSessions>
 
 /** Every kind of JSON file the server keeps. */
 export const KINDS = {
-  blocklist: kind<BlocklistEntry[]>(Blocklist, () => [], { rows: true }),
-  events: kind<BanEvent[]>(DayEvents, () => [], { rows: true }),
+  blocklist: kind<BlocklistEntry[]>(Blocklist, () => [], { rows: true, mend: phpArray }),
+  events: kind<BanEvent[]>(DayEvents, () => [], { rows: true, mend: phpArray }),
   updateIndex: kind<UpdateIndex>(UpdateIndex, () => ({})),
   handOvers: kind<HandOvers>(HandOvers, () => ({})),
   host: kind<Host>(Host, () => ({})),
@@ -72,7 +73,7 @@ export const KINDS = {
 function kind<T>(
   schema: Type.TSchema,
   empty: () => T,
-  options: Partial<Pick<JsonKind<T>, 'mode' | 'corrupt' | 'rows'>> = {}
+  options: Partial<Pick<JsonKind<T>, 'mode' | 'corrupt' | 'rows' | 'mend'>> = {}
 ): JsonKind<T> {
   return { check: shapeCheck(schema), empty, mode: DATA, corrupt: 'set-aside', rows: false, ...options }
 }

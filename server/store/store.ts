@@ -12,6 +12,7 @@ import { EventStore } from './events.js'
 import { Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
+import { PasswordChecks } from './password-checks.js'
 import { SessionFiles } from './session-files.js'
 import { UpdateIndexStore } from './update-index.js'
 import { UploadStore } from './uploads.js'
@@ -40,6 +41,7 @@ export class Store {
   readonly clients: ClientStore
   readonly users: UserStore
   readonly hosts: HostStore
+  readonly passwords = new PasswordChecks()
   readonly sessions: SessionFiles
   readonly whitelist: WhitelistStore
   readonly guard: BlockGuard

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { chmod, mkdir, readFile, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readFile, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import t from 'tap'
 import { JsonFiles, removeAbandonedCopies, type JsonKind, type SetAside } from '../../common/json-file.js'
 import { shapeCheck } from '../../common/shapes.js'
 
+const notRoot = process.getuid?.() === 0 ? false : 'only root can give files away'
 const NUMBERS: JsonKind<number[]> = {
   check: shapeCheck(Type.Array(Type.Number())),
   empty: () => [],
@@ -76,6 +77,38 @@ t.test('a corrupt file is set aside, told of, and never overwritten', async t =>
   }
 })
 
+t.test('a second corrupt file within the same second is set aside beside the first', async t => {
+  const { files, aside } = make()
+  const path = join(t.testdir(), 'numbers.json')
+  for (const bad of ['[1,', '[2,', '[3,']) {
+    await writeFile(path, bad)
+    await files.read(path, NUMBERS)
+  }
+  t.strictSame(await Promise.all(aside.map(({ movedTo }) => readFile(movedTo, 'utf8'))), [
+    '[1,',
+    '[2,',
+    '[3,'
+  ])
+})
+
+t.test('nothing is written that a reader would set aside', async t => {
+  const { files } = make()
+  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const write = files.change(path, NUMBERS, () => ({ value: ['x'] as never, result: undefined }))
+  await t.rejects(write, { code: 'CONFLICT', message: /numbers\.json/ })
+  t.equal(await readFile(path, 'utf8'), '[1]')
+})
+
+t.test("what root makes belongs to the folder's owner", { skip: notRoot }, async t => {
+  const dir = t.testdir()
+  await chown(dir, 12_345, 23_456)
+  const path = join(dir, 'a', 'b', 'numbers.json')
+  await add(make().files, path, 1)
+  for (const made of [join(dir, 'a'), join(dir, 'a', 'b'), path]) {
+    t.match(await stat(made), { uid: 12_345, gid: 23_456 }, made)
+  }
+})
+
 t.test('a corrupt settings file stays where it is, and every use says so', async t => {
   const { files } = make()
   const path = join(t.testdir({ 'numbers.json': '[1' }), 'numbers.json')
@@ -129,7 +162,7 @@ t.test('a symbolic link in a data folder is not followed', async t => {
   const { files } = make()
   const dir = t.testdir({ secret: '[1]' })
   await symlink(join(dir, 'secret'), join(dir, 'numbers.json'))
-  await t.rejects(files.read(join(dir, 'numbers.json'), NUMBERS), { code: 'DISK' })
+  await t.rejects(files.read(join(dir, 'numbers.json'), NUMBERS), { code: 'UNREADABLE' })
 })
 
 const noMount = process.getuid?.() === 0 ? false : 'mounting a small file system needs root'
