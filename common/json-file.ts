@@ -23,6 +23,8 @@ export interface JsonKind<T> {
   mode: number
   /** One array row a line, for files with many rows; else indented. */
   rows: boolean
+  /** Bytes the file may have: more could not be sent where it has to go. */
+  most?: number
 }
 
 /** What a file held when it was read. Shared with other readers: never change `value`. */
@@ -116,6 +118,9 @@ export class JsonFiles {
         if (wrong !== undefined)
           throw new ProductError('CONFLICT', `${basename(path)} can't take that: ${wrong}`)
         const text = change.text ?? serialise(change.value, kind.rows)
+        if (kind.most !== undefined && Buffer.byteLength(text) > kind.most) {
+          throw new ProductError('CONFLICT', `${basename(path)} would be larger than ${kind.most} bytes`)
+        }
         await replace(path, text, current.version === '' ? kind.mode : undefined, lock)
         this.#remember(path, { version: await versionOf(path), text, value: change.value })
         await change.written?.()

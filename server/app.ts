@@ -95,7 +95,8 @@ export async function buildApp(
     if (request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000')
   })
   await app.register(cookie)
-  await app.register(formbody, { bodyLimit: 64 * 1024 })
+  // update.php's `have` names up to 2,000 lists with their hashes.
+  await app.register(formbody, { bodyLimit: 512 * 1024 })
   await app.register(multipart, {
     // A file cut at the limit is told of beside the others (endpoint/receive.ts looks at `truncated`).
     throwFileSizeLimit: false,
@@ -151,8 +152,12 @@ function runHousekeeping(app: FastifyInstance, logger: Logger): void {
     done()
   })
   app.addHook('onListen', done => {
-    stopWatching = watchFolders(app.config.folders, app.store.files, path =>
-      logger.debug({ event: 'file_changed', path }, 'a file changed')
+    stopWatching = watchFolders(
+      app.config.folders,
+      app.store.files,
+      path => logger.debug({ event: 'file_changed', path }, 'a file changed'),
+      error =>
+        logger.warn({ event: 'watch_failed', err: error }, 'outside edits are noticed at the next read only')
     )
     done()
   })

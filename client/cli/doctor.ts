@@ -7,7 +7,8 @@ import { look, type Finding } from '../../common/findings.js'
 import { JsonFiles, corruptCopies } from '../../common/json-file.js'
 import { readClientConfig, type ClientConfig } from '../config/config.js'
 import { LocalLists } from '../cycle/local-lists.js'
-import { guardOf, ownAddresses, serverAddresses } from '../cycle/protect.js'
+import { guardOf, ownAddresses } from '../cycle/protect.js'
+import { serverAddresses } from '../cycle/server-addresses.js'
 import { wantedOf } from '../cycle/wanted.js'
 import { chooseFirewall } from '../firewall/choose.js'
 import { planFirewall } from '../firewall/plan.js'
@@ -129,7 +130,7 @@ async function checkFirewall(config: ClientConfig, files: JsonFiles): Promise<Fi
   const { lists } = await new LocalLists(files, config.blocklistDir).all()
   const guard = guardOf(
     ownAddresses(),
-    await serverAddresses(config.urls.update),
+    await serverAddresses(Object.values(config.urls)),
     config.neverBlock,
     config.widest
   )

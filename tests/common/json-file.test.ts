@@ -144,6 +144,31 @@ t.test('a lock held by another process ends in LOCK_TIMEOUT, a dead one is taken
   t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1])
 })
 
+t.test(
+  'a lock from the future is waited for while its holder lives, and taken over when it is dead',
+  async t => {
+    const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+    await mkdir(`${path}.lock`)
+    const future = () => new Date(Date.now() + 3_600_000)
+    await utimes(`${path}.lock`, future(), future())
+    const refreshing = setInterval(() => void utimes(`${path}.lock`, future(), future()), 50)
+    await t.rejects(add(make({ wait: 2500, stale: 2000 }).files, path, 1), { code: 'LOCK_TIMEOUT' })
+    clearInterval(refreshing)
+    await add(make({ wait: 20_000, stale: 2000 }).files, path, 1)
+    t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1])
+  }
+)
+
+t.test('a file grows no larger than its kind allows', async t => {
+  const { files } = make()
+  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  await t.rejects(add(files, path, 123_456, { ...NUMBERS, most: 12 }), {
+    code: 'CONFLICT',
+    message: /12 bytes/
+  })
+  t.equal(await readFile(path, 'utf8'), '[1]')
+})
+
 t.test('a lock that was lost aborts the write', async t => {
   const { files } = make({ stale: 2000 })
   const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { existsSync, watch } from 'node:fs'
-import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isoTime } from '../../../common/clock.js'
@@ -412,7 +412,7 @@ t.test(
       { success: true, updates: [] },
       'old clients see no more'
     )
-    const hash = (await at.app.store.lists.hashes(web1)).get(sshd) ?? ''
+    const hash = (await at.app.store.lists.hash(web1, sshd)) ?? ''
     const told = async (have: string) => (await at.post('update.php', asBody({ have }))).json<unknown>()
     t.strictSame(await told(`${sshd}=${hash}`), { success: true, updates: [], restore: [] })
     t.strictSame(await told(`lost.blocklist.json=00,${sshd}=${hash}`), {
@@ -578,6 +578,45 @@ t.test('a time beyond all years can’t make a list unchangeable', async t => {
     await at.post('update.php', asBody({ have: '' }))
     t.strictSame(await block(at, '1.1.1.1', 'unblock'), ['unblocked'], stamp)
   }
+})
+
+t.test('a list that can’t be read doesn’t keep the others from their host', async t => {
+  const at = await start(t)
+  await block(at, '1.1.1.1')
+  await symlink('/dev/null', at.path('archive', 'web-1', 'blocklists', 'apache.blocklist.json'))
+  const reply = await at.post('update.php', asBody({ have: '' }))
+  t.strictSame(reply.json<{ updates: string[] }>().updates, [sshd])
+  t.match(at.logs, [{ event: 'list_not_offered', list: 'apache.blocklist.json' }])
+  await rm(at.path('archive', 'web-1', 'blocklists', sshd))
+  await rm(at.path('archive', 'update.json'))
+  t.equal(
+    (await at.post('update.php', asBody({ have: '' }))).statusCode,
+    500,
+    'there is nothing else to give'
+  )
+})
+
+t.test('an unblock between two hand-overs that are both out survives both sync-backs', async t => {
+  const at = await start(t)
+  await block(at, '1.1.1.1')
+  const handOver = async () => {
+    at.clock.now += 60_000
+    await at.post('update.php', asBody())
+    return (await at.post(`download.php?file=${sshd}`, asBody())).json<BlocklistEntry[]>()
+  }
+  const [mine] = await handOver()
+  at.clock.now += 60_000
+  await block(at, '1.1.1.1', 'unblock')
+  await handOver()
+  at.clock.now += 60_000
+  // An old client stamps what it puts in force by its own clock.
+  const stamped = [{ ...mine, pending: false, lastModified: isoTime(at.clock.now) }]
+  await at.post('syncback.php', [...asFields(), ['file[]', JSON.stringify(stamped), sshd]])
+  t.match(await listOnDisk(at), [{ ip: '1.1.1.1', active: false, pending: true }])
+  t.match((await at.post('update.php', asBody())).json(), { updates: [sshd] })
+  await at.post('syncback.php', [...asFields(), ['file[]', '[]', sshd]])
+  t.strictSame(await listOnDisk(at), [])
+  t.strictSame(await index(at), {})
 })
 
 t.test('healthz answers, and says so when a folder is not usable', async t => {
