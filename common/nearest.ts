@@ -11,10 +11,10 @@ export function nearest(text: string, words: readonly string[]): string | undefi
 // Levenshtein's distance, one row of his table at a time.
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, steps) => steps)
-  for (const [at, letter] of [...from].entries()) {
-    const next = [at + 1]
+  for (let at = 1; at <= from.length; at++) {
+    const next = [at]
     for (let column = 1; column <= to.length; column++) {
-      const changed = (row[column - 1] ?? 0) + (letter === to[column - 1] ? 0 : 1)
+      const changed = (row[column - 1] ?? 0) + (from[at - 1] === to[column - 1] ? 0 : 1)
       next.push(Math.min(changed, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1))
     }
     row = next

@@ -119,7 +119,7 @@ export function refuseUnknownEnv(
   const known = [...tables.flatMap(table => Object.keys(table)), ...others].map(envOf)
   for (const name of Object.keys(env)) {
     if (!name.startsWith(ENV_PREFIX) || known.includes(name)) continue
-    const meant = nearest(name, known) ?? ''
+    const meant = nearest(name.toUpperCase(), known) ?? ''
     throw new ProductError('CONFIG', `${name}: there is no such setting; the nearest is ${meant}`)
   }
 }
