@@ -55,7 +55,9 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
       const { checkServer: server } = await import('../server/cli/doctor.js')
       const { checkClient: client } = await import('./cli/doctor.js')
       const { addDoctorCommand } = await import('./cli/doctor-command.js')
-      addDoctorCommand(program, terminal, { server, client })
+      const { FOLDER_SETTINGS } = await import('../server/config.js')
+      const { SYNC_SETTINGS } = await import('./config/config.js')
+      addDoctorCommand(program, terminal, { server, client }, { ...FOLDER_SETTINGS, ...SYNC_SETTINGS })
     },
     demo: async () => (await import('../server/cli/demo.js')).addDemoCommand(program, terminal)
   }
