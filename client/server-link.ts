@@ -31,7 +31,8 @@ export interface LinkOptions {
 /** What update.php offers. */
 export interface Offered {
   updates: ListName[]
-  restore: ListName[]
+  /** Lists the server lost; absent from a server that doesn't compare what the host holds with what it has. */
+  restore?: ListName[]
 }
 
 /** A file to be sent. */
@@ -109,7 +110,8 @@ export class ServerLink {
       updates: string[]
       restore?: string[]
     }
-    return { updates: reply.updates.filter(isListName), restore: (reply.restore ?? []).filter(isListName) }
+    const updates = reply.updates.filter(isListName)
+    return reply.restore === undefined ? { updates } : { updates, restore: reply.restore.filter(isListName) }
   }
 
   /** Fetches a list from download.php; undefined when the server has no copy for us (any more). */

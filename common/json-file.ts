@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { chown, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { isoTime, type Clock } from './clock.js'
@@ -12,6 +12,8 @@ import type { ShapeCheck } from './shapes.js'
 /** One kind of JSON file: its shape, how it is written, and what happens when it is found corrupt. */
 export interface JsonKind<T> {
   check: ShapeCheck
+  /** Puts an older spelling of the same content right before the check; the file itself stays as it is. */
+  mend?: (value: unknown) => unknown
   /** What a missing file means. */
   empty: () => T
   /**
@@ -23,6 +25,8 @@ export interface JsonKind<T> {
   mode: number
   /** One array row a line, for files with many rows; else indented. */
   rows: boolean
+  /** Bytes the file may have: more could not be sent where it has to go. */
+  most?: number
 }
 
 /** What a file held when it was read. Shared with other readers: never change `value`. */
@@ -119,7 +123,14 @@ export class JsonFiles {
       const current = await this.#loadOrSetAside(path, kind)
       const change = await decide(current)
       if (change.value !== undefined) {
+        // Nothing is written that its own readers would set aside.
+        const wrong = kind.check(change.value)
+        if (wrong !== undefined)
+          throw new ProductError('CONFLICT', `${basename(path)} can't take that: ${wrong}`)
         const text = change.text ?? serialise(change.value, kind.rows)
+        if (kind.most !== undefined && Buffer.byteLength(text) > kind.most) {
+          throw new ProductError('CONFLICT', `${basename(path)} would be larger than ${kind.most} bytes`)
+        }
         await replace(path, text, current.version === '' ? kind.mode : undefined, lock)
         this.#remember(path, { version: await versionOf(path), text, value: change.value })
         await change.written?.()
@@ -159,7 +170,9 @@ export class JsonFiles {
       return await this.#load(path, kind)
     } catch (error) {
       if (!(error instanceof CorruptFile) || kind.corrupt === 'refuse') throw asProductError(path, error)
-      const movedTo = `${path}.corrupt-${isoTime(this.#clock()).slice(0, 19).replaceAll(':', '')}`
+      const movedTo = await freeName(
+        `${path}.corrupt-${isoTime(this.#clock()).slice(0, 19).replaceAll(':', '')}`
+      )
       await rename(path, movedTo)
       await syncFolder(dirname(path))
       this.forget(path)
@@ -174,7 +187,7 @@ export class JsonFiles {
     if (raw === undefined) return { value: kind.empty(), version: '', text: '' }
     const cached = this.#cache.get(path)
     if (cached?.version === raw.version) return { ...raw, value: cached.value as T }
-    const value = parseJson(raw.text, kind.check)
+    const value = parseJson(raw.text, kind.check, kind.mend)
     this.#remember(path, { ...raw, value })
     return { ...raw, value: value as T }
   }
@@ -194,13 +207,21 @@ export class JsonFiles {
 
 class CorruptFile extends Error {}
 
+/** The name, or with a number behind it when it is taken: no set-aside copy replaces another. */
+async function freeName(path: string): Promise<string> {
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? path : `${path}-${number}`
+    if ((await versionOf(name)) === '') return name
+  }
+}
+
 /** Parses untrusted JSON text and checks its shape. @throws Error saying what is wrong, without the content */
-export function parseJson(text: string, check: ShapeCheck): unknown {
+export function parseJson(text: string, check: ShapeCheck, mend = (value: unknown) => value): unknown {
   const bomb = bombIn(text)
   if (bomb !== undefined) throw new CorruptFile(`the file ${bomb}`)
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = mend(JSON.parse(text))
   } catch (error) {
     throw new CorruptFile('not JSON', { cause: error })
   }
@@ -269,7 +290,8 @@ async function readWhole(
     file = await open(path, constants.O_RDONLY | (refuseLinks ? constants.O_NOFOLLOW : 0))
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
-    throw error
+    const reason = `${basename(path)} (${systemCode(error) ?? 'unknown error'}); check its owner and mode`
+    throw new ProductError('UNREADABLE', reason, error)
   }
   try {
     const version = versionText(await file.stat({ bigint: true }))
@@ -283,8 +305,10 @@ async function replace(path: string, text: string, mode: number | undefined, loc
   try {
     // write-file-atomic's own write can be cut short on a full disk without an error: it is given nothing to
     // write, and the text goes into its copy here, where a short write throws before the rename.
+    const owner = mode === undefined ? undefined : await ownerBelow(dirname(path))
     await writeFileAtomic(path, '', {
       ...(mode === undefined ? {} : { mode }),
+      ...(owner === undefined ? {} : { chown: owner }),
       // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind
       tmpfileCreated: async copy => {
         const file = await open(copy, 'r+')
@@ -314,10 +338,27 @@ async function syncFolder(folder: string): Promise<void> {
 
 async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+    const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+    if (first === undefined) return
+    const owner = await ownerBelow(dirname(first))
+    if (owner === undefined) return
+    for (let made = folder; made.length >= first.length; made = dirname(made)) {
+      await chown(made, owner.uid, owner.gid)
+    }
   } catch (error) {
     throw asProductError(folder, error)
   }
+}
+
+/**
+ * Whom something new in a folder belongs to: the folder's owner. Only root can and need see to it: what root's
+ * command line makes must be the server's, which may run as another user.
+ * @returns undefined when this process isn't root
+ */
+export async function ownerBelow(folder: string): Promise<{ uid: number; gid: number } | undefined> {
+  if (process.getuid?.() !== 0) return undefined
+  const { uid, gid } = await stat(folder)
+  return { uid, gid }
 }
 
 function asProductError(path: string, error: unknown): ProductError {

@@ -98,7 +98,8 @@ export async function buildApp(
   refuseAmbiguous(app)
   refuseDataFiles(app)
   await app.register(cookie)
-  await app.register(formbody, { bodyLimit: 64 * 1024 })
+  // update.php's `have` names up to 2,000 lists with their hashes.
+  await app.register(formbody, { bodyLimit: 512 * 1024 })
   await app.register(multipart, {
     // A file cut at the limit is told of beside the others (endpoint/receive.ts looks at `truncated`).
     throwFileSizeLimit: false,
@@ -120,7 +121,7 @@ export async function buildApp(
       })
       // One for all: what it remembers and counts holds wherever a client comes in.
       const attempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
-      const authenticator = new ClientAuthenticator(store, attempts, clock)
+      const authenticator = new ClientAuthenticator(store.clients, store.passwords, attempts, clock)
       await scope.register(endpoints, { prefix: '/endpoint', authenticator })
       await scope.register(machines, { prefix: '/api/v1', authenticator })
       await scope.register(api, { prefix: '/api' })
@@ -154,8 +155,12 @@ function runHousekeeping(app: FastifyInstance, logger: Logger): void {
     done()
   })
   app.addHook('onListen', done => {
-    stopWatching = watchFolders(app.config.folders, app.store.files, path =>
-      logger.debug({ event: 'file_changed', path }, 'a file changed')
+    stopWatching = watchFolders(
+      app.config.folders,
+      app.store.files,
+      path => logger.debug({ event: 'file_changed', path }, 'a file changed'),
+      error =>
+        logger.warn({ event: 'watch_failed', err: error }, 'outside edits are noticed at the next read only')
     )
     done()
   })

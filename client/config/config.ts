@@ -32,7 +32,13 @@ export interface ClientConfig {
   /** Milliseconds for connecting, and for silence while data flows. */
   timeout: number
   /** What should be put right, though it works. */
-  warnings: string[]
+  warnings: readonly Warning[]
+}
+
+/** Something that works but should be put right, and how. */
+export interface Warning {
+  what: string
+  mend: string
 }
 
 /** Files looked for when `--config` says nothing, first to last. */
@@ -95,7 +101,7 @@ export function readClientConfig(options: {
   /** Files looked for when none is named; for tests. */
   defaults?: readonly string[]
 }): Readonly<ClientConfig> {
-  const warnings: string[] = []
+  const warnings: Warning[] = []
   const defaults = options.defaults ?? DEFAULT_FILES
   const file = readFile(options.file ?? options.env.F2BR_CONFIG, defaults, warnings)
   const sources: SettingSources = {
@@ -123,7 +129,7 @@ export function readClientConfig(options: {
   for (const url of new Set(Object.values(urls))) {
     const { protocol, hostname, host } = new URL(url)
     if (protocol === 'http:' && !isLoopback(hostname)) {
-      warnings.push(`the password goes to ${host} unencrypted: use https://`)
+      warnings.push({ what: `the password goes to ${host} unencrypted`, mend: 'use https://' })
       break
     }
   }
@@ -150,7 +156,7 @@ export function readClientConfig(options: {
 function readFile(
   path: string | undefined,
   defaults: readonly string[],
-  warnings: string[]
+  warnings: Warning[]
 ): SettingSources['file'] {
   for (const name of path === undefined ? defaults : [path]) {
     let text: string
@@ -171,7 +177,7 @@ function readFile(
   return undefined
 }
 
-function passwordFrom(path: string, warnings: string[]): string {
+function passwordFrom(path: string, warnings: Warning[]): string {
   if (path === '') return ''
   try {
     warnIfReadable(path, warnings)
@@ -185,9 +191,9 @@ function passwordFrom(path: string, warnings: string[]): string {
   }
 }
 
-function warnIfReadable(path: string, warnings: string[]): void {
+function warnIfReadable(path: string, warnings: Warning[]): void {
   if ((statSync(path).mode & 0o077) !== 0) {
-    warnings.push(`${path} holds the password and others can read it: chmod 600 ${path}`)
+    warnings.push({ what: `${path} holds the password and others can read it`, mend: `chmod 600 ${path}` })
   }
 }
 

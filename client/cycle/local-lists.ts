@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { namesIn, parseJson, type JsonFiles, type JsonKind } from '../../common/json-file.js'
 import { isListName, type ListName } from '../../common/names.js'
-import { Blocklist, shapeCheck, type BlocklistEntry } from '../../common/shapes.js'
+import { Blocklist, phpArray, shapeCheck, type BlocklistEntry } from '../../common/shapes.js'
 
 const LIST: JsonKind<BlocklistEntry[]> = {
   check: shapeCheck(Blocklist),
+  mend: phpArray,
   empty: () => [],
   corrupt: 'set-aside',
   mode: 0o640,
@@ -49,7 +50,7 @@ export class LocalLists {
 
   /** Keeps a downloaded list to the byte. @throws Error saying what is wrong with it; the old copy stays */
   async keep(name: ListName, text: string): Promise<void> {
-    const value = parseJson(text, LIST.check) as BlocklistEntry[]
+    const value = parseJson(text, LIST.check, LIST.mend) as BlocklistEntry[]
     await this.files.change(join(this.folder, name), LIST, current =>
       current.text === text && current.version !== ''
         ? { result: undefined }

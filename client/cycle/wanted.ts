@@ -29,7 +29,8 @@ export function wantedOf(lists: ReadonlyMap<ListName, BlocklistEntry[]>, guard: 
       if (ip === undefined) {
         if (asks) wanted.skipped.push({ list, ip: printable(entry.ip, 64), reason: 'not an address' })
       } else if (!asks) {
-        wanted.ended.add(ip)
+        // An inactive entry nobody waits for is history: it asks for nothing any more.
+        if (entry.active !== false || entry.pending === true) wanted.ended.add(ip)
       } else {
         const reason = refusal(ip, guard)
         if (reason === undefined) wanted.block.add(ip)

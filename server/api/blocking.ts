@@ -1,6 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import { LIMITS } from '../../common/shapes.js'
 import { requireAdmin, sessionOf } from './access.js'
 import { applyBlocks, OUTCOMES, type Outcome, type Told } from './block-apply.js'
 import { MOST, planBlocks, type BlockWish } from './block-plan.js'
@@ -12,14 +13,15 @@ const Where = {
   ips: Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { minItems: 1, maxItems: MOST.addresses })
 }
 const Unblock = Type.Object(Where, { additionalProperties: false })
-// No longer than what the list's own shape takes (common/shapes.ts): it must be possible to read it back.
 const Block = Type.Object(
   {
     ...Where,
-    reason: Type.Optional(Type.String({ maxLength: 1000 })),
+    reason: Type.Optional(Type.String({ maxLength: LIMITS.reason })),
     expires: Type.Optional(Type.Union([Type.String({ maxLength: 64 }), Type.Null()])),
-    tags: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { maxItems: 20 })),
-    source: Type.Optional(Type.String({ minLength: 1, maxLength: 100 }))
+    tags: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: LIMITS.tag }), { maxItems: LIMITS.tags })
+    ),
+    source: Type.Optional(Type.String({ minLength: 1, maxLength: LIMITS.source }))
   },
   { additionalProperties: false }
 )

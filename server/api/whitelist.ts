@@ -42,7 +42,9 @@ const AddReply = Type.Object({
   success: Type.Literal(true),
   outcomes: Type.Array(Outcome),
   /** Blocks that were ended by it. */
-  lifted: Type.Array(Type.Object({ server: Type.String(), list: Type.String(), ip: Type.String() }))
+  lifted: Type.Array(Type.Object({ server: Type.String(), list: Type.String(), ip: Type.String() })),
+  /** Lists that could not be changed now; it is done when their host next asks. */
+  failed: Type.Array(Type.String())
 })
 const RemoveReply = Type.Object({ success: Type.Literal(true), outcomes: Type.Array(Outcome) })
 
@@ -69,9 +71,9 @@ export function whitelistRoutes(scope: FastifyInstance): void {
               description: body.description ?? ''
             }))
       const wishes: WhitelistWish[] = lines.map(line => ({ ...line, ...more }))
-      const { outcomes, lifted } = await whitelist.add(wishes, sessionOf(request).user)
+      const { outcomes, lifted, failed } = await whitelist.add(wishes, sessionOf(request).user)
       note(request, 'whitelist_add', { entries: outcomes.length, lifted: lifted.length })
-      return { success: true as const, outcomes, lifted }
+      return { success: true as const, outcomes, lifted, failed }
     }
   )
   app.post(

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
 import { jailOfList, listOfJail, serverName, type ServerName } from '../../common/names.js'
-import { asksForBlock, isExpired, type BlocklistEntry } from '../../common/shapes.js'
+import { asksForBlock, isExpired, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import type { ChangeOutcome, EntryChange } from '../store/entry-changes.js'
 import type { Store } from '../store/store.js'
 import { addFolderFlags, flagText, openStore, show, type Terminal } from './context.js'
@@ -99,6 +99,13 @@ async function change(
   const list = listOfJail(flagText(flags, 'jail'))
   const wanted = [...new Set(ips.map(text => address(text)))]
   const expires = endOfFlag(flags, Date.now())
+  const reason = flagText(flags, 'reason')
+  const tags = Array.isArray(flags.tag) ? flags.tag.map(String) : []
+  if (reason.length > LIMITS.reason)
+    throw new ProductError('BAD_INPUT', `--reason takes ${LIMITS.reason} characters`)
+  if (tags.length > LIMITS.tags || tags.some(tag => tag === '' || tag.length > LIMITS.tag)) {
+    throw new ProductError('BAD_INPUT', `--tag takes ${LIMITS.tags} tags of 1 to ${LIMITS.tag} characters`)
+  }
   const refusal = want === 'block' ? await store.guard.forHost(server, undefined) : () => undefined
   const refused = new Map(wanted.map(ip => [ip, refusal(ip)]))
   const changes: EntryChange[] = wanted
@@ -108,8 +115,8 @@ async function change(
       want,
       source: 'manual',
       expires,
-      reason: typeof flags.reason === 'string' ? flags.reason : '',
-      tags: Array.isArray(flags.tag) ? flags.tag.map(String) : []
+      reason,
+      tags
     }))
   const outcomes = changes.length === 0 ? [] : await store.lists.change(server, list, changes)
   const done = new Map(changes.map((one, at) => [one.ip, outcomes[at]]))

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { ProductError } from '../../common/errors.js'
+import { messageOf, ProductError } from '../../common/errors.js'
 import { setting } from '../../common/settings.js'
 import { prepareFolders } from '../store/folders.js'
 import { addFolderFlags, openStore, show, type Terminal } from './context.js'
@@ -9,7 +9,13 @@ const URL_SETTING = setting.url({ describe: 'URL the host reaches this server by
 
 /** `client add | list | edit | remove`: which hosts may sync. */
 export function addClientCommands(program: Command, terminal: Terminal): void {
-  const client = program.command('client').description('which hosts may sync')
+  const client = program
+    .command('client')
+    .description('which hosts may sync')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  fail2ban-report client add web-1 --server-url https://reports.example\n  fail2ban-report client list'
+    )
   addFolderFlags(client.command('add <name>'))
     .description('add a host; prints its configuration once: the password is kept as a hash only')
     .option('--ip <IP,CIDR,…>', 'addresses the host may sync from; every address when absent')
@@ -97,7 +103,7 @@ function checkedUrl(text: string): string {
   try {
     return URL_SETTING.parse(text).replace(/\/+$/, '')
   } catch (error) {
-    throw new ProductError('BAD_INPUT', `--server-url: ${(error as Error).message}`, error)
+    throw new ProductError('BAD_INPUT', `--server-url: ${messageOf(error)}`, error)
   }
 }
 

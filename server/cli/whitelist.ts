@@ -28,7 +28,13 @@ export function addWhitelistCommands(program: Command, terminal: Terminal): void
     }
     const told = await store.whitelist.add(wishes, userInfo().username)
     show(flags, terminal, told, () =>
-      [...told.outcomes.map(inWords), ...told.lifted.map(liftedInWords)].join('\n')
+      [
+        ...told.outcomes.map(inWords),
+        ...told.lifted.map(liftedInWords),
+        ...told.failed.map(
+          list => `${list} could not be changed now; its blocks are lifted when the host next asks`
+        )
+      ].join('\n')
     )
   }
   const addFlags = (command: Command) =>

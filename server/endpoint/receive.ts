@@ -73,6 +73,16 @@ class Reading {
   }
 
   async multipart(fileFields: readonly string[]): Promise<void> {
+    try {
+      await this.#parts(fileFields)
+    } catch (error) {
+      // What the form's parser says of a malformed one comes as a plain Error.
+      if (!(error instanceof Error) || error.constructor !== Error || 'code' in error) throw error
+      throw new ProductError('UPLOAD_FORM', error.message, error)
+    }
+  }
+
+  async #parts(fileFields: readonly string[]): Promise<void> {
     for await (const part of this.request.parts()) {
       if (part.type === 'field') {
         if (part.valueTruncated || part.fieldnameTruncated)

@@ -22,7 +22,9 @@ export async function offerLists(
 ): Promise<UpdateReply> {
   const { server, fields } = received
   const held = heldLists(fields.get('have'))
-  const { updates, restore } = await app.store.downloads.offer(server, held)
+  const { updates, restore } = await app.store.downloads.offer(server, held, (list, error) =>
+    app.log.error({ event: 'list_not_offered', server, list, err: error }, 'a list could not be handed out')
+  )
   await app.store.hosts.seen(server, reportOf(fields, peer, app.clock()), updates.length === 0)
   return { success: true, updates, ...(held === undefined ? {} : { restore }) }
 }

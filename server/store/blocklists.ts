@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { parseAddress, type Address, type AddressSet } from '../../common/address.js'
-import { isoTime, timeOf, type Clock } from '../../common/clock.js'
+import { isoTime, LAST_MOMENT, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
@@ -14,6 +14,14 @@ import { checkAddresses } from './uploaded-list.js'
 
 /** How a sync-back treats changes made since the hand-over: kept, or lost as in the concept's literal text. */
 export type SyncBackMode = 'merge' | 'overwrite'
+
+/** What may not be blocked on a host. */
+export interface Protection {
+  /** Asked only when there is something to compare. */
+  set: () => AddressSet
+  /** Changes whenever the set does. */
+  key: string
+}
 
 /**
  * The blocklists of all servers. A list's file, its key in update.json and its hand-over record change together
@@ -42,14 +50,10 @@ export class BlocklistStore {
     return versionOf(this.paths.list(server, list))
   }
 
-  /** SHA-256 (hex) of each list's bytes. */
-  async hashes(server: ServerName): Promise<Map<ListName, string>> {
-    const found = new Map<ListName, string>()
-    for (const list of await this.names(server)) {
-      const { text, version } = await this.read(server, list)
-      if (version !== '') found.set(list, this.#hash(this.paths.list(server, list), version, text))
-    }
-    return found
+  /** SHA-256 (hex) of a list's bytes; undefined when there is no such list. */
+  async hash(server: ServerName, list: ListName): Promise<string | undefined> {
+    const { text, version } = await this.read(server, list)
+    return version === '' ? undefined : this.#hash(this.paths.list(server, list), version, text)
   }
 
   readonly #hashed = new Map<string, { version: string; hash: string }>()
@@ -96,68 +100,57 @@ export class BlocklistStore {
   readonly #nextEnds = new Map<string, { version: string; end: number }>()
 
   /**
-   * Turns entries of a server whose end has passed into asked-for unblocks, flagged for the client
-   * (sync-contract.md §5.7). Cheap when none is due: a list is read again only when it changed or an end came.
+   * Turns entries of a list whose end has passed into asked-for unblocks, flagged for the client
+   * (sync-contract.md §5.7). Cheap when none is due: a list is read again only when it changed or an end
+   * came. @returns whether there were any
    */
-  async expireDue(server: ServerName): Promise<void> {
-    for (const list of await this.names(server)) {
-      const path = this.paths.list(server, list)
-      const known = this.#nextEnds.get(path)
-      const version = await versionOf(path)
-      if (known?.version === version && this.clock() < known.end) continue
-      await this.#expire(server, list)
-      const after = await this.read(server, list)
-      this.#nextEnds.set(path, { version: after.version, end: nextEnd(after.value) })
-    }
+  async expireDue(server: ServerName, list: ListName): Promise<boolean> {
+    const path = this.paths.list(server, list)
+    const known = this.#nextEnds.get(path)
+    const version = await versionOf(path)
+    if (known?.version === version && this.clock() < known.end) return false
+    const expired = await this.#expire(server, list)
+    const after = await this.read(server, list)
+    this.#nextEnds.set(path, { version: after.version, end: nextEnd(after.value) })
+    return expired
   }
 
-  async #expire(server: ServerName, list: ListName): Promise<void> {
+  async #expire(server: ServerName, list: ListName): Promise<boolean> {
     const now = this.clock()
     const { value } = await this.read(server, list)
-    if (expireEntries(value, now, 0) === value) return
-    await this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
+    if (expireEntries(value, now, 0) === value) return false
+    return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       const handedOut = await this.#handedOut(server, list)
       const next = expireEntries(current.value, now, Number.isFinite(handedOut) ? handedOut : 0)
-      if (next === current.value) return { result: undefined }
+      if (next === current.value) return { result: false }
       await this.index.set(server, list, 'waits')
-      return { value: next, result: undefined }
+      return { value: next, result: true }
     })
   }
 
   readonly #lifted = new Map<string, string>()
 
   /**
-   * Asks for the end of every block that shares an address with `protect`. Cheap when neither the lists nor the
-   * set changed. @param protect asked only when one did
-   * @param key changes whenever the set does @returns what was lifted
+   * Asks for the end of every block of a list that shares an address with `protect.set()`. Cheap when neither the
+   * list nor the set changed. @returns what was lifted
    */
-  async lift(
-    server: ServerName,
-    protect: () => AddressSet,
-    key: string
-  ): Promise<{ list: ListName; ip: Address }[]> {
-    const lifted: { list: ListName; ip: Address }[] = []
-    let set: AddressSet | undefined
-    for (const list of await this.names(server)) {
-      const path = this.paths.list(server, list)
-      const { value, version } = await this.read(server, list)
-      const looked = `${version} ${key}`
-      if (this.#lifted.get(path) === looked) continue
-      set ??= protect()
-      const guarded = set
-      const ips = value.flatMap(entry => {
-        const ip = asksForBlock(entry, this.clock()) ? parseAddress(entry.ip) : undefined
-        return ip !== undefined && guarded.overlapping(ip) !== undefined ? [ip] : []
-      })
-      if (ips.length === 0) {
-        this.#lifted.set(path, looked)
-        continue
-      }
-      const changes = ips.map(ip => ({ ip, want: 'unblock' as const, source: 'whitelist' }))
-      const outcomes = await this.change(server, list, changes)
-      lifted.push(...ips.filter((_, at) => outcomes[at] === 'unblocked').map(ip => ({ list, ip })))
+  async lift(server: ServerName, list: ListName, protect: Protection): Promise<Address[]> {
+    const path = this.paths.list(server, list)
+    const { value, version } = await this.read(server, list)
+    const looked = `${version} ${protect.key}`
+    if (this.#lifted.get(path) === looked) return []
+    const set = protect.set()
+    const ips = value.flatMap(entry => {
+      const ip = asksForBlock(entry, this.clock()) ? parseAddress(entry.ip) : undefined
+      return ip !== undefined && set.overlapping(ip) !== undefined ? [ip] : []
+    })
+    if (ips.length === 0) {
+      this.#lifted.set(path, looked)
+      return []
     }
-    return lifted
+    const changes = ips.map(ip => ({ ip, want: 'unblock' as const, source: 'whitelist' }))
+    const outcomes = await this.change(server, list, changes)
+    return ips.filter((_, at) => outcomes[at] === 'unblocked')
   }
 
   /**
@@ -201,6 +194,7 @@ export class BlocklistStore {
           : mergeSyncBack(current.value, upload.entries, handedOut, this.clock())
       const state = merged.kept > 0 ? 'waits' : 'in-sync'
       if (merged.kept === 0 && current.text === upload.text) {
+        await this.#handedBack(server, list)
         await this.index.set(server, list, state)
         return { result: 0 }
       }
@@ -208,7 +202,10 @@ export class BlocklistStore {
         value: merged.list,
         result: merged.kept,
         ...(merged.kept === 0 ? { text: upload.text } : {}),
-        written: () => this.index.set(server, list, state)
+        written: async () => {
+          await this.#handedBack(server, list)
+          await this.index.set(server, list, state)
+        }
       }
     })
   }
@@ -244,12 +241,25 @@ export class BlocklistStore {
     let latest = now
     for (const entry of entries) {
       const stamp = timeOf(entry.lastModified)
-      if (stamp > latest) latest = stamp
+      if (stamp > latest) latest = Math.min(stamp, LAST_MOMENT - 1)
     }
-    await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => ({
-      value: { ...value, [list]: { at: isoTime(now), latest: isoTime(latest) } },
-      result: undefined
-    }))
+    await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => {
+      const known = Object.hasOwn(value, list) ? value[list] : undefined
+      // What was handed out before and may still come back knows of nothing later than it.
+      const first = known?.out === true ? known.latest : isoTime(latest)
+      return {
+        value: { ...value, [list]: { at: isoTime(now), latest: first, out: true } },
+        result: undefined
+      }
+    })
+  }
+
+  async #handedBack(server: ServerName, list: ListName): Promise<void> {
+    await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => {
+      const known = Object.hasOwn(value, list) ? value[list] : undefined
+      if (known?.out !== true) return { result: undefined }
+      return { value: { ...value, [list]: { ...known, out: false } }, result: undefined }
+    })
   }
 
   async #refuseWhileSetAside(server: ServerName, list: ListName): Promise<void> {

@@ -13,7 +13,7 @@ import { EventStore } from './events.js'
 import { Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
-import { PasswordCheck } from './password-check.js'
+import { PasswordChecks } from './password-checks.js'
 import { SessionFiles } from './session-files.js'
 import { UpdateIndexStore } from './update-index.js'
 import { UploadStore } from './uploads.js'
@@ -42,8 +42,8 @@ export class Store {
   readonly clients: ClientStore
   readonly users: UserStore
   readonly hosts: HostStore
+  readonly passwords = new PasswordChecks()
   readonly sessions: SessionFiles
-  readonly passwords = new PasswordCheck()
   readonly whitelist: WhitelistStore
   readonly guard: BlockGuard
   readonly #clock: Clock

@@ -48,9 +48,18 @@ export class UserStore {
     await this.#change(users => replaceNamed(users, username, user => ({ ...user, password: hashed })))
   }
 
-  /** Removes a user; every session of the user ends. @throws ProductError NOT_FOUND */
+  /**
+   * Removes a user; every session of the user ends.
+   * @throws ProductError NOT_FOUND; CONFLICT for the last admin: nobody could change anything any more
+   */
   async remove(username: string): Promise<void> {
-    await this.#change(users => withoutNamed(users, username))
+    await this.#change(users => {
+      const left = withoutNamed(users, username)
+      if (users.some(isAdmin) && !left.some(isAdmin)) {
+        throw new ProductError('CONFLICT', `${username} is the last admin; add another one first`)
+      }
+      return left
+    })
   }
 
   async #change(decide: (users: UserEntry[]) => UserEntry[]): Promise<void> {
@@ -59,6 +68,10 @@ export class UserStore {
       result: undefined
     }))
   }
+}
+
+function isAdmin(user: UserEntry): boolean {
+  return user.role === 'admin'
 }
 
 async function newPassword(password: string): Promise<string> {

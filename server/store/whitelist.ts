@@ -5,7 +5,7 @@ import { isoTime, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import type { JsonFiles } from '../../common/json-file.js'
 import type { ListName, ServerName } from '../../common/names.js'
-import type { BlocklistStore } from './blocklists.js'
+import type { BlocklistStore, Protection } from './blocklists.js'
 import type { Paths } from './folders.js'
 import type { HostStore } from './hosts.js'
 import { KINDS, type Whitelist } from './kinds.js'
@@ -72,13 +72,14 @@ export class WhitelistStore {
   /**
    * Adds entries, one per address: an entry of the same address is replaced. Blocks of these addresses, and blocks
    * of networks around them, are lifted everywhere; the hosts are told.
-   * @param by who adds them @returns one outcome per wish, and the blocks that were lifted
+   * @param by who adds them @returns one outcome per wish, the blocks that were lifted, and the lists that
+   *   could not be changed now: their hosts' next asking does it
    * @throws ProductError BAD_INPUT for a network that is too wide, CONFLICT for too many entries
    */
   async add(
     wishes: readonly WhitelistWish[],
     by: string
-  ): Promise<{ outcomes: WhitelistOutcome[]; lifted: Lifted[] }> {
+  ): Promise<{ outcomes: WhitelistOutcome[]; lifted: Lifted[]; failed: string[] }> {
     const wide = wishes.find(({ ip }) => prefixOf(ip) < WIDEST[familyOf(ip)])
     if (wide !== undefined) {
       throw new ProductError(
@@ -88,8 +89,17 @@ export class WhitelistStore {
     }
     const outcomes = await this.#change(entries => this.#added(entries, wishes, by))
     const lifted: Lifted[] = []
-    for (const server of await this.hosts.names()) lifted.push(...(await this.lift(server)))
-    return { outcomes, lifted }
+    const failed: string[] = []
+    for (const server of await this.hosts.names()) {
+      const protect = await this.protection(server)
+      for (const list of protect === undefined ? [] : await this.lists.names(server)) {
+        // The entries are in the file already: what can't be lifted now is lifted when its host next asks.
+        const ips = await this.lists.lift(server, list, protect as Protection).catch(() => undefined)
+        if (ips === undefined) failed.push(`${server}: ${list}`)
+        else lifted.push(...ips.map(ip => ({ server, list, ip })))
+      }
+    }
+    return { outcomes, lifted, failed }
   }
 
   /** Removes entries: their addresses may be blocked again. @returns one outcome per address */
@@ -107,18 +117,16 @@ export class WhitelistStore {
     })
   }
 
-  /**
-   * Ends the blocks of a server that its whitelist forbids, however they came about. Cheap when neither changed.
-   * @returns what was lifted
-   */
-  async lift(server: ServerName): Promise<Lifted[]> {
+  /** What holds for a server now, to be kept out of its lists; undefined when nothing does. */
+  async protection(server: ServerName): Promise<Protection | undefined> {
     const { version } = await this.read()
     const entries = await this.of(server)
-    if (entries.length === 0) return []
-    const protect = () => new AddressSet(entries.flatMap(entry => addressOf(entry) ?? []))
-    // Of one version of the file, ever fewer entries hold.
-    const key = `${version} ${entries.length}`
-    return (await this.lists.lift(server, protect, key)).map(hit => ({ server, ...hit }))
+    if (entries.length === 0) return undefined
+    return {
+      set: () => new AddressSet(entries.flatMap(entry => addressOf(entry) ?? [])),
+      // Of one version of the file, ever fewer entries hold.
+      key: `${version} ${entries.length}`
+    }
   }
 
   /** What a host pulls: two comment lines, then what holds for it, sorted, each once. */

@@ -268,9 +268,9 @@ t.test('an unknown user costs the same bcrypt work as a known one, at the same c
   const { passwords } = at.app.store
   const work: number[] = []
   const matches = passwords.matches.bind(passwords)
-  passwords.matches = (password, hash, allowed) => {
+  passwords.matches = (password, hash) => {
     work.push(Number(/^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(hash)?.[1]))
-    return matches(password, hash, allowed)
+    return matches(password, hash)
   }
   const workFor = async (username: string) => {
     work.length = 0
@@ -320,11 +320,10 @@ t.test(
     let checked = 0
     const { passwords } = at.app.store
     const matches = passwords.matches.bind(passwords)
-    passwords.matches = (password, hash, allowed) =>
-      matches(password, hash, () => {
-        allowed?.()
-        checked++
-      })
+    passwords.matches = (password, hash) => {
+      checked++
+      return matches(password, hash)
+    }
     const guess = (nr: number) =>
       at.app.inject({
         method: 'POST',

@@ -24,7 +24,8 @@ t.test('an address on the whitelist is let in everywhere, and can no longer be b
       { server: 'db-1', list: 'sshd.blocklist.json', ip: '203.0.113.9' },
       { server: 'web-1', list: 'sshd.blocklist.json', ip: '203.0.113.9' },
       { server: 'web-1', list: 'sshd.blocklist.json', ip: '203.0.113.0/25' }
-    ]
+    ],
+    failed: []
   })
   t.match(await at.readList('web-1', 'sshd'), [
     { ip: '203.0.113.9', active: false, pending: true },
@@ -71,7 +72,9 @@ t.test('what came past the whitelist is lifted when the host asks', async t => {
   await at.writeList('web-1', 'sshd', [active('203.0.113.9'), active('203.0.113.10')])
   await writeFile(at.path('archive', 'whitelist.json'), '[{"ip":"203.0.113.9"},{"ip":"no address"}]')
   const { downloads, updates } = at.app.store
-  t.strictSame((await downloads.offer('web-1' as never, undefined)).updates, ['sshd.blocklist.json'])
+  t.strictSame((await downloads.offer('web-1' as never, undefined, () => undefined)).updates, [
+    'sshd.blocklist.json'
+  ])
   t.match(await at.readList('web-1', 'sshd'), [{ active: false, pending: true }, { active: true }])
   t.equal((await updates.of('web-1' as never)).size, 1)
 })
@@ -132,7 +135,7 @@ t.test('a corrupt whitelist stops blocks, stays as it is, and hosts go on', asyn
   )
   t.equal(reply.statusCode, 500)
   t.match(reply.json(), { message: /whitelist\.json/ })
-  t.strictSame((await at.app.store.downloads.offer('web-1' as never, undefined)).updates, [])
+  t.strictSame((await at.app.store.downloads.offer('web-1' as never, undefined, () => undefined)).updates, [])
   t.strictSame(await at.bytes(), before)
 })
 
