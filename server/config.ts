@@ -23,6 +23,8 @@ export interface ServerConfig {
   /** Bytes of one uploaded file. */
   uploadBytes: number
   logLevel: string
+  /** The user to become when started as root; none when empty. */
+  user: string
   /** Where log lines go; standard output when empty. */
   logFile: string
 }
@@ -94,6 +96,10 @@ export const SERVE_SETTINGS = {
     least: 1024,
     most: 1024 ** 3
   }),
+  user: setting.text(
+    { describe: 'user to become before listening, when started as root', fallback: '' },
+    'NAME'
+  ),
   logLevel: setting.oneOf(['debug', 'info', 'warn', 'error'], {
     describe: 'least level that is logged',
     fallback: 'info'

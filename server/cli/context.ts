@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { addFlags, readSettings } from '../../common/settings.js'
 import { FOLDER_SETTINGS } from '../config.js'
@@ -19,13 +20,15 @@ export function addFolderFlags(command: Command): Command {
 }
 
 /**
- * The server's files for one command.
+ * The server's files for one command. Started by root, it becomes whoever archive and settings belong to: in folders of
+ * another user nothing is made or changed by root, whom a link planted there could lead elsewhere.
  * @param flags the command's options as commander gives them
  * @throws ProductError CONFIG
  */
 export function openStore(
   flags: Record<string, unknown>,
-  terminal: Terminal
+  terminal: Terminal,
+  { asOwner = true } = {}
 ): { store: Store; folders: Folders } {
   const own = Object.fromEntries(Object.entries(flags).filter(([name]) => name in FOLDER_SETTINGS))
   const { archive, download, temp, settings, widest4, widest6 } = readSettings(FOLDER_SETTINGS, {
@@ -33,6 +36,7 @@ export function openStore(
     env: terminal.env
   })
   const folders = { archive, download, temp, settings }
+  if (asOwner) becomeOwner(folders)
   const store = new Store({
     folders,
     clock: Date.now,
@@ -41,6 +45,19 @@ export function openStore(
       terminal.err(`${path} was corrupt (${reason}) and is now ${movedTo}`)
   })
   return { store, folders }
+}
+
+function becomeOwner({ archive, settings }: Folders): void {
+  if (process.getuid?.() !== 0) return
+  const owners = [archive, settings].flatMap(path => {
+    const found = statSync(path, { throwIfNoEntry: false })
+    return found === undefined ? [] : [{ uid: found.uid, gid: found.gid }]
+  })
+  const [first] = owners
+  if (first === undefined || first.uid === 0 || owners.some(one => one.uid !== first.uid)) return
+  process.setgroups?.([first.gid])
+  process.setgid?.(first.gid)
+  process.setuid?.(first.uid)
 }
 
 /** Prints a result: JSON with `--json`, else the text. */

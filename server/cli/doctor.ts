@@ -16,7 +16,8 @@ const MEND_FOLDERS = 'make the folders that are missing, and give them to the se
 
 /** Looks the server's side over: folders, modes, files, locks, users, hosts. Changes nothing but sets corrupt data aside. */
 export async function checkServer(flags: Record<string, unknown>, terminal: Terminal): Promise<Finding[]> {
-  const { store, folders } = openStore(flags, terminal)
+  // The client's side follows in the same process, and needs root.
+  const { store, folders } = openStore(flags, terminal, { asOwner: false })
   const present = await stat(folders.settings).then(
     () => true,
     () => false

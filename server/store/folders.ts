@@ -29,10 +29,14 @@ const PLACEHOLDER = '.gitkeep'
 /**
  * Creates the folders that are missing, with tight modes. Of existing ones, those that still hold nothing are closed
  * to others: a checkout brings them open. Those with data are left as they are.
+ * @param user whom root gives what is created or still holds nothing; the owner of the folder above when absent
  * @returns the folders that were created
  * @throws ProductError CONFIG naming the folder that can't be made
  */
-export async function prepareFolders(folders: Folders): Promise<string[]> {
+export async function prepareFolders(
+  folders: Folders,
+  user?: { uid: number; gid: number }
+): Promise<string[]> {
   const made: string[] = []
   for (const name of ['archive', 'download', 'temp', 'settings'] as const) {
     const path = folders[name]
@@ -42,18 +46,37 @@ export async function prepareFolders(folders: Folders): Promise<string[]> {
         // Only its owner may; where that is someone else, doctor tells.
         await chmod(path, mode & 0o7777 & ~OPEN[name]).catch(() => undefined)
       }
+      if (user !== undefined && process.getuid?.() === 0 && (await holdsNothing(path)))
+        await chown(path, user.uid, user.gid)
     } catch (error) {
       if (systemCode(error) !== 'ENOENT') throw cannotUse(name, path, error)
       await mkdir(path, { recursive: true }).catch((cause: unknown) => {
         throw cannotUse(name, path, cause)
       })
       await chmod(path, MODES[name])
-      const owner = await ownerBelow(dirname(path))
+      const owner = user ?? (await ownerBelow(dirname(path)))
       if (owner !== undefined) await chown(path, owner.uid, owner.gid)
       made.push(path)
     }
   }
   return made
+}
+
+/** Creates the log file's folder for the server's user. @throws ProductError CONFIG */
+export async function prepareLogFolder(file: string, user?: { uid: number; gid: number }): Promise<void> {
+  const folder = dirname(file)
+  try {
+    const made = await mkdir(folder, { recursive: true })
+    if (made === undefined) return
+    await chmod(folder, MODES.archive)
+    if (user !== undefined) await chown(folder, user.uid, user.gid)
+  } catch (cause) {
+    throw new ProductError(
+      'CONFIG',
+      `--log-file: ${folder} can't be made (${systemCode(cause) ?? 'unknown error'})`,
+      cause
+    )
+  }
 }
 
 async function holdsNothing(path: string): Promise<boolean> {

@@ -135,6 +135,7 @@ function configOf(path: (...parts: string[]) => string, more: Partial<ServerConf
     uploadBytes: 1024 * 1024,
     logLevel: 'info',
     logFile: '',
+    user: '',
     ...more
   }
 }

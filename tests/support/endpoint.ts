@@ -65,6 +65,7 @@ export async function endpointApp(
     uploadBytes: 1024 * 1024,
     logLevel: 'info',
     logFile: '',
+    user: '',
     ...more
   }
   const app = await buildApp(config, { logger, clock: () => clock.now, publicFolder: folder('public') })
