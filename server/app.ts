@@ -54,10 +54,13 @@ export async function buildApp(
     loggerInstance: logger,
     trustProxy: config.trustProxy.length === 0 ? false : config.trustProxy,
     bodyLimit: 4 * 1024 * 1024,
-    requestTimeout: 120_000,
+    // The largest upload over a slow line; whoever falls silent is cut off much earlier.
+    requestTimeout: 600_000,
     connectionTimeout: 150_000,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
+    // Whoever sends headers drop by drop is cut off.
+    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16 * 1024 },
     logController: new LogController({ disableRequestLogging: true }),
     rewriteUrl: request => decodable(request.url ?? '/'),
     frameworkErrors: (_error, _request, reply) =>

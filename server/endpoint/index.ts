@@ -13,12 +13,15 @@ export async function takeFile(app: FastifyInstance, { server, files, refused }:
     throw new ProductError('NO_FILE')
   }
   if (isEventsFileName(file.name)) {
-    await app.store.events.replace(server, file.name, await file.text())
+    const { name } = file
+    await file.use(text => app.store.events.replace(server, name, text))
     return 'Events file stored.'
   }
   if (isListName(file.name)) {
-    const text = await file.text()
-    await app.store.lists.confirm(server, file.name, { entries: readUploadedList(file.name, text), text })
+    const { name } = file
+    await file.use(text =>
+      app.store.lists.confirm(server, name, { entries: readUploadedList(name, text), text })
+    )
     return 'Blocklist updated.'
   }
   throw new ProductError('FILE_NAME', printable(file.name))

@@ -45,6 +45,8 @@ export async function receive(
   } catch (error) {
     await reading.discard()
     throw error
+  } finally {
+    reading.letGoEarly()
   }
 }
 
@@ -54,6 +56,7 @@ class Reading {
   readonly #refused: { file: string; message: string }[] = []
   readonly #early: { name: string; content: Buffer }[] = []
   #earlyBytes = 0
+  #earlyCounted = 0
   #server: ServerName | undefined
 
   constructor(
@@ -120,9 +123,17 @@ class Reading {
       if (this.#earlyBytes > UNKNOWN_BYTES) {
         throw new ProductError('AUTH_USER', 'send username, password and uuid before the file')
       }
+      this.app.store.uploads.countEarly(chunk.length)
+      this.#earlyCounted += chunk.length
       chunks.push(chunk)
     }
     return Buffer.concat(chunks)
+  }
+
+  /** What was held early lies on the disk now, or is of no more use. */
+  letGoEarly(): void {
+    this.app.store.uploads.countEarly(-this.#earlyCounted)
+    this.#earlyCounted = 0
   }
 
   async #authenticateIfTold(): Promise<ServerName | undefined> {

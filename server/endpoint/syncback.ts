@@ -49,9 +49,10 @@ async function takeBack(
   file: SpooledUpload
 ): Promise<ListName> {
   const list = listName(file.name)
-  const text = await file.text()
-  const entries = readUploadedList(list, text)
-  const kept = await app.store.lists.syncBack(server, list, { entries, text }, app.config.syncback)
-  app.log.info({ event: 'sync_back', server, list, entries: entries.length, kept }, 'list synced back')
-  return list
+  return file.use(async text => {
+    const entries = readUploadedList(list, text)
+    const kept = await app.store.lists.syncBack(server, list, { entries, text }, app.config.syncback)
+    app.log.info({ event: 'sync_back', server, list, entries: entries.length, kept }, 'list synced back')
+    return list
+  })
 }
