@@ -289,7 +289,8 @@ async function replace(path: string, text: string, mode: number | undefined, loc
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Sees a folder's entries onto the disk: a new, renamed or deleted file is durable only then. */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
     await handle.sync()

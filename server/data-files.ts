@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 
 // sync-contract.md §3: asked for by URL, these are never there, whatever the path tricks.
-const NEVER_SERVED = /(^|\/)\.|\.(json|config|sh|htaccess|htpasswd|env|log|jsonl|lock|corrupt-[^/]*)(\/|$)/i
+const NEVER_SERVED = /(^|\/)\.|\.(json|config|sh|htaccess|htpasswd|env|log|jsonl(\.\d+)?|lock|corrupt-[^/]*)(\/|$)/i
 
 /** True for a URL path that names a data file, a settings file or a dot-file, however it is encoded. */
 export function namesDataFile(url: string): boolean {

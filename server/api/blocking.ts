@@ -66,7 +66,8 @@ export function blockingRoutes(scope: FastifyInstance): void {
 async function change(app: FastifyInstance, wish: BlockWish, request: FastifyRequest): Promise<Told[]> {
   const plans = await planBlocks(app.store, wish, request.ip, app.clock())
   const { user } = sessionOf(request)
-  return applyBlocks(app.store, plans, ({ server, jail }, results, error) => {
+  const actor = { kind: 'user', name: user, from: request.ip } as const
+  return applyBlocks(app.store, plans, actor, ({ server, jail }, results, error) => {
     const line = { event: wish.want, user, peer: request.ip, server, jail, ...countsOf(results) }
     if (error === undefined) request.log.info(line, 'a list was to be changed')
     else request.log.error({ ...line, err: error }, 'a list could not be changed')

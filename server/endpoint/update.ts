@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { parseAddress } from '../../common/address.js'
 import { isListName, printable, type ListName } from '../../common/names.js'
+import { clientActor } from '../store/audit-row.js'
 import type { HostReport } from '../store/hosts.js'
 import type { Received } from './receive.js'
 
@@ -22,7 +23,7 @@ export async function offerLists(
 ): Promise<UpdateReply> {
   const { server, fields } = received
   const held = heldLists(fields.get('have'))
-  const { updates, restore } = await app.store.downloads.offer(server, held)
+  const { updates, restore } = await app.store.downloads.offer(server, held, clientActor(server, peer))
   await app.store.hosts.seen(server, reportOf(fields, peer, app.clock()), updates.length === 0)
   return { success: true, updates, ...(held === undefined ? {} : { restore }) }
 }

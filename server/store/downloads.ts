@@ -5,6 +5,7 @@ import type { Clock } from '../../common/clock.js'
 import { systemCode } from '../../common/errors.js'
 import { namesIn, type JsonFiles } from '../../common/json-file.js'
 import { isListName, type ListName, type ServerName } from '../../common/names.js'
+import type { AuditActor } from './audit-row.js'
 import type { BlocklistStore } from './blocklists.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
@@ -39,7 +40,11 @@ export class DownloadStore {
    * @param has what the client says it holds, list → SHA-256 of the file; undefined for clients that don't say.
    *   Lists that differ from the server's are handed out too, lists the server lost are asked back.
    */
-  async offer(server: ServerName, has: ReadonlyMap<ListName, string> | undefined): Promise<Offer> {
+  async offer(
+    server: ServerName,
+    has: ReadonlyMap<ListName, string> | undefined,
+    actor: AuditActor
+  ): Promise<Offer> {
     await this.lists.expireDue(server)
     const wanted = new Set((await this.index.of(server)).keys())
     const restore: ListName[] = []
@@ -50,7 +55,7 @@ export class DownloadStore {
     }
     const updates: ListName[] = []
     for (const list of [...wanted].sort()) {
-      const given = await this.lists.handOut(server, list, text => this.#write(server, list, text))
+      const given = await this.lists.handOut(server, list, text => this.#write(server, list, text), actor)
       if (given) updates.push(list)
     }
     return { updates, restore: restore.sort() }

@@ -16,8 +16,8 @@ export function watchFolders(
 ): () => Promise<void> {
   const watcher = watch([folders.settings, folders.archive], {
     ignoreInitial: true,
-    // Locks and half-written copies come and go with every write.
-    ignored: path => /\.lock(\/|$)|\.json\.\d+$/.test(path),
+    // Locks, half-written copies and audit rows come and go with every write.
+    ignored: path => /\.lock(\/|$)|\.json\.\d+$|\.jsonl(\.\d+)?$/.test(path),
     // archive/<server>/<blocklists|fail2ban>/<file>
     depth: 3
   })
