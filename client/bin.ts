@@ -45,6 +45,7 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     user: async () => (await import('../server/cli/users.js')).addUserCommands(program, terminal),
     client: async () => (await import('../server/cli/clients.js')).addClientCommands(program, terminal),
     block: async () => (await import('../server/cli/blocking.js')).addBlockingCommands(program, terminal),
+    audit: async () => (await import('../server/cli/audit.js')).addAuditCommand(program, terminal),
     status: async () => (await import('../server/cli/status.js')).addStatusCommand(program, terminal),
     doctor: async () => {
       const { checkServer: server } = await import('../server/cli/doctor.js')

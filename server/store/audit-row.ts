@@ -5,18 +5,14 @@ import { shapeCheck } from '../../common/shapes.js'
 /** Who made a change: someone logged in, someone with a shell, a host, or the server by itself (an end that came). */
 export const ACTOR_KINDS = ['user', 'cli', 'client', 'server'] as const
 export const AuditActor = Type.Object({
-  kind: Type.Union(ACTOR_KINDS.map(kind => Type.Literal(kind))),
+  kind: Type.Unsafe<(typeof ACTOR_KINDS)[number]>({ type: 'string', enum: [...ACTOR_KINDS] }),
   /** User name; for `cli` the operating system's user; for `client` the server name. */
   name: Type.String(),
   /** The peer's address; `cli` for a command on this machine. */
   from: Type.String()
 })
 /** Who made a change, and from where. */
-export interface AuditActor {
-  kind: (typeof ACTOR_KINDS)[number]
-  name: string
-  from: string
-}
+export type AuditActor = Static<typeof AuditActor>
 
 /** The actor of what nobody asked for at that moment. */
 export const THE_SERVER: AuditActor = { kind: 'server', name: '', from: '' }
@@ -58,7 +54,7 @@ export const AuditRow = Type.Object({
   id: Type.String({ maxLength: 80 }),
   /** ISO 8601, by the server's clock. */
   time: Type.String({ maxLength: 64 }),
-  what: Type.Union(AUDITED.map(what => Type.Literal(what))),
+  what: Type.Unsafe<Audited>({ type: 'string', enum: [...AUDITED] }),
   actor: AuditActor,
   /** The host that a change of clients is about; rows of a host's own trail don't repeat it. */
   server: Type.Optional(Type.String()),
@@ -78,13 +74,7 @@ export const AuditRow = Type.Object({
   /** Recovered, but the file was changed by other hands meanwhile: whether this took place can't be told. */
   unconfirmed: Type.Optional(Type.Boolean())
 })
-type Shape = Static<typeof AuditRow>
-export type AuditRow = Omit<Shape, 'what' | 'actor' | 'before' | 'after'> & {
-  what: Audited
-  actor: AuditActor
-  before?: Record<string, unknown> | null
-  after?: Record<string, unknown> | null
-}
+export type AuditRow = Static<typeof AuditRow>
 
 /** A row before it has an id, a time and an actor. */
 export type AuditDraft = Omit<AuditRow, 'id' | 'time' | 'actor' | 'recovered' | 'unconfirmed'>

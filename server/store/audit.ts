@@ -2,13 +2,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setImmediate as breathe } from 'node:timers/promises'
-import { isoTime, timeOf, type Clock } from '../../common/clock.js'
+import { isoTime, type Clock } from '../../common/clock.js'
 import { systemCode } from '../../common/errors.js'
 import { namesIn, syncFolder, type JsonFiles } from '../../common/json-file.js'
 import { isListName, type ServerName } from '../../common/names.js'
 import { appendLines, removeFile, ROTATE_AT, writeLines } from './audit-file.js'
-import { olderLines, type Line, type Place } from './audit-read.js'
-import { readRow, type AuditActor, type AuditDraft, type AuditRow } from './audit-row.js'
+import { olderLines, type Place } from './audit-read.js'
+import { readRow, type AuditActor, type AuditDraft } from './audit-row.js'
 import type { Paths } from './folders.js'
 
 /** A file that is about to be replaced, whole texts. To be used under that file's lock. */
@@ -18,33 +18,10 @@ export interface Replacing {
   to: string
 }
 
-/** Which rows are wanted; what is absent narrows nothing. */
-export interface AuditFilter {
-  jail?: string
-  /** As `parseAddress` spells it. */
-  ip?: string
-  server?: string
-  /** Milliseconds; older rows are not wanted. */
-  since?: number
-}
-
-/** Rows of a trail, newest first, told piece by piece. */
-export interface AuditPiece {
-  rows: { row: AuditRow; place: Place }[]
-  /** Where the older ones go on; undefined when there are none. */
-  next: Place | undefined
-  /** Bytes read for it. */
-  bytes: number
-  /** Lines that are no rows. */
-  unreadable: number
-}
-
 const AT_ONCE = 5000
-/** A clock may have been set back: rows this much older than wanted don't end the search yet. */
-const CLOCK_STEP_MS = 24 * 3_600_000
 
 /**
- * The audit trails: `archive/<server>/audit.jsonl` of a host's lists, `archive/audit.jsonl` of users and clients.
+ * Writes the audit trails: `archive/<server>/audit.jsonl` of a host's lists, `archive/audit.jsonl` of users and clients.
  *
  * The change itself is the truth; the trail tells of it, and no line is lost by a crash. A change of a file goes
  * so, all under that file's lock: (1) its rows are written to `audit-open-<file>.jsonl` beside the trail and
@@ -112,24 +89,6 @@ export class AuditStore {
         await this.#settle(trail, join(dirname(trail), name), await textOf(path))
       })
     }
-  }
-
-  /**
-   * Reads on in a trail, from its newest row backwards.
-   * @param from `next` of the piece before, or a row's place; undefined begins with the newest
-   */
-  async read(server: ServerName | undefined, filter: AuditFilter, from?: Place): Promise<AuditPiece> {
-    const { lines, bytes, next, unreadable } = await olderLines(this.paths.audit(server), from)
-    const piece: AuditPiece = { rows: [], next, bytes, unreadable }
-    const needles = needlesOf(filter)
-    for (const { text, place } of lines) {
-      if (!needles.every(needle => text.includes(needle))) continue
-      const row = readRow(text)
-      if (row === undefined) piece.unreadable++
-      else if (isWanted(row, filter)) piece.rows.push({ row, place })
-    }
-    if (filter.since !== undefined && isPast(lines, filter.since - CLOCK_STEP_MS)) piece.next = undefined
-    return piece
   }
 
   async #lines(actor: AuditActor, drafts: readonly AuditDraft[]): Promise<{ batch: string; lines: string }> {
@@ -227,24 +186,4 @@ async function textOf(path: string): Promise<string> {
     if (systemCode(error) === 'ENOENT') return ''
     throw error
   })
-}
-
-/** Texts that a wanted row's line must have: most lines need no parsing. */
-function needlesOf({ ip, jail, server }: AuditFilter): string[] {
-  return Object.entries({ ip, jail, server }).flatMap(([name, value]) =>
-    value === undefined ? [] : [`"${name}":${JSON.stringify(value)}`]
-  )
-}
-
-function isWanted(row: AuditRow, { ip, jail, server, since }: AuditFilter): boolean {
-  if (ip !== undefined && row.ip !== ip) return false
-  if (jail !== undefined && row.jail !== jail) return false
-  if (server !== undefined && row.server !== server) return false
-  return since === undefined || timeOf(row.time) >= since
-}
-
-/** True when the oldest of these lines was written before that time. Recovered rows are older than their place. */
-function isPast(lines: readonly Line[], time: number): boolean {
-  const row = readRow(lines.at(-1)?.text ?? '')
-  return row !== undefined && row.recovered !== true && timeOf(row.time) < time
 }

@@ -6,6 +6,7 @@ import { corruptCopies, JsonFiles, removeAbandonedCopies, type SetAside } from '
 import type { LockTimes } from '../../common/file-lock.js'
 import type { ServerName } from '../../common/names.js'
 import { AuditStore } from './audit.js'
+import { AuditTrails } from './audit-trails.js'
 import { BlocklistStore } from './blocklists.js'
 import { ClientStore } from './clients.js'
 import { DownloadStore } from './downloads.js'
@@ -37,6 +38,7 @@ export class Store {
   readonly paths: Paths
   readonly files: JsonFiles
   readonly audit: AuditStore
+  readonly trails: AuditTrails
   readonly updates: UpdateIndexStore
   readonly lists: BlocklistStore
   readonly downloads: DownloadStore
@@ -66,6 +68,7 @@ export class Store {
       options.onAuditDelayed ?? ignore,
       options.auditBytes
     )
+    this.trails = new AuditTrails(this.paths)
     this.updates = new UpdateIndexStore(this.files, this.paths)
     this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock, this.audit)
     this.downloads = new DownloadStore(this.files, this.paths, this.lists, this.updates, clock)
