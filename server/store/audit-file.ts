@@ -104,7 +104,8 @@ export async function removeFile(path: string): Promise<void> {
   })
 }
 
-function asDiskError(path: string, error: unknown): ProductError {
+/** What went wrong with a file, as the one error that says what to do. */
+export function asDiskError(path: string, error: unknown): ProductError {
   if (error instanceof ProductError) return error
   const reason = systemCode(error) ?? 'unknown error'
   return new ProductError('DISK', `${basename(path)} (${reason}); check space and permissions`, error)

@@ -54,6 +54,8 @@ export async function olderLines(path: string, from: Place | undefined): Promise
     if (piece.next.offset > 0) return piece
     const older = files[at + 1]
     return { ...piece, next: older === undefined ? undefined : { file: older.inode, offset: -1 } }
+  } catch (error) {
+    throw unreadable(error)
   } finally {
     await file.close()
   }
@@ -107,12 +109,13 @@ async function openTrail(path: string): Promise<FileHandle | undefined> {
     return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
-    throw new ProductError(
-      'DISK',
-      `the audit trail can't be read (${systemCode(error) ?? 'unknown error'})`,
-      error
-    )
+    throw unreadable(error)
   }
+}
+
+function unreadable(error: unknown): ProductError {
+  const reason = systemCode(error) ?? 'unknown error'
+  return new ProductError('DISK', `the audit trail can't be read (${reason}); check its permissions`, error)
 }
 
 /** A place as one word, for a reply. */

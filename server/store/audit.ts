@@ -6,7 +6,7 @@ import { isoTime, type Clock } from '../../common/clock.js'
 import { systemCode } from '../../common/errors.js'
 import { namesIn, syncFolder, type JsonFiles } from '../../common/json-file.js'
 import { isListName, type ServerName } from '../../common/names.js'
-import { appendLines, removeFile, ROTATE_AT, writeLines } from './audit-file.js'
+import { appendLines, asDiskError, removeFile, ROTATE_AT, writeLines } from './audit-file.js'
 import { olderLines, type Place } from './audit-read.js'
 import { readRow, type AuditActor, type AuditDraft } from './audit-row.js'
 import type { Paths } from './folders.js'
@@ -184,6 +184,6 @@ function hashOf(text: string): string {
 async function textOf(path: string): Promise<string> {
   return readFile(path, 'utf8').catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return ''
-    throw error
+    throw asDiskError(path, error)
   })
 }
