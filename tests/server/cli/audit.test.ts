@@ -115,7 +115,7 @@ t.test('commands killed at any moment: what is in the list is on record, once, a
   let kills = 0
   let notes = 0
   const acknowledged: string[] = []
-  for (let n = 0; n < MOMENTS.length * 5; n++) {
+  for (let n = 0; n < MOMENTS.length * 4; n++) {
     const ip = `203.0.113.${n}`
     const args = [BIN, 'block', ip, '--server', 'web-1', '--jail', 'sshd', ...at.folders]
     const env = { ...process.env, NODE_OPTIONS: '' }
