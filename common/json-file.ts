@@ -313,7 +313,8 @@ async function replace(path: string, text: string, mode: number | undefined, loc
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Sees a folder's entries onto the disk: a new, renamed or deleted file is durable only then. */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
     await handle.sync()
@@ -322,7 +323,8 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-async function makeFolder(folder: string): Promise<void> {
+/** Makes a data folder that is missing, as all data folders are. @throws ProductError DISK */
+export async function makeFolder(folder: string): Promise<void> {
   try {
     const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
     if (first === undefined) return

@@ -68,7 +68,9 @@ export async function buildApp(
     folders: config.folders,
     clock,
     widest: config.widest,
-    onSetAside: event => logger.error({ event: 'file_set_aside', ...event }, 'a corrupt file was set aside')
+    onSetAside: event => logger.error({ event: 'file_set_aside', ...event }, 'a corrupt file was set aside'),
+    onAuditDelayed: error =>
+      logger.error({ event: 'audit_delayed', err: error }, 'audit rows wait to be written')
   })
   app.decorate('store', store)
   app.decorate('config', config)

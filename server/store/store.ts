@@ -5,6 +5,8 @@ import { ProductError } from '../../common/errors.js'
 import { corruptCopies, JsonFiles, removeAbandonedCopies, type SetAside } from '../../common/json-file.js'
 import type { LockTimes } from '../../common/file-lock.js'
 import type { ServerName } from '../../common/names.js'
+import { AuditStore } from './audit.js'
+import { AuditTrails } from './audit-trails.js'
 import { BlocklistStore } from './blocklists.js'
 import { ClientStore } from './clients.js'
 import { DownloadStore } from './downloads.js'
@@ -26,6 +28,10 @@ export interface StoreOptions {
   onSetAside: (event: SetAside) => void
   /** Widest networks that may be blocked, prefix lengths. */
   widest: { 4: number; 6: number }
+  /** Told when a change is made but its audit rows could not be written yet; housekeeping tries again. */
+  onAuditDelayed?: (error: unknown) => void
+  /** Size at which an audit trail's file is set aside. */
+  auditBytes?: number
   lockTimes?: LockTimes
 }
 
@@ -33,6 +39,8 @@ export interface StoreOptions {
 export class Store {
   readonly paths: Paths
   readonly files: JsonFiles
+  readonly audit: AuditStore
+  readonly trails: AuditTrails
   readonly updates: UpdateIndexStore
   readonly lists: BlocklistStore
   readonly downloads: DownloadStore
@@ -56,15 +64,24 @@ export class Store {
       onSetAside: options.onSetAside,
       ...(lockTimes === undefined ? {} : { times: lockTimes })
     })
+    const ignore = () => undefined
+    this.audit = new AuditStore(
+      this.files,
+      this.paths,
+      clock,
+      options.onAuditDelayed ?? ignore,
+      options.auditBytes
+    )
+    this.trails = new AuditTrails(this.paths)
     this.updates = new UpdateIndexStore(this.files, this.paths)
-    this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock)
+    this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock, this.audit)
     this.uploads = new UploadStore(this.paths, clock)
     this.events = new EventStore(this.files, this.paths)
-    this.clients = new ClientStore(this.files, this.paths)
-    this.users = new UserStore(this.files, this.paths)
+    this.clients = new ClientStore(this.files, this.paths, this.audit)
+    this.users = new UserStore(this.files, this.paths, this.audit)
     this.hosts = new HostStore(this.files, this.paths, this.clients, clock)
     this.sessions = new SessionFiles(this.files, this.paths, clock)
-    this.whitelist = new WhitelistStore(this.files, this.paths, this.lists, this.hosts, clock)
+    this.whitelist = new WhitelistStore(this.files, this.paths, this.lists, this.hosts, clock, this.audit)
     this.downloads = new DownloadStore(
       this.files,
       this.paths,
@@ -99,7 +116,9 @@ export class Store {
     const now = this.#clock()
     await removeAbandonedCopies(this.paths.root.archive, now)
     await removeAbandonedCopies(this.paths.root.settings, now)
+    await this.audit.recover()
     for (const server of await this.hosts.names()) {
+      await this.audit.recover(server)
       for (const folder of [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]) {
         await removeAbandonedCopies(folder, now)
       }
