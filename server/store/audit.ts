@@ -96,17 +96,15 @@ export class AuditStore {
   async #lines(actor: AuditActor, drafts: readonly AuditDraft[]): Promise<{ batch: string; lines: string }> {
     const now = this.clock()
     const batch = `${now.toString(36)}-${randomBytes(6).toString('hex')}`
-    const time = isoTime(now)
+    // The same in every row of the batch: spelled once.
+    const rest = JSON.stringify({ time: isoTime(now), actor }).slice(1, -1)
     const parts: string[] = []
     for (let at = 0; at < drafts.length; at += AT_ONCE) {
       // A bulk change must not keep other requests waiting while its rows are spelled.
       if (at > 0) await breathe()
-      const some = drafts.slice(at, at + AT_ONCE)
-      parts.push(
-        some
-          .map((draft, n) => `${JSON.stringify({ id: `${batch}-${at + n}`, time, actor, ...draft })}\n`)
-          .join('')
-      )
+      for (const draft of drafts.slice(at, at + AT_ONCE)) {
+        parts.push(`{"id":"${batch}-${parts.length}",${rest},${JSON.stringify(draft).slice(1)}\n`)
+      }
     }
     return { batch, lines: parts.join('') }
   }
