@@ -115,22 +115,23 @@ t.test('nobody who could log in or sync is a warning that says how to add one', 
   ])
 })
 
-t.test('corrupt settings are a problem and stay as they are', async t => {
+t.test('a corrupt whitelist and corrupt settings are a problem and stay as they are', async t => {
   const { find, path, write } = await healthy(t)
-  for (const [name, good] of [
-    ['users.json', USERS],
-    ['client-list.json', CLIENTS],
-    ['session-key.json', { key: 'k'.repeat(64) }]
+  for (const [folder, name, good] of [
+    ['settings', 'users.json', USERS],
+    ['settings', 'client-list.json', CLIENTS],
+    ['settings', 'session-key.json', { key: 'k'.repeat(64) }],
+    ['archive', 'whitelist.json', []]
   ] as const) {
-    await write(path('settings', name), '{"half')
+    await write(path(folder, name), '{"half')
     const [found, ...others] = wrong(await find()).filter(finding => finding.level === 'problem')
     t.match(found, { what: /corrupt/, mend: /mend the file by hand/ }, name)
     t.strictSame(others, [], name)
     t.notOk(
-      (await readdir(path('settings'))).some(file => file.includes('.corrupt-')),
+      (await readdir(path(folder))).some(file => file.includes('.corrupt-')),
       name
     )
-    await write(path('settings', name), good)
+    await write(path(folder, name), good)
   }
   t.strictSame(wrong(await find()), [])
 })
@@ -140,7 +141,6 @@ t.test(
   async t => {
     for (const parts of [
       ['archive', 'update.json'],
-      ['archive', 'whitelist.json'],
       ['archive', 'web-1', 'host.json'],
       ['archive', 'web-1', 'handover.json'],
       ['archive', 'web-1', 'blocklists', 'sshd.blocklist.json'],
