@@ -17,6 +17,11 @@ export interface LinkOptions {
   caFile?: string | undefined
   /** Milliseconds for connecting, and for silence while data flows. */
   timeout: number
+  /**
+   * Milliseconds for all requests together, from the first one on; 20 timeouts by default. A server that sends a
+   * byte now and then must not keep the host from its firewall.
+   */
+  total?: number
   /** Told of each attempt that failed and will be repeated. */
   onRetry?: (what: string, reason: string) => void
   /** Milliseconds before attempt 2, 3, …; jitter is added. */
@@ -70,6 +75,7 @@ const AnyReply = shapeCheck(Type.Object({ success: Type.Boolean() }))
 export class ServerLink {
   readonly #options: LinkOptions
   readonly #agent: Agent
+  #deadline: AbortSignal | undefined
 
   /** @throws ProductError CONFIG when the authority file can't be read */
   constructor(options: LinkOptions) {
@@ -136,7 +142,7 @@ export class ServerLink {
     }))
     if (reply.status !== 200 && errors.length === 0) throw refused(what, reply)
     if (reply.status === 200 && told?.success !== true) throw refused(what, reply)
-    return { files: reply.status === 200 ? (told?.files ?? []) : [], refused: errors }
+    return { files: reply.status === 200 ? (told?.files ?? []).filter(isListName) : [], refused: errors }
   }
 
   /** For requests that are no endpoint's: the same certificates and limits. */
@@ -182,7 +188,8 @@ export class ServerLink {
       } catch (error) {
         if (error instanceof ProductError) throw error
         reason = reasonOf(error)
-        if (pause === undefined) throw new ProductError('NETWORK', `${what}: ${reason}`, error)
+        if (pause === undefined || this.#deadline?.aborted === true)
+          throw new ProductError('NETWORK', `${what}: ${reason}`, error)
       }
       this.#options.onRetry?.(what, reason)
       await delay(pause * (0.75 + Math.random() / 2))
@@ -191,9 +198,11 @@ export class ServerLink {
 
   async #once(url: string, body: FormData | string, most: number): Promise<Reply> {
     const form = typeof body === 'string' ? { 'content-type': 'application/x-www-form-urlencoded' } : {}
+    this.#deadline ??= AbortSignal.timeout(this.#options.total ?? this.#options.timeout * 20)
     const response = await request(url, {
       method: 'POST',
       body,
+      signal: this.#deadline,
       dispatcher: this.#agent,
       headers: { accept: 'application/json', ...form }
     })

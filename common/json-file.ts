@@ -5,6 +5,8 @@ import writeFileAtomic from 'write-file-atomic'
 import { isoTime, type Clock } from './clock.js'
 import { ProductError, systemCode } from './errors.js'
 import { LOCK_TIMES, withFileLock, type HeldLock, type LockTimes } from './file-lock.js'
+import { bombIn } from './json-bomb.js'
+import { refuseLinks } from './no-links.js'
 import type { ShapeCheck } from './shapes.js'
 
 /** One kind of JSON file: its shape, how it is written, and what happens when it is found corrupt. */
@@ -74,9 +76,17 @@ export class JsonFiles {
   readonly #clock: Clock
   readonly #onSetAside: (event: SetAside) => void
   readonly #times: LockTimes
+  readonly #roots: readonly string[]
   #cached = 0
 
-  constructor(options: { clock: Clock; onSetAside: (event: SetAside) => void; times?: LockTimes }) {
+  /** @param options `roots` are the folders below which no symbolic link is followed (common/no-links.ts) */
+  constructor(options: {
+    clock: Clock
+    onSetAside: (event: SetAside) => void
+    times?: LockTimes
+    roots?: readonly string[]
+  }) {
+    this.#roots = options.roots ?? []
     this.#clock = options.clock
     this.#onSetAside = options.onSetAside
     this.#times = options.times ?? LOCK_TIMES
@@ -133,6 +143,7 @@ export class JsonFiles {
   async locked<T>(path: string, work: (lock: HeldLock) => Promise<T>): Promise<T> {
     const before = this.#queues.get(path) ?? Promise.resolve()
     const run = before.then(async () => {
+      await refuseLinks(this.#roots, dirname(path))
       await makeFolder(dirname(path))
       return withFileLock(path, work, this.#times)
     })
@@ -171,6 +182,7 @@ export class JsonFiles {
   }
 
   async #load<T>(path: string, kind: JsonKind<T>): Promise<Snapshot<T>> {
+    await refuseLinks(this.#roots, dirname(path))
     const raw = await readWhole(path, kind.corrupt === 'set-aside')
     if (raw === undefined) return { value: kind.empty(), version: '', text: '' }
     const cached = this.#cache.get(path)
@@ -205,6 +217,8 @@ async function freeName(path: string): Promise<string> {
 
 /** Parses untrusted JSON text and checks its shape. @throws Error saying what is wrong, without the content */
 export function parseJson(text: string, check: ShapeCheck, mend = (value: unknown) => value): unknown {
+  const bomb = bombIn(text)
+  if (bomb !== undefined) throw new CorruptFile(`the file ${bomb}`)
   let value: unknown
   try {
     value = mend(JSON.parse(text))

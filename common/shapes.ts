@@ -17,7 +17,9 @@ export const LIMITS = {
   reason: 1000,
   source: 100,
   tag: 100,
-  tags: 20
+  tags: 20,
+  /** Characters of all lists that a host takes from its server. */
+  hostCharacters: 256 * 1024 * 1024
 } as const
 
 /** sync-contract.md §1. Fields beyond these are kept as they are. Old entries may lack any field but `ip`. */

@@ -14,9 +14,10 @@ import type { ServerConfig } from './config.js'
 import { ClientAuthenticator } from './endpoint/authenticate.js'
 import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
-import { refuseDataFiles } from './data-files.js'
+import { decodable, refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
 import { Store } from './store/store.js'
+import { refuseAmbiguous } from './strict-http.js'
 import { watchFolders } from './store/watch.js'
 
 export interface AppDependencies {
@@ -58,7 +59,7 @@ export async function buildApp(
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
     logController: new LogController({ disableRequestLogging: true }),
-    // A URL that can't be decoded names nothing.
+    rewriteUrl: request => decodable(request.url ?? '/'),
     frameworkErrors: (_error, _request, reply) =>
       void (reply as FastifyReply).code(404).send({ success: false, message: 'Not found.' }),
     routerOptions: { maxParamLength: 300 },
@@ -76,7 +77,6 @@ export async function buildApp(
   app.decorate('config', config)
   app.decorate('clock', clock)
   handleErrors(app)
-  refuseDataFiles(app)
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -96,6 +96,9 @@ export async function buildApp(
   app.addHook('onSend', async (request, reply) => {
     if (request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000')
   })
+  // Behind helmet: what they refuse has its headers too.
+  refuseAmbiguous(app)
+  refuseDataFiles(app)
   await app.register(cookie)
   // update.php's `have` names up to 2,000 lists with their hashes.
   await app.register(formbody, { bodyLimit: 512 * 1024 })
@@ -120,7 +123,7 @@ export async function buildApp(
       })
       // One for all: what it remembers and counts holds wherever a client comes in.
       const attempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
-      const authenticator = new ClientAuthenticator(store.clients, store.passwords, attempts, clock)
+      const authenticator = new ClientAuthenticator(store, attempts, clock)
       await scope.register(endpoints, { prefix: '/endpoint', authenticator })
       await scope.register(machines, { prefix: '/api/v1', authenticator })
       await scope.register(api, { prefix: '/api' })

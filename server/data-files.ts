@@ -25,6 +25,14 @@ export function namesDataFile(url: string): boolean {
   return true
 }
 
+/**
+ * The URL itself, or one that is never there when its path can't be decoded: the router answers such a path with
+ * its own error, past all hooks and the headers they set.
+ */
+export function decodable(url: string): string {
+  return decode(url.split('?', 1)[0] ?? '') === undefined ? '/.undecodable' : url
+}
+
 function decode(path: string): string | undefined {
   try {
     return decodeURIComponent(path)

@@ -2,7 +2,7 @@ import type { Clock } from '../../common/clock.js'
 import { ProductError, messageOf } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
 import type { ListName } from '../../common/names.js'
-import type { BlocklistEntry } from '../../common/shapes.js'
+import { LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import type { Firewall } from '../firewall/types.js'
 import { inForceCheck, planFirewall } from '../firewall/plan.js'
 import type { Offered, OutgoingFile, SyncedBack } from '../server-link.js'
@@ -107,14 +107,16 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   await sendEvents(parts, result, attempt)
   step('events')
   let offered: Offered | undefined
+  let held = new Map<ListName, number>()
   await attempt(async () => {
-    const { hashes } = await parts.lists.all()
+    const { hashes, lengths } = await parts.lists.all()
+    held = lengths
     const have = [...hashes].map(([list, hash]) => `${list}=${hash}`).join(',')
     offered = await parts.link.ask({ have, ...parts.told })
   })
   step('asked')
   for (const list of offered?.restore ?? []) await attempt(() => restore(parts, list))
-  for (const list of offered?.updates ?? []) await attempt(() => fetchList(parts, list, result))
+  for (const list of offered?.updates ?? []) await attempt(() => fetchList(parts, list, held, result))
   step('downloaded')
   const { lists } = await parts.lists.all()
   const whole = await checkWhole(parts, lists, offered, result)
@@ -151,12 +153,25 @@ async function restore(parts: CycleParts, list: ListName): Promise<void> {
   await parts.link.upload({ name: list, text: await parts.lists.text(list) })
 }
 
-async function fetchList(parts: CycleParts, list: ListName, result: CycleResult): Promise<void> {
+async function fetchList(
+  parts: CycleParts,
+  list: ListName,
+  held: Map<ListName, number>,
+  result: CycleResult
+): Promise<void> {
   const text = await parts.link.download(list)
   if (text === undefined) {
     // Another cycle of this host fetched it, or the hand-over is too old: the next cycle is offered it again.
     parts.report('warn', { event: 'not_handed_out', list })
     return
+  }
+  held.set(list, text.length)
+  const all = [...held.values()].reduce((sum, length) => sum + length, 0)
+  if (all > LIMITS.hostCharacters) {
+    throw new ProductError(
+      'REFUSED',
+      `with ${list} its lists would fill more than ${LIMITS.hostCharacters} bytes`
+    )
   }
   try {
     await parts.lists.keep(list, text)

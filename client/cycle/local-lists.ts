@@ -20,18 +20,27 @@ export class LocalLists {
     private readonly folder: string
   ) {}
 
-  /** All lists, and for each the SHA-256 (hex) of its bytes: what update.php is told the host holds. */
-  async all(): Promise<{ lists: Map<ListName, BlocklistEntry[]>; hashes: Map<ListName, string> }> {
+  /**
+   * All lists, and for each the SHA-256 (hex) of its bytes, which is what update.php is told the host holds, and
+   * its length in characters.
+   */
+  async all(): Promise<{
+    lists: Map<ListName, BlocklistEntry[]>
+    hashes: Map<ListName, string>
+    lengths: Map<ListName, number>
+  }> {
     const lists = new Map<ListName, BlocklistEntry[]>()
     const hashes = new Map<ListName, string>()
+    const lengths = new Map<ListName, number>()
     for (const name of (await namesIn(this.folder)).filter(isListName)) {
       const { value, text, version } = await this.files.read(join(this.folder, name), LIST)
       // A corrupt copy was set aside: not telling of it makes the server hand it out again.
       if (version === '') continue
       lists.set(name, value)
       hashes.set(name, createHash('sha256').update(text).digest('hex'))
+      lengths.set(name, text.length)
     }
-    return { lists, hashes }
+    return { lists, hashes, lengths }
   }
 
   /** The bytes of one list. */

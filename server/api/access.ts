@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ProductError } from '../../common/errors.js'
 import type { AuditActor } from '../store/audit-row.js'
 import type { Session, Sessions } from './sessions.js'
+import { whereFrom } from './where-from.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -20,7 +21,13 @@ export function requireUser(
   sessions: Sessions
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
   return async (request, reply) => {
-    const found = await sessions.check(request.cookies[COOKIE])
+    const from = whereFrom(request, request.server.config.sessionBinding)
+    const found = await sessions.check(request.cookies[COOKIE], from, user => {
+      request.log.warn(
+        { event: 'session_elsewhere', user, peer: request.ip },
+        'a session was used from elsewhere than where it began; it was refused'
+      )
+    })
     if (found === undefined) throw new ProductError('LOGIN_NEEDED')
     request.session = found.session
     if (found.cookie !== undefined) setSessionCookie(request, reply, found.cookie)

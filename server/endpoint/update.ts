@@ -46,7 +46,9 @@ function reportOf(fields: ReadonlyMap<string, string>, peer: string, now: number
   const report: HostReport = { peer }
   const addresses = fields.get('addresses')
   if (addresses !== undefined) {
-    report.addresses = addresses.split(',', 200).flatMap(text => parseAddress(text.trim()) ?? [])
+    // Its own addresses are never blocked there: a network among them would be a whitelist of its own.
+    const single = addresses.split(',', 200).filter(text => !text.includes('/'))
+    report.addresses = single.flatMap(text => parseAddress(text.trim()) ?? [])
   }
   for (const name of ['version', 'firewall'] as const) {
     const value = fields.get(name)

@@ -5,6 +5,7 @@ import type { Clock } from '../../common/clock.js'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { namesIn, type JsonFiles } from '../../common/json-file.js'
 import { isListName, type ListName, type ServerName } from '../../common/names.js'
+import { refuseLinks } from '../../common/no-links.js'
 import { THE_SERVER, type AuditActor } from './audit-row.js'
 import type { BlocklistStore, Protection } from './blocklists.js'
 import type { Paths } from './folders.js'
@@ -109,6 +110,7 @@ export class DownloadStore {
   /** Opens a copy for delivery, or gives undefined when there is none. */
   async open(server: ServerName, name: string): Promise<Delivery | undefined> {
     if (!isListName(name)) return undefined
+    await refuseLinks(this.paths.dataRoots(), this.paths.downloads(server))
     const path = this.paths.download(server, name)
     let file: FileHandle
     try {

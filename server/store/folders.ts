@@ -81,6 +81,8 @@ export class Paths {
     }
   }
 
+  /** Folders below which no symbolic link is followed; settings may be links to /etc. */
+  dataRoots = (): string[] => [this.root.archive, this.root.download, this.root.temp]
   updateIndex = (): string => join(this.root.archive, 'update.json')
   /** The audit trail of a server, or that of users and clients. */
   audit = (server?: ServerName): string => join(this.root.archive, server ?? '', 'audit.jsonl')

@@ -5,6 +5,7 @@ import { ProductError } from '../../common/errors.js'
 import { corruptCopies, JsonFiles, removeAbandonedCopies, type SetAside } from '../../common/json-file.js'
 import type { LockTimes } from '../../common/file-lock.js'
 import type { ServerName } from '../../common/names.js'
+import { refuseLinks } from '../../common/no-links.js'
 import { AuditStore } from './audit.js'
 import { AuditTrails } from './audit-trails.js'
 import { BlocklistStore } from './blocklists.js'
@@ -14,7 +15,7 @@ import { EventStore } from './events.js'
 import { Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
-import { PasswordChecks } from './password-checks.js'
+import { PasswordCheck } from './password-check.js'
 import { SessionFiles } from './session-files.js'
 import { UpdateIndexStore } from './update-index.js'
 import { UploadStore } from './uploads.js'
@@ -49,8 +50,8 @@ export class Store {
   readonly clients: ClientStore
   readonly users: UserStore
   readonly hosts: HostStore
-  readonly passwords = new PasswordChecks()
   readonly sessions: SessionFiles
+  readonly passwords = new PasswordCheck()
   readonly whitelist: WhitelistStore
   readonly guard: BlockGuard
   readonly #clock: Clock
@@ -62,6 +63,7 @@ export class Store {
     this.files = new JsonFiles({
       clock,
       onSetAside: options.onSetAside,
+      roots: this.paths.dataRoots(),
       ...(lockTimes === undefined ? {} : { times: lockTimes })
     })
     const ignore = () => undefined
@@ -111,19 +113,29 @@ export class Store {
     }
   }
 
-  /** Removes what killed processes left behind. */
+  /**
+   * Removes what killed processes left behind.
+   * @throws the first failure, once all else has been tidied: one server's folder hinders no other's
+   */
   async housekeeping(): Promise<void> {
     const now = this.#clock()
     await removeAbandonedCopies(this.paths.root.archive, now)
     await removeAbandonedCopies(this.paths.root.settings, now)
     await this.audit.recover()
+    const failed: unknown[] = []
     for (const server of await this.hosts.names()) {
-      await this.audit.recover(server)
-      for (const folder of [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]) {
-        await removeAbandonedCopies(folder, now)
-      }
-      await this.uploads.removeAbandoned(server)
-      await this.downloads.removeAbandoned(server)
+      await this.#tidy(server, now).catch((error: unknown) => failed.push(error))
     }
+    if (failed.length > 0) throw failed[0]
+  }
+
+  async #tidy(server: ServerName, now: number): Promise<void> {
+    await this.audit.recover(server)
+    for (const folder of [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]) {
+      await refuseLinks(this.paths.dataRoots(), folder)
+      await removeAbandonedCopies(folder, now)
+    }
+    await this.uploads.removeAbandoned(server)
+    await this.downloads.removeAbandoned(server)
   }
 }
