@@ -214,7 +214,7 @@ t.test('host-header tricks: no redirect, origin or reply follows a host the brow
 })
 
 /** No reply takes that long here; what comes later is no reply to these bytes. */
-const SILENCE_MS = 300
+const SILENCE_MS = 1500
 
 /** Sends bytes as they are, and gives all that comes back until the other side closes, or falls silent for a while. */
 async function raw(port: number, text: string): Promise<string> {
