@@ -1,5 +1,5 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -26,13 +26,19 @@ class Program {
   out = ''
   err = ''
   readonly closed: Promise<[number | null, NodeJS.Signals | null]>
+  readonly #said = new EventEmitter()
   readonly child: ChildProcessByStdio<Writable, Readable, Readable>
 
   constructor(t: Test, words: readonly string[], env: Record<string, string> = {}) {
     this.child = spawn(process.execPath, [BIN, ...words], { stdio: 'pipe', env: { ...ENV, ...env } })
     this.child.stdin.end()
-    this.child.stdout.on('data', (chunk: Buffer) => (this.out += chunk.toString()))
-    this.child.stderr.on('data', (chunk: Buffer) => (this.err += chunk.toString()))
+    for (const name of ['out', 'err'] as const) {
+      this.child[`std${name}`].on('data', (chunk: Buffer) => {
+        this[name] += chunk.toString()
+        this.#said.emit('more')
+      })
+    }
+    this.child.on('close', () => this.#said.emit('more'))
     this.closed = once(this.child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
     t.teardown(() => this.child.kill('SIGKILL'))
   }
@@ -42,7 +48,7 @@ class Program {
     const there = () => (typeof text === 'string' ? this.#all().includes(text) : text.test(this.#all()))
     while (!there()) {
       if (this.child.exitCode !== null) throw new Error(`it ended without saying ${text}:\n${this.#all()}`)
-      await Promise.race([once(this.child.stdout, 'data'), once(this.child.stderr, 'data'), this.closed])
+      await once(this.#said, 'more')
     }
   }
 
