@@ -136,9 +136,10 @@ function endConnectionsOnClose(app: FastifyInstance): void {
   app.addHook('onSend', async (_request, reply) => {
     if (closing) reply.header('connection', 'close')
   })
-  app.addHook('onResponse', async () => {
+  app.addHook('onResponse', (_request, _reply, done) => {
     // For replies that had begun before.
     if (closing) setImmediate(() => app.server.closeIdleConnections())
+    done()
   })
 }
 

@@ -223,7 +223,6 @@ t.test('a firewall tool that is missing is a problem that says what to install',
   Object.assign(process, { getuid: () => 0 })
   for (const [firewall, what] of [
     ['nftables', /nftables does not work here; install nftables/],
-    ['ufw', /ufw does not work here; install ufw and enable it/],
     ['ipset', /ipset does not work here; install ipset and iptables/],
     ['auto', /none works here; install nftables .*, or install ipset/]
   ] as const)
