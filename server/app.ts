@@ -77,6 +77,7 @@ export async function buildApp(
   app.decorate('config', config)
   app.decorate('clock', clock)
   handleErrors(app)
+  endConnectionsOnClose(app)
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -138,6 +139,24 @@ export async function buildApp(
   )
   runHousekeeping(app, logger)
   return app
+}
+
+// A connection that was busy when the server was told to stop would be kept alive after its reply, and the server
+// would wait for a client that has no more to say.
+function endConnectionsOnClose(app: FastifyInstance): void {
+  let closing = false
+  app.addHook('preClose', done => {
+    closing = true
+    done()
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) reply.header('connection', 'close')
+  })
+  app.addHook('onResponse', (_request, _reply, done) => {
+    // For replies that had begun before.
+    if (closing) setImmediate(() => app.server.closeIdleConnections())
+    done()
+  })
 }
 
 function runHousekeeping(app: FastifyInstance, logger: Logger): void {

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { ProductError } from '../../../common/errors.js'
 import type { Finding } from '../../../common/findings.js'
 import { checkClient } from '../../../client/cli/doctor.js'
 
@@ -204,4 +205,30 @@ t.test('drift between the lists and the firewall is a warning', async t => {
     { level: 'warning', what: 'drift: 1 to be blocked, 1 to be let in', mend: 'fail2ban-report sync' }
   ])
   t.ok(found.some(({ what }) => what === 'dry-run holds 2 block(s) of ours'))
+})
+
+t.test('a firewall tool that is missing is a problem that says what to install', async t => {
+  const { path } = await healthy(t)
+  const missing = async (program: string) => {
+    throw new ProductError('COMMAND', `${program} could not be started`)
+  }
+  const find = (firewall: string) =>
+    checkClient(
+      { side: 'client', config: path('client.conf'), firewall },
+      { out: () => undefined, err: () => undefined, env: {} },
+      missing
+    )
+  const { getuid } = process
+  t.teardown(() => Object.assign(process, { getuid }))
+  Object.assign(process, { getuid: () => 0 })
+  for (const [firewall, what] of [
+    ['nftables', /nftables does not work here; install nftables/],
+    ['ipset', /ipset does not work here; install ipset and iptables/],
+    ['auto', /none works here; install nftables .*, or install ipset/]
+  ] as const)
+    t.match(wrong(await find(firewall)), [{ level: 'problem', what, mend: /install the tool/ }], firewall)
+  Object.assign(process, { getuid: () => 1000 })
+  t.match(wrong(await find('nftables')), [
+    { level: 'problem', what: /only root can change it; run with sudo/ }
+  ])
 })
