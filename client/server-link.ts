@@ -263,11 +263,16 @@ function parsed(reply: Reply, check: ShapeCheck): unknown {
   }
 }
 
+const HINTS: Partial<Record<number, string>> = {
+  403: ' (compare with "fail2ban-report client list" on the server; "client edit --renew-password" makes a new password)',
+  404: ' (is the base path in the URL right?)'
+}
+
 function refused(what: string, reply: Reply): ProductError {
   const told = parsed(reply, shapeCheck(Type.Object({ message: Type.String() }))) as
     { message: string } | undefined
   const said = told === undefined ? 'no JSON reply; is the URL right?' : printable(told.message, 300)
-  return new ProductError('REFUSED', `${what}: ${reply.status} ${said}`)
+  return new ProductError('REFUSED', `${what}: ${reply.status} ${said}${HINTS[reply.status] ?? ''}`)
 }
 
 function reasonOf(error: unknown): string {

@@ -1,7 +1,7 @@
-import { chmod, chown, mkdir, readdir, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { chmod, readdir, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
-import { ownerBelow } from '../../common/json-file.js'
+import { makeFolders } from '../../common/json-file.js'
 import type { EventsFileName, ListName, ServerName } from '../../common/names.js'
 
 /** Where the server keeps its files; absolute paths. */
@@ -44,12 +44,10 @@ export async function prepareFolders(folders: Folders): Promise<string[]> {
       }
     } catch (error) {
       if (systemCode(error) !== 'ENOENT') throw cannotUse(name, path, error)
-      await mkdir(path, { recursive: true }).catch((cause: unknown) => {
+      await makeFolders(path, MODES[name]).catch((cause: unknown) => {
         throw cannotUse(name, path, cause)
       })
       await chmod(path, MODES[name])
-      const owner = await ownerBelow(dirname(path))
-      if (owner !== undefined) await chown(path, owner.uid, owner.gid)
       made.push(path)
     }
   }

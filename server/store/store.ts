@@ -107,9 +107,12 @@ export class Store {
   /** Shows that every folder can be read and written. @throws ProductError DISK naming the folder's role */
   async checkFolders(): Promise<void> {
     for (const [name, path] of Object.entries<string>({ ...this.paths.root })) {
-      await access(path, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: unknown) => {
+      try {
+        // A path with a slash at its end must be a folder.
+        await access(`${path}/`, constants.R_OK | constants.W_OK | constants.X_OK)
+      } catch (error) {
         throw new ProductError('DISK', `the ${name} folder can't be read and written`, error)
-      })
+      }
     }
   }
 

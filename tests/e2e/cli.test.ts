@@ -252,6 +252,29 @@ t.test(
   }
 )
 
+t.test('serve: a folder that can’t be used is a clear error, not a server that does nothing', async t => {
+  for (const [folder, path] of [
+    ['archive', '/proc/none/such'],
+    ['archive', '/etc/passwd'],
+    ['settings', '/etc/passwd']
+  ] as const) {
+    const at = new Installation(t.testdir())
+    const args = [
+      '--archive',
+      at.path('a'),
+      '--settings',
+      at.path('s'),
+      '--download',
+      at.path('d'),
+      '--temp',
+      at.path('t')
+    ]
+    const ended = await at.cli(['serve', '--port', '0', ...args, `--${folder}`, path])
+    t.equal(ended.code, 2, ended.err)
+    t.match(ended.err, new RegExp(folder), path)
+  }
+})
+
 t.test('serve: a port that is taken is a clear error', async t => {
   const other = createServer().listen(0, '127.0.0.1')
   await once(other, 'listening')

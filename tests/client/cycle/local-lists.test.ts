@@ -21,7 +21,7 @@ function listsIn(t: Test) {
 
 t.test('a folder that is not there holds no lists', async t => {
   const { lists } = listsIn(t)
-  t.strictSame(await lists.all(), { lists: new Map(), hashes: new Map() })
+  t.strictSame(await lists.all(), { lists: new Map(), hashes: new Map(), lengths: new Map() })
   t.equal(await lists.text(SSHD), '')
 })
 
