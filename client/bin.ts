@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
-import { ProductError, messageOf, systemCode } from '../common/errors.js'
+import { ProductError, messageOf } from '../common/errors.js'
 import { refuseUnknownEnv, setsAnything } from '../common/settings.js'
 import { ownVersion } from '../common/version.js'
 import type { Terminal } from '../server/cli/context.js'
@@ -20,12 +20,6 @@ async function main(): Promise<void> {
     input: process.stdin,
     screen: process.stderr,
     env: process.env
-  }
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: unknown) => {
-      // Whoever read the output has gone (`| head`): a cycle under way must not end half-way for that.
-      if (systemCode(error) !== 'EPIPE') throw error
-    })
   }
   const program = new Command('fail2ban-report')
     .description(
