@@ -52,6 +52,7 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     block: async () => (await import('../server/cli/blocking.js')).addBlockingCommands(program, terminal),
     whitelist: async () =>
       (await import('../server/cli/whitelist.js')).addWhitelistCommands(program, terminal),
+    audit: async () => (await import('../server/cli/audit.js')).addAuditCommand(program, terminal),
     status: async () => (await import('../server/cli/status.js')).addStatusCommand(program, terminal),
     doctor: async () => {
       const { checkServer: server } = await import('../server/cli/doctor.js')

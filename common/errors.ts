@@ -9,7 +9,6 @@ const TABLE = {
   AUTH_PASSWORD: { status: 403, message: 'Authentication failed (password).' },
   AUTH_IP: { status: 403, message: 'Authentication failed (ip mismatch).' },
   AUTH_RATE: { status: 429, message: 'Too many failed attempts from this address. Wait and try again.' },
-  AUTH_BUSY: { status: 503, message: 'Too many passwords to check at once. Try again in a few seconds.' },
   METHOD: { status: 405, message: 'Method not allowed. Use POST.' },
   NO_FILE: { status: 400, message: 'No file uploaded.' },
   NO_FILES: { status: 400, message: 'No files uploaded.' },
@@ -47,7 +46,8 @@ const TABLE = {
   FIREWALL: { status: 500, message: 'The firewall could not be read or changed' },
   NETWORK: { status: 502, message: 'The server could not be reached' },
   REFUSED: { status: 502, message: 'The server refused the request' },
-  BUSY: { status: 503, message: 'Another run is under way' }
+  BUSY: { status: 503, message: 'Another run is under way' },
+  BUSY_LOGIN: { status: 503, message: 'Too many log-ins at once. Try again in a few seconds.' }
 } as const
 
 /** Stable names of everything that can go wrong. */

@@ -327,7 +327,8 @@ async function replace(path: string, text: string, mode: number | undefined, loc
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Sees a folder's entries onto the disk: a new, renamed or deleted file is durable only then. */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
     await handle.sync()
@@ -336,18 +337,34 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-async function makeFolder(folder: string): Promise<void> {
+/** Makes a data folder that is missing, as all data folders are. @throws ProductError DISK */
+export async function makeFolder(folder: string): Promise<void> {
   try {
-    const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
-    if (first === undefined) return
-    const owner = await ownerBelow(dirname(first))
-    if (owner === undefined) return
-    for (let made = folder; made.length >= first.length; made = dirname(made)) {
-      await chown(made, owner.uid, owner.gid)
-    }
+    await makeFolders(folder, FOLDER_MODE)
   } catch (error) {
     throw asProductError(folder, error)
   }
+}
+
+/**
+ * Makes a folder and those above it that are missing; as root, each belongs to the owner of the one above it. One by
+ * one: mkdir's own `recursive` never ends where a folder can't hold any, as below /proc.
+ * @throws system errors
+ */
+export async function makeFolders(folder: string, mode: number): Promise<void> {
+  try {
+    await mkdir(folder, { mode })
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') {
+      if ((await stat(folder)).isDirectory()) return
+      throw error
+    }
+    if (systemCode(error) !== 'ENOENT' || (await versionOf(dirname(folder))) !== '') throw error
+    await makeFolders(dirname(folder), mode)
+    return makeFolders(folder, mode)
+  }
+  const owner = await ownerBelow(dirname(folder))
+  if (owner !== undefined) await chown(folder, owner.uid, owner.gid)
 }
 
 /**

@@ -72,12 +72,15 @@ export async function buildApp(
     folders: config.folders,
     clock,
     widest: config.widest,
-    onSetAside: event => logger.error({ event: 'file_set_aside', ...event }, 'a corrupt file was set aside')
+    onSetAside: event => logger.error({ event: 'file_set_aside', ...event }, 'a corrupt file was set aside'),
+    onAuditDelayed: error =>
+      logger.error({ event: 'audit_delayed', err: error }, 'audit rows wait to be written')
   })
   app.decorate('store', store)
   app.decorate('config', config)
   app.decorate('clock', clock)
   handleErrors(app)
+  endConnectionsOnClose(app)
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -124,7 +127,7 @@ export async function buildApp(
       })
       // One for all: what it remembers and counts holds wherever a client comes in.
       const attempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
-      const authenticator = new ClientAuthenticator(store.clients, store.passwords, attempts, clock)
+      const authenticator = new ClientAuthenticator(store, attempts, clock)
       await scope.register(endpoints, { prefix: '/endpoint', authenticator })
       await scope.register(machines, { prefix: '/api/v1', authenticator })
       await scope.register(api, { prefix: '/api' })
@@ -139,6 +142,24 @@ export async function buildApp(
   )
   runHousekeeping(app, logger)
   return app
+}
+
+// A connection that was busy when the server was told to stop would be kept alive after its reply, and the server
+// would wait for a client that has no more to say.
+function endConnectionsOnClose(app: FastifyInstance): void {
+  let closing = false
+  app.addHook('preClose', done => {
+    closing = true
+    done()
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) reply.header('connection', 'close')
+  })
+  app.addHook('onResponse', (_request, _reply, done) => {
+    // For replies that had begun before.
+    if (closing) setImmediate(() => app.server.closeIdleConnections())
+    done()
+  })
 }
 
 function runHousekeeping(app: FastifyInstance, logger: Logger): void {

@@ -2,7 +2,7 @@ import { access, stat } from 'node:fs/promises'
 import { constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from 'undici'
-import { runCommand } from '../../common/command.js'
+import { runCommand, type RunCommand } from '../../common/command.js'
 import { look, type Finding } from '../../common/findings.js'
 import { JsonFiles, corruptCopies, namesIn, type SetAside } from '../../common/json-file.js'
 import { DEFAULT_FILES, readClientConfig, type ClientConfig } from '../config/config.js'
@@ -22,7 +22,11 @@ const STALE_LOCK_MS = 60_000
  * Looks this host over: settings, log, state, locks, server, clock, authentication, firewall, drift. Changes nothing
  * but sets corrupt data aside.
  */
-export async function checkClient(flags: Record<string, unknown>, output: Output): Promise<Finding[]> {
+export async function checkClient(
+  flags: Record<string, unknown>,
+  output: Output,
+  run: RunCommand = runCommand
+): Promise<Finding[]> {
   if (flags.side !== 'client' && !isClient(flags, output.env)) {
     return [
       {
@@ -55,7 +59,9 @@ export async function checkClient(flags: Record<string, unknown>, output: Output
       'compare user name, password and UUID with "fail2ban-report client list"',
       () => checkAuthentication(config)
     )),
-    ...(await look('firewall', 'install the tool named, and run as root', () => checkFirewall(config, files)))
+    ...(await look('firewall', 'install the tool named, and run as root', () =>
+      checkFirewall(config, files, run)
+    ))
   ]
   return [...found, ...setAside]
 }
@@ -163,9 +169,9 @@ function linkOf(config: ClientConfig): ServerLink {
   return new ServerLink({ urls, username, password, uuid, caFile, timeout, pauses: [] })
 }
 
-async function checkFirewall(config: ClientConfig, files: JsonFiles): Promise<Finding[]> {
+async function checkFirewall(config: ClientConfig, files: JsonFiles, run: RunCommand): Promise<Finding[]> {
   const dryRunFile = join(config.state, 'dry-run-firewall.json')
-  const firewall = await chooseFirewall(config.firewall, { run: runCommand, files, dryRunFile })
+  const firewall = await chooseFirewall(config.firewall, { run, files, dryRunFile })
   const inForce = await firewall.list()
   const { lists } = await new LocalLists(files, config.blocklistDir).all()
   const guard = guardOf(

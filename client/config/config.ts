@@ -110,7 +110,13 @@ export function readClientConfig(options: {
     ...(file === undefined ? {} : { file })
   }
   const read = readSettings(SYNC_SETTINGS, sources)
-  const password = read.password !== '' ? read.password : passwordFrom(read.passwordFile, warnings)
+  // A flag wins over the environment, which wins over the file, for the two ways to give one thing as well.
+  const { flags, env } = options
+  const fileWins =
+    flags.passwordFile !== undefined ||
+    (env.F2BR_PASSWORD_FILE !== undefined && env.F2BR_PASSWORD === undefined)
+  const fromFile = fileWins || read.password === ''
+  const password = fromFile ? passwordFrom(read.passwordFile, warnings) : read.password
   const urls = urlsOf(read)
   const missing = [
     ...(read.username === '' ? ['username (CLIENT_USER)'] : []),

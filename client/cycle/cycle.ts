@@ -1,3 +1,4 @@
+import type { Address } from '../../common/address.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError, messageOf } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
@@ -9,7 +10,7 @@ import type { Offered, OutgoingFile, SyncedBack } from '../server-link.js'
 import type { HeldLists } from './held-lists.js'
 import type { LocalLists } from './local-lists.js'
 import { settle } from './settle.js'
-import { wantedOf, type Guard } from './wanted.js'
+import { refusalOf, wantedOf, type Guard } from './wanted.js'
 
 /** The steps of a cycle, in order. A cycle killed after any of them is healed by the next one. */
 export type Step = 'events' | 'asked' | 'downloaded' | 'applied' | 'settled' | 'synced-back'
@@ -212,7 +213,8 @@ async function checkWhole(
 
 /**
  * Brings the firewall in line, reads it back and writes what it shows into the lists.
- * @param whole whether a block goes when no list asks for it; else only when a list asks for its end
+ * @param whole whether a block goes when no list asks for it; else only when a list asks for its end, a wider one
+ *   takes its place, or it must not be there at all
  * @returns lists it changed
  */
 async function applyLists(
@@ -227,22 +229,39 @@ async function applyLists(
   result.skipped = wanted.skipped
   for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
   const plan = planFirewall(wanted.block, await parts.firewall.list(), wanted.ended)
-  const add = plan.add.filter(ip => {
+  const cannot = new Set<Address>()
+  for (const ip of plan.add) {
     const reason = parts.firewall.cannot?.(ip)
-    if (reason !== undefined) parts.report('warn', { event: 'cannot_block', ip, reason })
-    return reason === undefined
-  })
-  const remove = whole ? plan.remove : plan.remove.filter(ip => wanted.ended.has(ip))
+    if (reason === undefined) continue
+    cannot.add(ip)
+    parts.report('warn', { event: 'cannot_block', ip, reason })
+  }
+  const add = plan.add.filter(ip => !cannot.has(ip))
+  // A block within one that is wanted goes as well: a firewall holds no two that overlap.
+  const goes = (ip: Address) =>
+    wanted.ended.has(ip) ||
+    wanted.block.covering(ip) !== undefined ||
+    refusalOf(ip, parts.guard) !== undefined
+  const remove = whole ? plan.remove : plan.remove.filter(goes)
   parts.lock.check()
   await parts.firewall.apply(add, remove)
   result.added = add.length
   result.removed = remove.length
   const inForce = inForceCheck(await parts.firewall.list())
   step('applied')
+  for (const ip of wanted.block.outermost()) {
+    if (inForce(ip) || cannot.has(ip)) continue
+    const reason = 'it was not there when the firewall was read back'
+    parts.report('warn', { event: 'not_in_force', ip, reason })
+  }
   const changed: ListName[] = []
   for (const [name, list] of lists) {
     const settled = settle(list, inForce, ip => wanted.block.covering(ip) !== undefined, now)
     result.notInForce += settled.notInForce.length
+    for (const ip of settled.notLetIn) {
+      const reason = 'a block that is not ours was still there when the firewall was read back'
+      parts.report('warn', { event: 'still_blocked', list: name, ip, reason })
+    }
     if (settled.list === list) continue
     await parts.lists.replace(name, settled.list)
     changed.push(name)

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ProductError } from '../../common/errors.js'
+import type { AuditActor } from '../store/audit-row.js'
 import type { Session, Sessions } from './sessions.js'
 import { whereFrom } from './where-from.js'
 
@@ -43,6 +44,11 @@ export function requireAdmin(request: FastifyRequest, _reply: FastifyReply, done
 export function sessionOf(request: FastifyRequest): Session {
   if (request.session === undefined) throw new ProductError('LOGIN_NEEDED')
   return request.session
+}
+
+/** Who is logged in, for the audit trail. @throws ProductError LOGIN_NEEDED */
+export function userActor(request: FastifyRequest): AuditActor {
+  return { kind: 'user', name: sessionOf(request).user, from: request.ip }
 }
 
 /** Sets the session cookie (it goes with the browser's window), or deletes it when there is no text. */

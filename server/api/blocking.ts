@@ -2,7 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { LIMITS } from '../../common/shapes.js'
-import { requireAdmin, sessionOf } from './access.js'
+import { requireAdmin, sessionOf, userActor } from './access.js'
 import { applyBlocks, OUTCOMES, type Outcome, type Told } from './block-apply.js'
 import { MOST, planBlocks, type BlockWish } from './block-plan.js'
 import { FAILURES, JailText, ServerText } from './reply-shapes.js'
@@ -68,7 +68,8 @@ export function blockingRoutes(scope: FastifyInstance): void {
 async function change(app: FastifyInstance, wish: BlockWish, request: FastifyRequest): Promise<Told[]> {
   const plans = await planBlocks(app.store, wish, request.ip, app.clock())
   const { user } = sessionOf(request)
-  return applyBlocks(app.store, plans, ({ server, jail }, results, error) => {
+  const actor = userActor(request)
+  return applyBlocks(app.store, plans, actor, ({ server, jail }, results, error) => {
     const line = { event: wish.want, user, peer: request.ip, server, jail, ...countsOf(results) }
     if (error === undefined) request.log.info(line, 'a list was to be changed')
     else request.log.error({ ...line, err: error }, 'a list could not be changed')

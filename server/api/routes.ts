@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { requireUser } from './access.js'
+import { auditRoutes } from './audit.js'
 import { blockingRoutes } from './blocking.js'
 import { blocklistRoutes } from './blocklists.js'
 import { eventRoutes } from './events.js'
@@ -39,6 +40,7 @@ export default async function api(app: FastifyInstance): Promise<void> {
     blockingRoutes(scope)
     eventRoutes(scope)
     whitelistRoutes(scope)
+    auditRoutes(scope)
     done()
   })
 }

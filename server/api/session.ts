@@ -31,7 +31,7 @@ const SessionReply = Type.Object({
 /** POST /api/login: the one route that nobody needs to be logged in for. */
 export function loginRoute(scope: FastifyInstance, sessions: Sessions): void {
   const app = scope.withTypeProvider<TypeBoxTypeProvider>()
-  const login = new LoginCheck(app.store.users, app.store.passwords, app.clock)
+  const login = new LoginCheck(app.store, app.clock)
   app.post(
     '/login',
     {

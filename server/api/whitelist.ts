@@ -5,7 +5,7 @@ import { address } from '../../common/address.js'
 import { Whitelist } from '../store/kinds.js'
 import { readWhitelistText } from '../store/whitelist-text.js'
 import type { WhitelistWish } from '../store/whitelist.js'
-import { requireAdmin, sessionOf } from './access.js'
+import { requireAdmin, sessionOf, userActor } from './access.js'
 import { endOf } from './expiry.js'
 import { knownServers } from './known-server.js'
 import { FAILURES, ServerText } from './reply-shapes.js'
@@ -71,7 +71,7 @@ export function whitelistRoutes(scope: FastifyInstance): void {
               description: body.description ?? ''
             }))
       const wishes: WhitelistWish[] = lines.map(line => ({ ...line, ...more }))
-      const { outcomes, lifted, failed } = await whitelist.add(wishes, sessionOf(request).user)
+      const { outcomes, lifted, failed } = await whitelist.add(wishes, userActor(request))
       note(request, 'whitelist_add', { entries: outcomes.length, lifted: lifted.length })
       return { success: true as const, outcomes, lifted, failed }
     }
@@ -80,7 +80,10 @@ export function whitelistRoutes(scope: FastifyInstance): void {
     '/whitelist/remove',
     { onRequest: requireAdmin, schema: { body: Remove, response: { 200: RemoveReply, ...FAILURES } } },
     async request => {
-      const outcomes = await whitelist.remove(request.body.ips.map(text => address(text.trim())))
+      const outcomes = await whitelist.remove(
+        request.body.ips.map(text => address(text.trim())),
+        userActor(request)
+      )
       note(request, 'whitelist_remove', { entries: outcomes.length })
       return { success: true as const, outcomes }
     }

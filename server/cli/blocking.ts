@@ -3,9 +3,10 @@ import { address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
 import { jailOfList, listOfJail, serverName, type ServerName } from '../../common/names.js'
 import { asksForBlock, isExpired, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
+import type { AuditActor } from '../store/audit-row.js'
 import type { ChangeOutcome, EntryChange } from '../store/entry-changes.js'
 import type { Store } from '../store/store.js'
-import { addFolderFlags, flagText, openStore, show, type Terminal } from './context.js'
+import { addFolderFlags, cliActor, flagText, openStore, show, type Terminal } from './context.js'
 import { endOfFlag } from './expiry.js'
 import { table } from './table.js'
 
@@ -46,7 +47,7 @@ export function addBlockingCommands(program: Command, terminal: Terminal): void 
       )
       .action(async (ips: string[], flags: Record<string, unknown>) => {
         const { store } = openStore(flags, terminal)
-        const told = await change(store, want, ips, flags)
+        const told = await change(store, want, ips, flags, cliActor(terminal))
         show(flags, terminal, told, () => told.map(one => `${one.ip} ${one.message}`).join('\n'))
         if (told.every(one => one.outcome === 'refused'))
           throw new ProductError('CONFLICT', 'everything was refused')
@@ -93,7 +94,8 @@ async function change(
   store: Store,
   want: 'block' | 'unblock',
   ips: readonly string[],
-  flags: Record<string, unknown>
+  flags: Record<string, unknown>,
+  actor: AuditActor
 ): Promise<Told[]> {
   const server = await knownServer(store, flagText(flags, 'server'))
   const list = listOfJail(flagText(flags, 'jail'))
@@ -118,7 +120,7 @@ async function change(
       reason,
       tags
     }))
-  const outcomes = changes.length === 0 ? [] : await store.lists.change(server, list, changes)
+  const outcomes = changes.length === 0 ? [] : await store.lists.change(server, list, changes, actor)
   const done = new Map(changes.map((one, at) => [one.ip, outcomes[at]]))
   return wanted.map(ip => {
     const outcome = done.get(ip) ?? 'refused'
@@ -127,7 +129,8 @@ async function change(
   })
 }
 
-async function knownServer(store: Store, text: string): Promise<ServerName> {
+/** The host of that name. @throws ProductError BAD_NAME, NOT_FOUND */
+export async function knownServer(store: Store, text: string): Promise<ServerName> {
   const server = serverName(text)
   const names = await store.hosts.names()
   if (!names.includes(server)) {

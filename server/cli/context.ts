@@ -1,7 +1,10 @@
 import { statSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { addFlags, readSettings } from '../../common/settings.js'
+import { messageOf } from '../../common/errors.js'
 import { FOLDER_SETTINGS } from '../config.js'
+import type { AuditActor } from '../store/audit-row.js'
 import { Store } from '../store/store.js'
 import type { Folders } from '../store/folders.js'
 
@@ -42,7 +45,9 @@ export function openStore(
     clock: Date.now,
     widest: { 4: widest4, 6: widest6 },
     onSetAside: ({ path, movedTo, reason }) =>
-      terminal.err(`${path} was corrupt (${reason}) and is now ${movedTo}`)
+      terminal.err(`${path} was corrupt (${reason}) and is now ${movedTo}`),
+    onAuditDelayed: error =>
+      terminal.err(`done, but its audit rows wait for the server's housekeeping: ${messageOf(error)}`)
   })
   return { store, folders }
 }
@@ -58,6 +63,24 @@ function becomeOwner({ archive, settings }: Folders): void {
   process.setgroups?.([first.gid])
   process.setgid?.(first.gid)
   process.setuid?.(first.uid)
+}
+
+// Taken before root becomes the owner of the files.
+const startedAs = osUser()
+
+/** Who runs this command, for the audit trail: the operating system's user, and who became root by sudo. */
+export function cliActor(terminal: Terminal): AuditActor {
+  const sudo = terminal.env.SUDO_USER
+  return { kind: 'cli', name: sudo === undefined ? startedAs : `${startedAs} (sudo: ${sudo})`, from: 'cli' }
+}
+
+function osUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A container's user may have no name.
+    return `uid ${process.getuid?.() ?? '?'}`
+  }
 }
 
 /** Prints a result: JSON with `--json`, else the text. */

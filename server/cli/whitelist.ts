@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { address, parseAddress } from '../../common/address.js'
 import { timeOf } from '../../common/clock.js'
@@ -7,7 +6,7 @@ import { ProductError, messageOf } from '../../common/errors.js'
 import { serverName } from '../../common/names.js'
 import { exportWhitelist, readWhitelistText } from '../store/whitelist-text.js'
 import type { Lifted, WhitelistOutcome, WhitelistWish } from '../store/whitelist.js'
-import { addFolderFlags, flagText, openStore, show, type Terminal } from './context.js'
+import { addFolderFlags, cliActor, flagText, openStore, show, type Terminal } from './context.js'
 import { endOfFlag } from './expiry.js'
 import { table } from './table.js'
 
@@ -26,7 +25,7 @@ export function addWhitelistCommands(program: Command, terminal: Terminal): void
         `there is no host ${stranger}; there are: ${known.join(', ') || 'none yet'}`
       )
     }
-    const told = await store.whitelist.add(wishes, userInfo().username)
+    const told = await store.whitelist.add(wishes, cliActor(terminal))
     show(flags, terminal, told, () =>
       [
         ...told.outcomes.map(inWords),
@@ -64,7 +63,10 @@ export function addWhitelistCommands(program: Command, terminal: Terminal): void
     .addHelpText('after', '\nExample:\n  fail2ban-report whitelist remove 192.0.2.10')
     .action(async (ips: string[], flags: Record<string, unknown>) => {
       const { store } = openStore(flags, terminal)
-      const outcomes = await store.whitelist.remove(ips.map(text => address(text)))
+      const outcomes = await store.whitelist.remove(
+        ips.map(text => address(text)),
+        cliActor(terminal)
+      )
       show(flags, terminal, outcomes, () => outcomes.map(inWords).join('\n'))
       if (outcomes.every(one => one.outcome === 'not-there')) {
         throw new ProductError('NOT_FOUND', 'nothing of it is on the whitelist; nothing changed')

@@ -1,13 +1,12 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { hash } from '@node-rs/bcrypt'
 import { parseAddress } from '../../common/address.js'
 import { peerKey, type FailedAttempts } from '../../common/attempts.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { isServerName, type ServerName } from '../../common/names.js'
 import type { ClientEntry } from '../../common/shapes.js'
-import { allowedPeers, BCRYPT_COST, type ClientStore } from '../store/clients.js'
-import type { PasswordChecks } from '../store/password-checks.js'
+import { allowedPeers } from '../store/clients.js'
+import type { Store } from '../store/store.js'
 
 /** What a client sends to say who it is (sync-contract.md §2). */
 export interface Credentials {
@@ -33,11 +32,9 @@ export class ClientAuthenticator {
   readonly #known = new Map<string, number>()
   readonly #checking = new Map<string, Map<string, Promise<boolean>>>()
   #version = ''
-  #dummy: Promise<string> | undefined
 
   constructor(
-    private readonly clients: ClientStore,
-    private readonly passwords: PasswordChecks,
+    private readonly store: Pick<Store, 'clients' | 'passwords'>,
     private readonly attempts: FailedAttempts,
     private readonly clock: Clock
   ) {}
@@ -61,10 +58,10 @@ export class ClientAuthenticator {
     if (entry === undefined || !isServerName(entry.username)) {
       // Counted before the time is taken: requests sent all at once would pass the limit together otherwise.
       this.attempts.failed(key)
-      await this.passwords.matches(password, await this.#dummyHash(clients))
+      await this.store.passwords.matches(password, this.store.passwords.nobodysHash(clients, given.username))
       throw new ProductError('AUTH_USER')
     }
-    if (!(await this.#passwordMatches(entry, password))) {
+    if (!(await this.#passwordMatches(entry, password, key))) {
       this.attempts.failed(key)
       throw new ProductError('AUTH_PASSWORD')
     }
@@ -77,13 +74,13 @@ export class ClientAuthenticator {
     return entry.username
   }
 
-  async #passwordMatches(entry: ClientEntry, password: string): Promise<boolean> {
+  async #passwordMatches(entry: ClientEntry, password: string, key: string): Promise<boolean> {
     const now = this.clock()
     const token = createHmac('sha256', this.#key)
       .update(JSON.stringify([entry.username, entry.uuid, entry.password, password]))
       .digest('base64')
     if ((this.#known.get(token) ?? 0) > now) return true
-    if (!(await this.#checkOnce(entry.username, token, password, entry.password))) return false
+    if (!(await this.#checkOnce(entry, token, password, key))) return false
     this.#known.delete(token)
     this.#known.set(token, now + REMEMBER_MS)
     const [oldest] = this.#known.keys()
@@ -92,13 +89,15 @@ export class ClientAuthenticator {
   }
 
   /** Requests that come with one credential at the same moment share one check; a client has few at a time. */
-  async #checkOnce(username: string, token: string, password: string, hash: string): Promise<boolean> {
+  async #checkOnce(entry: ClientEntry, token: string, password: string, key: string): Promise<boolean> {
+    const { username } = entry
     const running = this.#checking.get(username) ?? new Map<string, Promise<boolean>>()
     this.#checking.set(username, running)
     const shared = running.get(token)
     if (shared !== undefined) return shared
     if (running.size >= CHECKS_OF_A_CLIENT) throw new ProductError('AUTH_RATE')
-    const check = this.passwords.matches(password, hash)
+    // Looked at again when its turn comes: others from there may have failed meanwhile.
+    const check = this.store.passwords.matches(password, entry.password, () => this.attempts.check(key))
     running.set(token, check)
     try {
       return await check
@@ -109,19 +108,12 @@ export class ClientAuthenticator {
   }
 
   async #list(): Promise<{ clients: readonly ClientEntry[]; version: string }> {
-    const list = await this.clients.list().catch((error: unknown) => {
+    const list = await this.store.clients.list().catch((error: unknown) => {
       throw error instanceof ProductError && error.code === 'FILE_CORRUPT'
         ? new ProductError('CLIENT_LIST_CORRUPT', undefined, error)
         : error
     })
     if (list.version === '') throw new ProductError('CLIENT_LIST_MISSING')
     return list
-  }
-
-  /** A hash of nobody's password at the list's own cost: an unknown user takes as long as a wrong password. */
-  #dummyHash(clients: readonly ClientEntry[]): Promise<string> {
-    const cost = Number(/^\$2[abxy]\$(\d\d)\$/.exec(clients[0]?.password ?? '')?.[1] ?? BCRYPT_COST)
-    this.#dummy ??= hash(randomBytes(16).toString('hex'), Math.min(cost, 15))
-    return this.#dummy
   }
 }

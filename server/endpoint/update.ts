@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { parseAddress } from '../../common/address.js'
 import { isListName, printable, type ListName } from '../../common/names.js'
+import { clientActor } from '../store/audit-row.js'
 import type { HostReport } from '../store/hosts.js'
 import type { Received } from './receive.js'
 
@@ -22,7 +23,8 @@ export async function offerLists(
 ): Promise<UpdateReply> {
   const { server, fields } = received
   const held = heldLists(fields.get('have'))
-  const { updates, restore } = await app.store.downloads.offer(server, held, (list, error) =>
+  const actor = clientActor(server, peer)
+  const { updates, restore } = await app.store.downloads.offer(server, held, actor, (list, error) =>
     app.log.error({ event: 'list_not_offered', server, list, err: error }, 'a list could not be handed out')
   )
   await app.store.hosts.seen(server, reportOf(fields, peer, app.clock()), updates.length === 0)

@@ -6,6 +6,7 @@ import { ProductError, systemCode } from '../../common/errors.js'
 import { namesIn, type JsonFiles } from '../../common/json-file.js'
 import { isListName, type ListName, type ServerName } from '../../common/names.js'
 import { refuseLinks } from '../../common/no-links.js'
+import { THE_SERVER, type AuditActor } from './audit-row.js'
 import type { BlocklistStore, Protection } from './blocklists.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
@@ -48,6 +49,7 @@ export class DownloadStore {
   async offer(
     server: ServerName,
     has: ReadonlyMap<ListName, string> | undefined,
+    actor: AuditActor,
     failed: (list: ListName, error: unknown) => void
   ): Promise<Offer> {
     const protect = await this.#protection(server)
@@ -57,7 +59,7 @@ export class DownloadStore {
     const all = [...new Set([...(await this.lists.names(server)), ...waiting])].sort()
     for (const list of all) {
       try {
-        if (await this.#offerOne(server, list, has, waiting.has(list), protect)) updates.push(list)
+        if (await this.#offerOne(server, list, has, waiting.has(list), protect, actor)) updates.push(list)
       } catch (error) {
         errors.push(error)
         failed(list, error)
@@ -74,15 +76,16 @@ export class DownloadStore {
     list: ListName,
     has: ReadonlyMap<ListName, string> | undefined,
     waits: boolean,
-    protect: Protection | undefined
+    protect: Protection | undefined,
+    actor: AuditActor
   ): Promise<boolean> {
     const expired = await this.lists.expireDue(server, list)
     // Also what came about between a look at the whitelist and the block, or was written by hand.
-    const lifted = protect === undefined ? [] : await this.lists.lift(server, list, protect)
+    const lifted = protect === undefined ? [] : await this.lists.lift(server, list, protect, THE_SERVER)
     const hash = has === undefined ? undefined : await this.lists.hash(server, list)
     const differs = hash !== undefined && has?.get(list) !== hash
     const changed = waits || expired || lifted.length > 0 || differs
-    return changed && this.lists.handOut(server, list, text => this.#write(server, list, text))
+    return changed && this.lists.handOut(server, list, text => this.#write(server, list, text), actor)
   }
 
   async #protection(server: ServerName): Promise<Protection | undefined> {

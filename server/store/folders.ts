@@ -1,7 +1,7 @@
-import { chmod, chown, mkdir, readdir, stat } from 'node:fs/promises'
+import { chmod, chown, readdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
-import { ownerBelow } from '../../common/json-file.js'
+import { makeFolders } from '../../common/json-file.js'
 import type { EventsFileName, ListName, ServerName } from '../../common/names.js'
 
 /** Where the server keeps its files; absolute paths. */
@@ -46,16 +46,16 @@ export async function prepareFolders(
         // Only its owner may; where that is someone else, doctor tells.
         await chmod(path, mode & 0o7777 & ~OPEN[name]).catch(() => undefined)
       }
-      if (user !== undefined && process.getuid?.() === 0 && (await holdsNothing(path)))
+      if (user !== undefined && process.getuid?.() === 0 && (await holdsNothing(path))) {
         await chown(path, user.uid, user.gid)
+      }
     } catch (error) {
       if (systemCode(error) !== 'ENOENT') throw cannotUse(name, path, error)
-      await mkdir(path, { recursive: true }).catch((cause: unknown) => {
+      await makeFolders(path, MODES[name]).catch((cause: unknown) => {
         throw cannotUse(name, path, cause)
       })
       await chmod(path, MODES[name])
-      const owner = user ?? (await ownerBelow(dirname(path)))
-      if (owner !== undefined) await chown(path, owner.uid, owner.gid)
+      if (user !== undefined) await chown(path, user.uid, user.gid)
       made.push(path)
     }
   }
@@ -66,9 +66,8 @@ export async function prepareFolders(
 export async function prepareLogFolder(file: string, user?: { uid: number; gid: number }): Promise<void> {
   const folder = dirname(file)
   try {
-    const made = await mkdir(folder, { recursive: true })
-    if (made === undefined) return
-    await chmod(folder, MODES.archive)
+    if (await isThere(folder)) return
+    await makeFolders(folder, MODES.archive)
     if (user !== undefined) await chown(folder, user.uid, user.gid)
   } catch (cause) {
     throw new ProductError(
@@ -78,6 +77,15 @@ export async function prepareLogFolder(file: string, user?: { uid: number; gid: 
     )
   }
 }
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    (error: unknown) => {
+      if (systemCode(error) === 'ENOENT') return false
+      throw error
+    }
+  )
 
 async function holdsNothing(path: string): Promise<boolean> {
   return (await readdir(path)).every(item => item === PLACEHOLDER)
@@ -107,6 +115,8 @@ export class Paths {
   /** Folders below which no symbolic link is followed; settings may be links to /etc. */
   dataRoots = (): string[] => [this.root.archive, this.root.download, this.root.temp]
   updateIndex = (): string => join(this.root.archive, 'update.json')
+  /** The audit trail of a server, or that of users and clients. */
+  audit = (server?: ServerName): string => join(this.root.archive, server ?? '', 'audit.jsonl')
   whitelist = (): string => join(this.root.archive, 'whitelist.json')
   server = (server: ServerName): string => join(this.root.archive, server)
   host = (server: ServerName): string => join(this.root.archive, server, 'host.json')

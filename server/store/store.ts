@@ -6,6 +6,8 @@ import { corruptCopies, JsonFiles, removeAbandonedCopies, type SetAside } from '
 import type { LockTimes } from '../../common/file-lock.js'
 import type { ServerName } from '../../common/names.js'
 import { refuseLinks } from '../../common/no-links.js'
+import { AuditStore } from './audit.js'
+import { AuditTrails } from './audit-trails.js'
 import { BlocklistStore } from './blocklists.js'
 import { ClientStore } from './clients.js'
 import { DownloadStore } from './downloads.js'
@@ -13,7 +15,7 @@ import { EventStore } from './events.js'
 import { Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
-import { PasswordChecks } from './password-checks.js'
+import { PasswordCheck } from './password-check.js'
 import { SessionFiles } from './session-files.js'
 import { UpdateIndexStore } from './update-index.js'
 import { UploadStore } from './uploads.js'
@@ -27,6 +29,10 @@ export interface StoreOptions {
   onSetAside: (event: SetAside) => void
   /** Widest networks that may be blocked, prefix lengths. */
   widest: { 4: number; 6: number }
+  /** Told when a change is made but its audit rows could not be written yet; housekeeping tries again. */
+  onAuditDelayed?: (error: unknown) => void
+  /** Size at which an audit trail's file is set aside. */
+  auditBytes?: number
   lockTimes?: LockTimes
 }
 
@@ -34,6 +40,8 @@ export interface StoreOptions {
 export class Store {
   readonly paths: Paths
   readonly files: JsonFiles
+  readonly audit: AuditStore
+  readonly trails: AuditTrails
   readonly updates: UpdateIndexStore
   readonly lists: BlocklistStore
   readonly downloads: DownloadStore
@@ -42,8 +50,8 @@ export class Store {
   readonly clients: ClientStore
   readonly users: UserStore
   readonly hosts: HostStore
-  readonly passwords = new PasswordChecks()
   readonly sessions: SessionFiles
+  readonly passwords = new PasswordCheck()
   readonly whitelist: WhitelistStore
   readonly guard: BlockGuard
   readonly #clock: Clock
@@ -58,15 +66,24 @@ export class Store {
       roots: this.paths.dataRoots(),
       ...(lockTimes === undefined ? {} : { times: lockTimes })
     })
+    const ignore = () => undefined
+    this.audit = new AuditStore(
+      this.files,
+      this.paths,
+      clock,
+      options.onAuditDelayed ?? ignore,
+      options.auditBytes
+    )
+    this.trails = new AuditTrails(this.paths)
     this.updates = new UpdateIndexStore(this.files, this.paths)
-    this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock)
+    this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock, this.audit)
     this.uploads = new UploadStore(this.paths, clock)
     this.events = new EventStore(this.files, this.paths)
-    this.clients = new ClientStore(this.files, this.paths)
-    this.users = new UserStore(this.files, this.paths)
+    this.clients = new ClientStore(this.files, this.paths, this.audit)
+    this.users = new UserStore(this.files, this.paths, this.audit)
     this.hosts = new HostStore(this.files, this.paths, this.clients, clock)
     this.sessions = new SessionFiles(this.files, this.paths, clock)
-    this.whitelist = new WhitelistStore(this.files, this.paths, this.lists, this.hosts, clock)
+    this.whitelist = new WhitelistStore(this.files, this.paths, this.lists, this.hosts, clock, this.audit)
     this.downloads = new DownloadStore(
       this.files,
       this.paths,
@@ -90,9 +107,12 @@ export class Store {
   /** Shows that every folder can be read and written. @throws ProductError DISK naming the folder's role */
   async checkFolders(): Promise<void> {
     for (const [name, path] of Object.entries<string>({ ...this.paths.root })) {
-      await access(path, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: unknown) => {
+      try {
+        // A path with a slash at its end must be a folder.
+        await access(`${path}/`, constants.R_OK | constants.W_OK | constants.X_OK)
+      } catch (error) {
         throw new ProductError('DISK', `the ${name} folder can't be read and written`, error)
-      })
+      }
     }
   }
 
@@ -104,6 +124,7 @@ export class Store {
     const now = this.#clock()
     await removeAbandonedCopies(this.paths.root.archive, now)
     await removeAbandonedCopies(this.paths.root.settings, now)
+    await this.audit.recover()
     const failed: unknown[] = []
     for (const server of await this.hosts.names()) {
       await this.#tidy(server, now).catch((error: unknown) => failed.push(error))
@@ -112,6 +133,7 @@ export class Store {
   }
 
   async #tidy(server: ServerName, now: number): Promise<void> {
+    await this.audit.recover(server)
     for (const folder of [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]) {
       await refuseLinks(this.paths.dataRoots(), folder)
       await removeAbandonedCopies(folder, now)

@@ -21,9 +21,10 @@ export function watchFolders(
   const roots = [folders.settings, folders.archive].map(folder => resolve(folder))
   const watcher = watch(roots, {
     ignoreInitial: true,
-    // Locks and half-written copies come and go with every write.
+    // Locks, half-written copies and audit rows come and go with every write.
     ignored: (path, stats) =>
-      /\.lock(\/|$)|\.json\.\d+$/.test(path) || (stats?.isDirectory() === true && !roots.includes(path)),
+      /\.lock(\/|$)|\.json\.\d+$|\.jsonl(\.\d+)?$/.test(path) ||
+      (stats?.isDirectory() === true && !roots.includes(path)),
     depth: 0
   })
   watcher.on('all', (event, path) => {

@@ -3,8 +3,10 @@ import { stat } from 'node:fs/promises'
 import { AddressSet, familyOf, parseAddress, prefixOf, type Address } from '../../common/address.js'
 import { isoTime, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import type { JsonFiles } from '../../common/json-file.js'
+import { serialise, type JsonFiles } from '../../common/json-file.js'
 import type { ListName, ServerName } from '../../common/names.js'
+import type { AuditStore } from './audit.js'
+import type { AuditActor, AuditDraft } from './audit-row.js'
 import type { BlocklistStore, Protection } from './blocklists.js'
 import type { Paths } from './folders.js'
 import type { HostStore } from './hosts.js'
@@ -54,7 +56,8 @@ export class WhitelistStore {
     private readonly paths: Paths,
     private readonly lists: BlocklistStore,
     private readonly hosts: HostStore,
-    private readonly clock: Clock
+    private readonly clock: Clock,
+    private readonly audit: AuditStore
   ) {}
 
   /** All entries as they stand in the file, expired ones too. @throws ProductError FILE_CORRUPT */
@@ -72,13 +75,13 @@ export class WhitelistStore {
   /**
    * Adds entries, one per address: an entry of the same address is replaced. Blocks of these addresses, and blocks
    * of networks around them, are lifted everywhere; the hosts are told.
-   * @param by who adds them @returns one outcome per wish, the blocks that were lifted, and the lists that
+   * @param actor who adds them @returns one outcome per wish, the blocks that were lifted, and the lists that
    *   could not be changed now: their hosts' next asking does it
    * @throws ProductError BAD_INPUT for a network that is too wide, CONFLICT for too many entries
    */
   async add(
     wishes: readonly WhitelistWish[],
-    by: string
+    actor: AuditActor
   ): Promise<{ outcomes: WhitelistOutcome[]; lifted: Lifted[]; failed: string[] }> {
     const wide = wishes.find(({ ip }) => prefixOf(ip) < WIDEST[familyOf(ip)])
     if (wide !== undefined) {
@@ -87,14 +90,14 @@ export class WhitelistStore {
         `${wide.ip} is wider than /${WIDEST[familyOf(wide.ip)]}, the widest network for the whitelist`
       )
     }
-    const outcomes = await this.#change(entries => this.#added(entries, wishes, by))
+    const outcomes = await this.#change(actor, entries => this.#added(entries, wishes, actor.name))
     const lifted: Lifted[] = []
     const failed: string[] = []
     for (const server of await this.hosts.names()) {
       const protect = await this.protection(server)
       for (const list of protect === undefined ? [] : await this.lists.names(server)) {
         // The entries are in the file already: what can't be lifted now is lifted when its host next asks.
-        const ips = await this.lists.lift(server, list, protect as Protection).catch(() => undefined)
+        const ips = await this.lists.lift(server, list, protect as Protection, actor).catch(() => undefined)
         if (ips === undefined) failed.push(`${server}: ${list}`)
         else lifted.push(...ips.map(ip => ({ server, list, ip })))
       }
@@ -103,9 +106,9 @@ export class WhitelistStore {
   }
 
   /** Removes entries: their addresses may be blocked again. @returns one outcome per address */
-  async remove(ips: readonly Address[]): Promise<WhitelistOutcome[]> {
+  async remove(ips: readonly Address[], actor: AuditActor): Promise<WhitelistOutcome[]> {
     const wanted = new Set<string>(ips)
-    return this.#change(entries => {
+    return this.#change(actor, entries => {
       const kept = entries.filter(entry => !wanted.has(addressOf(entry) ?? ''))
       const there = new Set(entries.map(addressOf))
       const outcomes = [...new Set(ips)].map(ip => ({
@@ -177,17 +180,39 @@ export class WhitelistStore {
   }
 
   async #change(
+    actor: AuditActor,
     decide: (entries: readonly WhitelistEntry[]) => {
       entries: readonly WhitelistEntry[]
       outcomes: WhitelistOutcome[]
     }
   ): Promise<WhitelistOutcome[]> {
-    return this.files.change(this.paths.whitelist(), KINDS.whitelist, ({ value }) => {
-      const { entries, outcomes } = decide(value)
-      const same = entries.length === value.length && entries.every((one, at) => one === value[at])
-      return same ? { result: outcomes } : { value: [...entries], result: outcomes }
+    const path = this.paths.whitelist()
+    return this.files.change(path, KINDS.whitelist, async current => {
+      const { entries, outcomes } = decide(current.value)
+      const rows = rowsOf(current.value, entries)
+      if (rows.length === 0) return { result: outcomes }
+      const value = [...entries]
+      const text = serialise(value, KINDS.whitelist.rows)
+      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, rows)
+      return { value, text, written, result: outcomes }
     })
   }
+}
+
+/** The audit rows of a change: entries that came, changed or went. */
+function rowsOf(before: readonly WhitelistEntry[], after: readonly WhitelistEntry[]): AuditDraft[] {
+  const old = new Map(before.map(entry => [entry.ip, entry]))
+  const kept = new Set(after.map(entry => entry.ip))
+  const came = after.flatMap((entry): AuditDraft[] => {
+    const known = old.get(entry.ip)
+    if (known === entry) return []
+    const what = known === undefined ? 'whitelist-added' : 'whitelist-changed'
+    return [{ what, ip: entry.ip, before: known ?? null, after: entry }]
+  })
+  const went = before
+    .filter(entry => !kept.has(entry.ip))
+    .map((entry): AuditDraft => ({ what: 'whitelist-removed', ip: entry.ip, before: entry, after: null }))
+  return [...came, ...went]
 }
 
 function addressOf(entry: WhitelistEntry): Address | undefined {

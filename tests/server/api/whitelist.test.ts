@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { testApp, type TestApp } from '../../support/app.js'
 
+const HOST = { kind: 'client', name: 'web-1', from: '192.0.2.10' } as const
 const active = (ip: string) => ({ ip, active: true, pending: false })
 const stored = async (at: TestApp) =>
   JSON.parse(await readFile(at.path('archive', 'whitelist.json'), 'utf8')) as Record<string, unknown>[]
@@ -72,7 +73,7 @@ t.test('what came past the whitelist is lifted when the host asks', async t => {
   await at.writeList('web-1', 'sshd', [active('203.0.113.9'), active('203.0.113.10')])
   await writeFile(at.path('archive', 'whitelist.json'), '[{"ip":"203.0.113.9"},{"ip":"no address"}]')
   const { downloads, updates } = at.app.store
-  t.strictSame((await downloads.offer('web-1' as never, undefined, () => undefined)).updates, [
+  t.strictSame((await downloads.offer('web-1' as never, undefined, HOST, () => undefined)).updates, [
     'sshd.blocklist.json'
   ])
   t.match(await at.readList('web-1', 'sshd'), [{ active: false, pending: true }, { active: true }])
@@ -135,13 +136,16 @@ t.test('a corrupt whitelist stops blocks, stays as it is, and hosts go on', asyn
   )
   t.equal(reply.statusCode, 500)
   t.match(reply.json(), { message: /whitelist\.json/ })
-  t.strictSame((await at.app.store.downloads.offer('web-1' as never, undefined, () => undefined)).updates, [])
+  t.strictSame(
+    (await at.app.store.downloads.offer('web-1' as never, undefined, HOST, () => undefined)).updates,
+    []
+  )
   t.strictSame(await at.bytes(), before)
 })
 
 t.test('a host pulls what holds for it, with a strong tag', async t => {
   const at = await testApp(t)
-  const host = await at.app.store.clients.add('mail-1', [])
+  const host = await at.app.store.clients.add('mail-1', [], HOST)
   const basic = Buffer.from(`${host.username}:${host.password}`).toString('base64')
   const headers = { authorization: `Basic ${basic}`, 'x-client-uuid': host.uuid }
   const plain = (more: Record<string, string> = {}) =>

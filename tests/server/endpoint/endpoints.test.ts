@@ -11,10 +11,11 @@ import { WEB1, asBody, asFields, endpointApp, type EndpointApp } from '../../sup
 
 const web1 = serverName('web-1')
 const sshd = listOfJail('sshd')
+const ALICE = { kind: 'user', name: 'alice', from: '192.0.2.1' } as const
 const EVENT = { timestamp: '2026-03-01 10:00:00,123', action: 'Ban', ip: '203.0.113.7', jail: 'sshd' }
 
 const block = (at: EndpointApp, ip: string, want: 'block' | 'unblock' = 'block') =>
-  at.app.store.lists.change(web1, sshd, [{ ip: address(ip), want, source: 'manual' }])
+  at.app.store.lists.change(web1, sshd, [{ ip: address(ip), want, source: 'manual' }], ALICE)
 const listOnDisk = async (at: EndpointApp) =>
   JSON.parse(await readFile(at.path('archive', 'web-1', 'blocklists', sshd), 'utf8')) as BlocklistEntry[]
 const index = async (at: EndpointApp) =>
@@ -426,9 +427,9 @@ t.test(
 
 t.test('what has expired is handed out as an unblock, to clients that know no expiry too', async t => {
   const at = await start(t)
-  await at.app.store.lists.change(web1, sshd, [
-    { ip: address('1.1.1.1'), want: 'block', source: 'manual', expires: isoTime(at.clock.now + 60_000) }
-  ])
+  const expires = isoTime(at.clock.now + 60_000)
+  const wish = { ip: address('1.1.1.1'), want: 'block', source: 'manual', expires } as const
+  await at.app.store.lists.change(web1, sshd, [wish], ALICE)
   await at.post('update.php', asBody())
   const handed = (await at.post(`download.php?file=${sshd}`, asBody())).json<BlocklistEntry[]>()
   await at.post('syncback.php', [...asFields(), ['file[]', JSON.stringify(handed), sshd]])
