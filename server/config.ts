@@ -16,11 +16,15 @@ export interface ServerConfig {
   /** Proxies whose X-Forwarded-* headers count: addresses and networks; none by default. */
   trustProxy: string[]
   syncback: SyncBackMode
+  /** What a session is bound to beside its cookie: the browser's name, or that and its network. */
+  sessionBinding: 'agent' | 'network'
   /** Widest networks that may be blocked, prefix lengths. */
   widest: { 4: number; 6: number }
   /** Bytes of one uploaded file. */
   uploadBytes: number
   logLevel: string
+  /** The user to become when started as root; none when empty. */
+  user: string
   /** Where log lines go; standard output when empty. */
   logFile: string
 }
@@ -82,12 +86,20 @@ export const SERVE_SETTINGS = {
     describe: 'changes made between download and sync-back: kept, or lost as in the original concept',
     fallback: 'merge'
   }),
+  sessionBinding: setting.oneOf(['agent', 'network'], {
+    describe: "what a session is bound to: the browser's User-Agent, or that and its network (/24, /64)",
+    fallback: 'agent'
+  }),
   uploadBytes: setting.integer({
     describe: 'largest uploaded file, in bytes',
     fallback: LIMITS.uploadBytes,
     least: 1024,
     most: 1024 ** 3
   }),
+  user: setting.text(
+    { describe: 'user to become before listening, when started as root', fallback: '' },
+    'NAME'
+  ),
   logLevel: setting.oneOf(['debug', 'info', 'warn', 'error'], {
     describe: 'least level that is logged',
     fallback: 'info'

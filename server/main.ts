@@ -1,11 +1,13 @@
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import pino, { type Logger } from 'pino'
-import { ProductError, systemCode } from '../common/errors.js'
+import { messageOf, ProductError, systemCode } from '../common/errors.js'
 import { runUntilStopped } from '../common/stop-signals.js'
 import { ownVersion } from '../common/version.js'
 import { buildApp } from './app.js'
+import { becomeUser, systemUser } from './become-user.js'
 import type { ServerConfig } from './config.js'
-import { prepareFolders } from './store/folders.js'
+import { prepareFolders, prepareLogFolder } from './store/folders.js'
 
 /** Longest wait for requests in flight when the server is told to stop. */
 const STOP_MS = 30_000
@@ -27,9 +29,17 @@ export async function startServer(
   config: ServerConfig,
   tell: (line: string) => void
 ): Promise<RunningServer> {
+  const user = config.user === '' ? undefined : systemUser(config.user)
+  const made = await prepareFolders(config.folders, user)
+  if (config.logFile !== '') await prepareLogFolder(config.logFile, user)
+  if (user !== undefined) becomeUser(user)
+  // What has no mode of its own is nobody else's either.
+  process.umask(0o027)
   const logger = serverLogger(config)
-  const made = await prepareFolders(config.folders)
   const app = await buildApp(config, { logger })
+  await app.store.checkFolders().catch((error: unknown) => {
+    throw new ProductError('CONFIG', `${messageOf(error)}; chown -R it to the user the server runs as`, error)
+  })
   await tellFirstSteps(app.store, config, made, tell)
   try {
     await app.listen({ host: config.host, port: config.port })
@@ -76,10 +86,22 @@ function serverLogger(config: ServerConfig): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: ['password', '*.password', 'headers.authorization', 'headers.cookie']
     },
-    config.logFile === ''
-      ? pino.destination({ fd: 1, sync: true })
-      : pino.destination({ dest: config.logFile, sync: true, mkdir: true, mode: 0o640 })
+    config.logFile === '' ? pino.destination({ fd: 1, sync: true }) : logFile(config.logFile)
   )
+}
+
+function logFile(path: string): ReturnType<typeof pino.destination> {
+  try {
+    // Tried at once: a log that can't be written would end the server at its first line, without a word.
+    closeSync(openSync(path, 'a', 0o640))
+  } catch (error) {
+    throw new ProductError(
+      'CONFIG',
+      `--log-file ${path} can't be written (${systemCode(error) ?? 'unknown error'})`,
+      error
+    )
+  }
+  return pino.destination({ dest: path, sync: true, mode: 0o640 })
 }
 
 async function tellFirstSteps(
@@ -89,6 +111,7 @@ async function tellFirstSteps(
   tell: (line: string) => void
 ): Promise<void> {
   for (const folder of made) tell(`Created ${folder}`)
+  if (process.getuid?.() === 0) tell('It runs as root. It needs not: --user NAME makes it another user')
   tell(`Data in ${config.folders.archive}, settings in ${config.folders.settings}`)
   const users = await store.users.list().catch(() => undefined)
   if (users?.length === 0)

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { requireUser } from './access.js'
+import { auditRoutes } from './audit.js'
 import { blockingRoutes } from './blocking.js'
 import { blocklistRoutes } from './blocklists.js'
 import { eventRoutes } from './events.js'
@@ -7,6 +8,7 @@ import { refuseOtherOrigins, requireCsrfToken } from './same-origin.js'
 import { serverRoutes } from './servers.js'
 import { loginRoute, sessionRoutes } from './session.js'
 import { Sessions } from './sessions.js'
+import { whitelistRoutes } from './whitelist.js'
 
 const READS = new Set(['GET', 'HEAD'])
 
@@ -37,6 +39,8 @@ export default async function api(app: FastifyInstance): Promise<void> {
     blocklistRoutes(scope)
     blockingRoutes(scope)
     eventRoutes(scope)
+    whitelistRoutes(scope)
+    auditRoutes(scope)
     done()
   })
 }

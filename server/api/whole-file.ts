@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Snapshot } from '../../common/json-file.js'
 import { ownVersion } from '../../common/version.js'
+import { namesTag } from '../if-none-match.js'
 
 const product = ownVersion()
 
@@ -22,7 +23,7 @@ export function sendWholeFile(
   reply.header('etag', etag)
   // Kept by the browser, and asked about each time: whoever has logged out gets a 401 instead.
   reply.header('cache-control', 'private, no-cache')
-  if (names(request.headers['if-none-match'], etag)) return reply.code(304).send()
+  if (namesTag(request.headers['if-none-match'], etag)) return reply.code(304).send()
   const head = JSON.stringify({ success: true, ...about }).slice(0, -1)
   const rows = file.text === '' ? '[]' : file.text
   return reply.type('application/json; charset=utf-8').send(`${head},${JSON.stringify(member)}:${rows}}`)
@@ -31,9 +32,4 @@ export function sendWholeFile(
 /** The product's version is part of it: a new release may shape the reply otherwise. */
 function etagOf(version: string): string {
   return `"${createHash('sha256').update(`${product}\n${version}`).digest('base64url').slice(0, 27)}"`
-}
-
-/** RFC 9110 §13.1.2: a list of tags or `*`, compared weakly (a proxy that compresses makes them weak). */
-function names(header: string | undefined, etag: string): boolean {
-  return (header ?? '').split(',').some(text => ['*', etag, `W/${etag}`].includes(text.trim()))
 }

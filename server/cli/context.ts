@@ -1,6 +1,10 @@
+import { statSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { addFlags, readSettings } from '../../common/settings.js'
+import { messageOf } from '../../common/errors.js'
 import { FOLDER_SETTINGS } from '../config.js'
+import type { AuditActor } from '../store/audit-row.js'
 import { Store } from '../store/store.js'
 import type { Folders } from '../store/folders.js'
 
@@ -19,13 +23,15 @@ export function addFolderFlags(command: Command): Command {
 }
 
 /**
- * The server's files for one command.
+ * The server's files for one command. Started by root, it becomes whoever archive and settings belong to: in folders of
+ * another user nothing is made or changed by root, whom a link planted there could lead elsewhere.
  * @param flags the command's options as commander gives them
  * @throws ProductError CONFIG
  */
 export function openStore(
   flags: Record<string, unknown>,
-  terminal: Terminal
+  terminal: Terminal,
+  { asOwner = true } = {}
 ): { store: Store; folders: Folders } {
   const own = Object.fromEntries(Object.entries(flags).filter(([name]) => name in FOLDER_SETTINGS))
   const { archive, download, temp, settings, widest4, widest6 } = readSettings(FOLDER_SETTINGS, {
@@ -33,14 +39,48 @@ export function openStore(
     env: terminal.env
   })
   const folders = { archive, download, temp, settings }
+  if (asOwner) becomeOwner(folders)
   const store = new Store({
     folders,
     clock: Date.now,
     widest: { 4: widest4, 6: widest6 },
     onSetAside: ({ path, movedTo, reason }) =>
-      terminal.err(`${path} was corrupt (${reason}) and is now ${movedTo}`)
+      terminal.err(`${path} was corrupt (${reason}) and is now ${movedTo}`),
+    onAuditDelayed: error =>
+      terminal.err(`done, but its audit rows wait for the server's housekeeping: ${messageOf(error)}`)
   })
   return { store, folders }
+}
+
+function becomeOwner({ archive, settings }: Folders): void {
+  if (process.getuid?.() !== 0) return
+  const owners = [archive, settings].flatMap(path => {
+    const found = statSync(path, { throwIfNoEntry: false })
+    return found === undefined ? [] : [{ uid: found.uid, gid: found.gid }]
+  })
+  const [first] = owners
+  if (first === undefined || first.uid === 0 || owners.some(one => one.uid !== first.uid)) return
+  process.setgroups?.([first.gid])
+  process.setgid?.(first.gid)
+  process.setuid?.(first.uid)
+}
+
+// Taken before root becomes the owner of the files.
+const startedAs = osUser()
+
+/** Who runs this command, for the audit trail: the operating system's user, and who became root by sudo. */
+export function cliActor(terminal: Terminal): AuditActor {
+  const sudo = terminal.env.SUDO_USER
+  return { kind: 'cli', name: sudo === undefined ? startedAs : `${startedAs} (sudo: ${sudo})`, from: 'cli' }
+}
+
+function osUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A container's user may have no name.
+    return `uid ${process.getuid?.() ?? '?'}`
+  }
 }
 
 /** Prints a result: JSON with `--json`, else the text. */

@@ -1,11 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import { ProductError } from '../../common/errors.js'
 import { isEventsFileName, isListName, printable } from '../../common/names.js'
+import { clientActor } from '../store/audit-row.js'
 import { readUploadedList } from '../store/uploaded-list.js'
 import type { Received } from './receive.js'
 
 /** index.php: stores a day's events, or takes a blocklist (sync-contract.md §3). @returns the reply's message */
-export async function takeFile(app: FastifyInstance, { server, files, refused }: Received): Promise<string> {
+export async function takeFile(app: FastifyInstance, received: Received): Promise<string> {
+  const { server, files, refused } = received
   const [file] = files
   if (file === undefined) {
     const [cut] = refused
@@ -13,12 +15,16 @@ export async function takeFile(app: FastifyInstance, { server, files, refused }:
     throw new ProductError('NO_FILE')
   }
   if (isEventsFileName(file.name)) {
-    await app.store.events.replace(server, file.name, await file.text())
+    const { name } = file
+    await file.use(text => app.store.events.replace(server, name, text))
     return 'Events file stored.'
   }
   if (isListName(file.name)) {
-    const text = await file.text()
-    await app.store.lists.confirm(server, file.name, { entries: readUploadedList(file.name, text), text })
+    const { name } = file
+    await file.use(text => {
+      const upload = { entries: readUploadedList(name, text), text }
+      return app.store.lists.confirm(server, name, upload, clientActor(server, received.peer))
+    })
     return 'Blocklist updated.'
   }
   throw new ProductError('FILE_NAME', printable(file.name))

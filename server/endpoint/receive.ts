@@ -10,6 +10,8 @@ import type { ClientAuthenticator, Credentials } from './authenticate.js'
 /** A request of a client whose credentials were right. Its uploads lie in `temp/` until they are discarded. */
 export interface Received {
   server: ServerName
+  /** The address the request came from. */
+  peer: string
   fields: ReadonlyMap<string, string>
   files: SpooledUpload[]
   /** Files that were refused while they came in. */
@@ -45,6 +47,8 @@ export async function receive(
   } catch (error) {
     await reading.discard()
     throw error
+  } finally {
+    reading.letGoEarly()
   }
 }
 
@@ -54,6 +58,7 @@ class Reading {
   readonly #refused: { file: string; message: string }[] = []
   readonly #early: { name: string; content: Buffer }[] = []
   #earlyBytes = 0
+  #earlyCounted = 0
   #server: ServerName | undefined
 
   constructor(
@@ -73,6 +78,16 @@ class Reading {
   }
 
   async multipart(fileFields: readonly string[]): Promise<void> {
+    try {
+      await this.#parts(fileFields)
+    } catch (error) {
+      // What the form's parser says of a malformed one comes as a plain Error.
+      if (!(error instanceof Error) || error.constructor !== Error || 'code' in error) throw error
+      throw new ProductError('UPLOAD_FORM', error.message, error)
+    }
+  }
+
+  async #parts(fileFields: readonly string[]): Promise<void> {
     for await (const part of this.request.parts()) {
       if (part.type === 'field') {
         if (part.valueTruncated || part.fieldnameTruncated)
@@ -110,9 +125,17 @@ class Reading {
       if (this.#earlyBytes > UNKNOWN_BYTES) {
         throw new ProductError('AUTH_USER', 'send username, password and uuid before the file')
       }
+      this.app.store.uploads.countEarly(chunk.length)
+      this.#earlyCounted += chunk.length
       chunks.push(chunk)
     }
     return Buffer.concat(chunks)
+  }
+
+  /** What was held early lies on the disk now, or is of no more use. */
+  letGoEarly(): void {
+    this.app.store.uploads.countEarly(-this.#earlyCounted)
+    this.#earlyCounted = 0
   }
 
   async #authenticateIfTold(): Promise<ServerName | undefined> {
@@ -132,7 +155,7 @@ class Reading {
     for (const { name, content } of this.#early) {
       this.#files.push(await this.app.store.uploads.spool(server, name, Readable.from([content])))
     }
-    return { server, fields: this.#fields, files: this.#files, refused: this.#refused }
+    return { server, peer: this.request.ip, fields: this.#fields, files: this.#files, refused: this.#refused }
   }
 
   async discard(): Promise<void> {

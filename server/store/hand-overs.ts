@@ -1,4 +1,4 @@
-import { isoTime, timeOf, type Clock } from '../../common/clock.js'
+import { isoTime, LAST_MOMENT, timeOf, type Clock } from '../../common/clock.js'
 import type { JsonFiles } from '../../common/json-file.js'
 import type { ListName, ServerName } from '../../common/names.js'
 import type { BlocklistEntry } from '../../common/shapes.js'
@@ -8,6 +8,8 @@ import { keyOf } from './merge.js'
 
 /** What is on record of one list's hand-overs; times in milliseconds. */
 export interface HandOver {
+  /** When the last one was, ISO 8601; undefined when none is on record. */
+  at: string | undefined
   /** Later than every change that was part of the last one; undefined when none is on record. */
   latest: number | undefined
   /** Entries the list has lost lately, `keyOf` → their last `lastModified`. */
@@ -29,13 +31,16 @@ export class HandOverStore {
 
   /** What is on record of a list. */
   async of(server: ServerName, list: ListName): Promise<HandOver> {
-    const { value } = await this.files.read(this.paths.handOvers(server), KINDS.handOvers)
-    const record = Object.hasOwn(value, list) ? value[list] : undefined
+    const record = await this.#record(server, list)
     const latest = timeOf(record?.latest)
-    const gone = Object.entries(record?.gone ?? {}).map(([key, { lastModified }]) => {
+    const gone = Object.entries(this.#recent(record)).map(([key, { lastModified }]) => {
       return [key, timeOf(lastModified)] as const
     })
-    return { latest: Number.isNaN(latest) ? undefined : latest, gone: new Map(gone) }
+    return {
+      at: record?.at === '' ? undefined : record?.at,
+      latest: Number.isNaN(latest) ? undefined : latest,
+      gone: new Map(gone)
+    }
   }
 
   /** Records that a list is handed out as it is now. */
@@ -45,9 +50,20 @@ export class HandOverStore {
     let latest = now
     for (const entry of entries) {
       const stamp = timeOf(entry.lastModified)
-      if (stamp > latest) latest = stamp
+      if (stamp > latest) latest = Math.min(stamp, LAST_MOMENT - 1)
     }
-    await this.#change(server, list, gone => ({ at: isoTime(now), latest: isoTime(latest), ...gone }))
+    await this.#change(server, list, known => ({
+      at: isoTime(now),
+      // What was handed out before and may still come back knows of nothing later than it.
+      latest: known.out === true ? known.latest : isoTime(latest),
+      out: true
+    }))
+  }
+
+  /** Records that what was handed out has come back. */
+  async handedBack(server: ServerName, list: ListName): Promise<void> {
+    if ((await this.#record(server, list))?.out !== true) return
+    await this.#change(server, list, () => ({ out: false }))
   }
 
   /** Remembers for a while which entries a list loses by a change; nothing is written when it loses none. */
@@ -64,26 +80,31 @@ export class HandOverStore {
     const more: Gone = Object.fromEntries(
       lost.map(entry => [keyOf(entry), { lastModified: entry.lastModified ?? at, at }])
     )
-    await this.#change(server, list, ({ gone }, record) => ({
-      at: record?.at ?? at,
-      latest: record?.latest ?? '',
-      gone: { ...gone, ...more }
-    }))
+    await this.#change(server, list, known => ({ gone: { ...known.gone, ...more } }))
+  }
+
+  async #record(server: ServerName, list: ListName): Promise<HandOvers[string] | undefined> {
+    const { value } = await this.files.read(this.paths.handOvers(server), KINDS.handOvers)
+    return Object.hasOwn(value, list) ? value[list] : undefined
+  }
+
+  #recent(record: HandOvers[string] | undefined): Gone {
+    const now = this.clock()
+    const gone = Object.entries(record?.gone ?? {})
+    return Object.fromEntries(gone.filter(([, { at }]) => Math.abs(now - timeOf(at)) < REMEMBER_GONE_MS))
   }
 
   async #change(
     server: ServerName,
     list: ListName,
-    next: (still: { gone?: Gone }, record: HandOvers[string] | undefined) => HandOvers[string]
+    change: (known: HandOvers[string]) => Partial<HandOvers[string]>
   ): Promise<void> {
-    const now = this.clock()
     await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => {
       const record = Object.hasOwn(value, list) ? value[list] : undefined
-      const recent = Object.entries(record?.gone ?? {}).filter(
-        ([, { at }]) => Math.abs(now - timeOf(at)) < REMEMBER_GONE_MS
-      )
-      const still = recent.length === 0 ? {} : { gone: Object.fromEntries(recent) }
-      return { value: { ...value, [list]: next(still, record) }, result: undefined }
+      const known = { at: '', latest: '', ...record, gone: this.#recent(record) }
+      const { gone, ...next } = { ...known, ...change(known) }
+      const still = gone === undefined || Object.keys(gone).length === 0 ? {} : { gone }
+      return { value: { ...value, [list]: { ...next, ...still } }, result: undefined }
     })
   }
 }

@@ -5,8 +5,10 @@ import {
   Blocklist,
   ClientList,
   DayEvents,
+  LIMITS,
   UpdateIndex,
   UserList,
+  phpArray,
   shapeCheck,
   type BanEvent,
   type BlocklistEntry,
@@ -18,14 +20,16 @@ const DATA = 0o640
 const SECRET = 0o600
 
 /**
- * When a list was last handed out; `latest` is later than every change that was part of it. `gone` are entries that
- * the list has lost lately, by address: their last `lastModified`, and when they went.
+ * When a list was last handed out; `latest` is later than every change that was part of it. `out` until it is synced
+ * back: `latest` is then of the first hand-over that is still out. `gone` are entries that the list has lost lately,
+ * by address: their last `lastModified`, and when they went.
  */
 export const HandOvers = Type.Record(
   Type.String(),
   Type.Object({
     at: Type.String(),
     latest: Type.String(),
+    out: Type.Optional(Type.Boolean()),
     gone: Type.Optional(
       Type.Record(Type.String(), Type.Object({ lastModified: Type.String(), at: Type.String() }))
     )
@@ -68,12 +72,17 @@ export type EndedSessions = Static<typeof EndedSessions>
 
 /** Every kind of JSON file the server keeps. */
 export const KINDS = {
-  blocklist: kind<BlocklistEntry[]>(Blocklist, () => [], { rows: true }),
-  events: kind<BanEvent[]>(DayEvents, () => [], { rows: true }),
+  blocklist: kind<BlocklistEntry[]>(Blocklist, () => [], {
+    rows: true,
+    mend: phpArray,
+    most: LIMITS.uploadBytes
+  }),
+  events: kind<BanEvent[]>(DayEvents, () => [], { rows: true, mend: phpArray }),
   updateIndex: kind<UpdateIndex>(UpdateIndex, () => ({})),
   handOvers: kind<HandOvers>(HandOvers, () => ({})),
   host: kind<Host>(Host, () => ({})),
-  whitelist: kind<Whitelist>(Whitelist, () => [], { rows: true }),
+  // Refused when corrupt: an empty one would let an admin lock out whom it protects.
+  whitelist: kind<Whitelist>(Whitelist, () => [], { rows: true, corrupt: 'refuse' }),
   clientList: kind<ClientEntry[]>(ClientList, () => [], { mode: SECRET, corrupt: 'refuse' }),
   userList: kind<UserEntry[]>(UserList, () => [], { mode: SECRET, corrupt: 'refuse' }),
   sessionKey: kind<{ key: string }>(SessionKey, () => ({ key: '' }), { mode: SECRET, corrupt: 'refuse' }),
@@ -83,7 +92,7 @@ export const KINDS = {
 function kind<T>(
   schema: Type.TSchema,
   empty: () => T,
-  options: Partial<Pick<JsonKind<T>, 'mode' | 'corrupt' | 'rows'>> = {}
+  options: Partial<Pick<JsonKind<T>, 'mode' | 'corrupt' | 'rows' | 'mend' | 'most'>> = {}
 ): JsonKind<T> {
   return { check: shapeCheck(schema), empty, mode: DATA, corrupt: 'set-aside', rows: false, ...options }
 }

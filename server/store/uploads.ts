@@ -8,14 +8,19 @@ import type { Clock } from '../../common/clock.js'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { namesIn } from '../../common/json-file.js'
 import type { ServerName } from '../../common/names.js'
+import { refuseLinks } from '../../common/no-links.js'
 import type { Paths } from './folders.js'
+import { MemoryRoom } from './memory-room.js'
 
 /** An upload lying in `temp/` while it is checked. */
 export interface SpooledUpload {
   /** The name the client gave the file: untrusted. */
   name: string
-  /** Its content. @throws ProductError UPLOAD_JSON when it is not UTF-8 */
-  text(): Promise<string>
+  /**
+   * Runs `work` on its content once there is room for it in memory.
+   * @throws ProductError UPLOAD_JSON when it is not UTF-8; what `work` throws
+   */
+  use<T>(work: (text: string) => Promise<T>): Promise<T>
   discard(): Promise<void>
 }
 
@@ -27,8 +32,18 @@ function decode(bytes: Buffer): string {
   }
 }
 
+/** An upload up to this size has its own room in memory. */
+const SMALL = 1024 * 1024
+/** What senders that are not known yet may keep in memory, all together. */
+const EARLY_BYTES = 64 * 1024 * 1024
+
 /** Uploads being checked, in `temp/<server>/`; empty at rest (sync-contract.md §1). */
 export class UploadStore {
+  // Fifty hosts that send 20 MB at once would need gigabytes as text and objects. A small upload waits for no large one.
+  readonly #small = new MemoryRoom(32 * SMALL)
+  readonly #large = new MemoryRoom(64 * SMALL)
+  #early = 0
+
   constructor(
     private readonly paths: Paths,
     private readonly clock: Clock
@@ -41,9 +56,13 @@ export class UploadStore {
   async spool(server: ServerName, name: string, content: Readable): Promise<SpooledUpload> {
     const folder = this.paths.uploads(server)
     const path = join(folder, `${randomUUID()}.upload`)
+    await refuseLinks(this.paths.dataRoots(), folder)
+    let bytes = 0
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 })
-      await pipeline(content, createWriteStream(path, { flags: 'wx', mode: 0o600 }))
+      const file = createWriteStream(path, { flags: 'wx', mode: 0o600 })
+      await pipeline(content, file)
+      bytes = file.bytesWritten
     } catch (error) {
       await unlink(path).catch(() => undefined)
       if (systemCode(error) === undefined || error instanceof ProductError) throw error
@@ -55,14 +74,29 @@ export class UploadStore {
     }
     return {
       name,
-      text: async () => decode(await readFile(path)),
+      use: work =>
+        (bytes > SMALL ? this.#large : this.#small).use(bytes, async () =>
+          work(decode(await readFile(path)))
+        ),
       discard: () => unlink(path).catch(() => undefined)
     }
+  }
+
+  /**
+   * Counts bytes that are held in memory for senders not known yet; negative ones when they are let go.
+   * @throws ProductError AUTH_USER when all such senders together hold too many: a known one sends who it is first
+   */
+  countEarly(bytes: number): void {
+    if (bytes > 0 && this.#early + bytes > EARLY_BYTES) {
+      throw new ProductError('AUTH_USER', 'send username, password and uuid before the file')
+    }
+    this.#early += bytes
   }
 
   /** Deletes what servers that were killed left behind: uploads untouched for ten minutes. */
   async removeAbandoned(server: ServerName): Promise<void> {
     const folder = this.paths.uploads(server)
+    await refuseLinks(this.paths.dataRoots(), folder)
     for (const name of await namesIn(folder)) {
       const path = join(folder, name)
       const info = await stat(path).catch(() => undefined)

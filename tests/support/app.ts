@@ -130,10 +130,12 @@ function configOf(path: (...parts: string[]) => string, more: Partial<ServerConf
     },
     trustProxy: [],
     syncback: 'merge',
+    sessionBinding: 'agent',
     widest: { 4: 8, 6: 19 },
     uploadBytes: 1024 * 1024,
     logLevel: 'info',
     logFile: '',
+    user: '',
     ...more
   }
 }

@@ -60,10 +60,12 @@ export async function endpointApp(
     },
     trustProxy: [],
     syncback: 'merge',
+    sessionBinding: 'agent',
     widest: { 4: 8, 6: 19 },
     uploadBytes: 1024 * 1024,
     logLevel: 'info',
     logFile: '',
+    user: '',
     ...more
   }
   const app = await buildApp(config, { logger, clock: () => clock.now, publicFolder: folder('public') })
