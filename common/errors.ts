@@ -47,6 +47,7 @@ const TABLE = {
   NETWORK: { status: 502, message: 'The server could not be reached' },
   REFUSED: { status: 502, message: 'The server refused the request' },
   BUSY: { status: 503, message: 'Another run is under way' },
+  BUSY_UPLOADS: { status: 503, message: 'Too many large uploads at once. Try again in a minute.' },
   BUSY_LOGIN: { status: 503, message: 'Too many log-ins at once. Try again in a few seconds.' }
 } as const
 

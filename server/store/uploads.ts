@@ -34,14 +34,16 @@ function decode(bytes: Buffer): string {
 
 /** An upload up to this size has its own room in memory. */
 const SMALL = 1024 * 1024
+/** As long as a client waits for a reply at the most; it comes again in its next cycle. */
+const LONGEST_WAIT_MS = 60_000
 /** What senders that are not known yet may keep in memory, all together. */
 const EARLY_BYTES = 64 * 1024 * 1024
 
 /** Uploads being checked, in `temp/<server>/`; empty at rest (sync-contract.md §1). */
 export class UploadStore {
   // Fifty hosts that send 20 MB at once would need gigabytes as text and objects. A small upload waits for no large one.
-  readonly #small = new MemoryRoom(32 * SMALL)
-  readonly #large = new MemoryRoom(64 * SMALL)
+  readonly #small = new MemoryRoom(32 * SMALL, LONGEST_WAIT_MS)
+  readonly #large = new MemoryRoom(64 * SMALL, LONGEST_WAIT_MS)
   #early = 0
 
   constructor(

@@ -17,8 +17,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { BIN, execute, Installation } from '../support/installation.js'
 import { block, HOST } from '../support/one-host.js'
+import { asUsersDo } from '../support/processes.js'
 
-const ENV = { ...process.env, NODE_OPTIONS: '' }
 const USER = 'nobody'
 const idOf = (flag: string) => Number(spawnSync('id', [flag, USER], { encoding: 'utf8' }).stdout)
 const skip = process.getuid?.() === 0 ? false : 'needs root'
@@ -54,7 +54,7 @@ async function serve(t: Test, at: Installation, ...more: string[]): Promise<Chil
     ...[BIN, 'serve', '--port', '0', ...at.folders, '--download', at.path('download')],
     ...['--temp', at.path('temp'), ...more]
   ]
-  const server = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: ENV })
+  const server = spawn(...asUsersDo([process.execPath, ...args]), { stdio: ['ignore', 'pipe', 'pipe'] })
   t.teardown(async () => {
     if (server.exitCode !== null || server.signalCode !== null) return
     const closed = once(server, 'close')
@@ -284,10 +284,13 @@ t.test('a flag cannot carry a secret, and programs the client runs do not inheri
     t.equal(code, 2, flag)
     t.match(err, /unknown option/)
   }
-  const { runCommand } = await import('../../common/command.js')
-  process.env.F2BR_PASSWORD = PASSWORD
-  t.teardown(() => delete process.env.F2BR_PASSWORD)
-  const { stdout } = await runCommand('env', [])
-  t.notMatch(stdout, PASSWORD)
-  t.notMatch(stdout, /F2BR_|HOME=|NODE_/)
+  // As a process of its own: the test runner adds variables to all that its processes start.
+  const script =
+    "import { runCommand } from './dist/common/command.js'; console.log(await runCommand('env', []))"
+  const words = [process.execPath, '--input-type=module', '-e', script]
+  const { code, out } = await execute(['env', `F2BR_PASSWORD=${PASSWORD}`, 'HOME=/root', ...words])
+  t.equal(code, 0)
+  t.match(out, /PATH=/)
+  t.notMatch(out, PASSWORD)
+  t.notMatch(out, /F2BR_|HOME=|NODE_/)
 })

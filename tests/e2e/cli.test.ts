@@ -7,8 +7,7 @@ import type { Readable, Writable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { BIN, Installation, execute, type Ended } from '../support/installation.js'
 import { HOST, block, oneHost } from '../support/one-host.js'
-
-const ENV = { ...process.env, NODE_OPTIONS: '' }
+import { asUsersDo } from '../support/processes.js'
 
 /** Runs the program with further variables in its environment. */
 const inEnv = (env: Record<string, string>, ...words: string[]): Promise<Ended> =>
@@ -30,7 +29,8 @@ class Program {
   readonly child: ChildProcessByStdio<Writable, Readable, Readable>
 
   constructor(t: Test, words: readonly string[], env: Record<string, string> = {}) {
-    this.child = spawn(process.execPath, [BIN, ...words], { stdio: 'pipe', env: { ...ENV, ...env } })
+    const all = { ...process.env, ...env }
+    this.child = spawn(...asUsersDo([process.execPath, BIN, ...words]), { stdio: 'pipe', env: all })
     this.child.stdin.end()
     for (const name of ['out', 'err'] as const) {
       this.child[`std${name}`].on('data', (chunk: Buffer) => {
@@ -122,7 +122,7 @@ t.test('a misspelt variable of ours is an error that names the nearest; help sti
 })
 
 t.test('a reader that goes away is no failure; a full disk is one, told without a stack', async t => {
-  const child = spawn(process.execPath, [BIN, '--help'], { stdio: ['ignore', 'pipe', 'pipe'], env: ENV })
+  const child = spawn(...asUsersDo([process.execPath, BIN, '--help']), { stdio: ['ignore', 'pipe', 'pipe'] })
   child.stdout.destroy()
   let err = ''
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))

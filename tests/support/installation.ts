@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import type { BlocklistEntry } from '../../common/shapes.js'
 import { listeningUrl } from '../../server/cli/spawned-server.js'
 import type { Namespace } from './netns.js'
+import { asUsersDo } from './processes.js'
 
 /** A file of the built program: end-to-end tests, which run at the checkout's top, run what users run. */
 export const built = (path: string) => resolve('dist', path)
@@ -12,9 +13,6 @@ export const BIN = built('client/bin.js')
 
 /** Longer than the server itself waits for requests in flight. */
 const STOP_MS = 40_000
-
-/** What users' processes see: without the loader that the test runner hands down. */
-const ENV = { ...process.env, NODE_OPTIONS: '' }
 
 /** How a process ended. */
 export interface Ended {
@@ -46,8 +44,8 @@ export class Installation {
       ...[BIN, 'serve', '--port', '0', ...this.folders],
       ...['--download', this.path('download'), '--temp', this.path('temp'), ...more]
     ]
-    const [program, ...rest] = [...(where?.prefix ?? []), process.execPath, ...args]
-    const server = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: ENV })
+    const words = [...(where?.prefix ?? []), process.execPath, ...args]
+    const server = spawn(...asUsersDo(words), { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#server = server
     this.url = (await listeningUrl(server)).replace(/\/$/, '')
   }
@@ -99,8 +97,7 @@ export class Installation {
 
 /** Runs a program to its end. */
 export async function execute(words: readonly string[], input = ''): Promise<Ended> {
-  const [program, ...args] = words
-  const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'], env: ENV })
+  const child = spawn(...asUsersDo(words), { stdio: ['pipe', 'pipe', 'pipe'] })
   let out = ''
   let err = ''
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))

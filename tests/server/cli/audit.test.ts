@@ -5,6 +5,7 @@ import { userInfo } from 'node:os'
 import t, { type Test } from 'tap'
 import type { AuditRow } from '../../../server/store/audit-row.js'
 import { BIN, Installation } from '../../support/installation.js'
+import { asUsersDo } from '../../support/processes.js'
 
 type Row = AuditRow & { server?: string }
 
@@ -87,10 +88,8 @@ t.test('nothing in a trail steers the terminal, and lines that are no rows are t
 t.test('output that nobody reads to its end is no crash', async t => {
   const { at, block } = await start(t)
   await block(...Array.from({ length: 1000 }, (_, n) => `203.0.${n >> 8}.${n & 255}`))
-  const child = spawn(process.execPath, [BIN, 'audit', '--limit', '0', ...at.folders], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_OPTIONS: '' }
-  })
+  const words = [process.execPath, BIN, 'audit', '--limit', '0', ...at.folders]
+  const child = spawn(...asUsersDo(words), { stdio: ['ignore', 'pipe', 'pipe'] })
   let err = ''
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
   child.stdout.once('data', () => child.stdout.destroy())
@@ -117,9 +116,8 @@ t.test('commands killed at any moment: what is in the list is on record, once, a
   const acknowledged: string[] = []
   for (let n = 0; n < MOMENTS.length * 4; n++) {
     const ip = `203.0.113.${n}`
-    const args = [BIN, 'block', ip, '--server', 'web-1', '--jail', 'sshd', ...at.folders]
-    const env = { ...process.env, NODE_OPTIONS: '' }
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'], env })
+    const words = [BIN, 'block', ip, '--server', 'web-1', '--jail', 'sshd', ...at.folders]
+    const child = spawn(...asUsersDo([process.execPath, ...words]), { stdio: ['ignore', 'pipe', 'ignore'] })
     let out = ''
     child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
     const closed = once(child, 'close')
