@@ -103,7 +103,7 @@ export class HandOverStore {
       const record = Object.hasOwn(value, list) ? value[list] : undefined
       const known = { at: '', latest: '', ...record, gone: this.#recent(record) }
       const { gone, ...next } = { ...known, ...change(known) }
-      const still = gone === undefined || Object.keys(gone).length === 0 ? {} : { gone }
+      const still = Object.keys(gone).length === 0 ? {} : { gone }
       return { value: { ...value, [list]: { ...next, ...still } }, result: undefined }
     })
   }
