@@ -6,6 +6,16 @@ export function isoTime(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '+00:00')
 }
 
+/** The day of a moment in this machine's zone, `YYYYMMDD`, or of one some days before it. */
+export function localDay(ms: number, daysBefore = 0): string {
+  const at = new Date(ms)
+  // Noon: a day that is an hour longer or shorter stays one day.
+  const day = new Date(at.getFullYear(), at.getMonth(), at.getDate() - daysBefore, 12)
+  return [day.getFullYear(), day.getMonth() + 1, day.getDate()]
+    .map(part => String(part).padStart(2, '0'))
+    .join('')
+}
+
 /** Milliseconds of an ISO 8601 text; NaN when it is none or absent. */
 export function timeOf(text: unknown): number {
   return typeof text === 'string' ? Date.parse(text) : NaN

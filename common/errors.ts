@@ -44,6 +44,7 @@ const TABLE = {
   COMMAND: { status: 500, message: 'A command failed' },
   FIREWALL: { status: 500, message: 'The firewall could not be read or changed' },
   NETWORK: { status: 502, message: 'The server could not be reached' },
+  LOOKUP: { status: 502, message: 'The look-up failed' },
   REFUSED: { status: 502, message: 'The server refused the request' },
   BUSY: { status: 503, message: 'Another run is under way' }
 } as const

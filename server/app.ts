@@ -13,6 +13,7 @@ import type { ServerConfig } from './config.js'
 import endpoints from './endpoint/routes.js'
 import { refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
+import { readReportConfig, type ReportConfig } from './store/report-config.js'
 import { Store } from './store/store.js'
 import { watchFolders } from './store/watch.js'
 
@@ -27,6 +28,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     store: Store
     config: ServerConfig
+    reportConfig: ReportConfig
     clock: Clock
   }
 }
@@ -66,6 +68,7 @@ export async function buildApp(
   })
   app.decorate('store', store)
   app.decorate('config', config)
+  app.decorate('reportConfig', await readReportConfig(config.folders.settings))
   app.decorate('clock', clock)
   handleErrors(app)
   refuseDataFiles(app)

@@ -20,6 +20,9 @@ export interface ServerConfig {
   widest: { 4: number; 6: number }
   /** Bytes of one uploaded file. */
   uploadBytes: number
+  /** Where look-up services answer. */
+  abuseipdbUrl: string
+  ipinfoUrl: string
   logLevel: string
   /** Where log lines go; standard output when empty. */
   logFile: string
@@ -88,6 +91,11 @@ export const SERVE_SETTINGS = {
     least: 1024,
     most: 1024 ** 3
   }),
+  abuseipdbUrl: setting.url({
+    describe: 'where AbuseIPDB answers',
+    fallback: 'https://api.abuseipdb.com/api/v2/check'
+  }),
+  ipinfoUrl: setting.url({ describe: 'where ipinfo answers', fallback: 'https://ipinfo.io' }),
   logLevel: setting.oneOf(['debug', 'info', 'warn', 'error'], {
     describe: 'least level that is logged',
     fallback: 'info'

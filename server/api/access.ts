@@ -10,6 +10,8 @@ declare module 'fastify' {
 }
 
 const COOKIE = 'f2br_session'
+/** A page that looks for news by itself says so: that is no use of the session, which ends all the same. */
+const BY_ITSELF = 'x-by-itself'
 
 /**
  * A hook that lets only logged-in users pass, before the body is read. Replaces the cookie when that is due.
@@ -19,7 +21,7 @@ export function requireUser(
   sessions: Sessions
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
   return async (request, reply) => {
-    const found = await sessions.check(request.cookies[COOKIE])
+    const found = await sessions.check(request.cookies[COOKIE], request.headers[BY_ITSELF] === undefined)
     if (found === undefined) throw new ProductError('LOGIN_NEEDED')
     request.session = found.session
     if (found.cookie !== undefined) setSessionCookie(request, reply, found.cookie)

@@ -48,8 +48,11 @@ export class Sessions {
     return { session: sessionOf(key, token, user), cookie: signToken(key, token) }
   }
 
-  /** The session of a cookie, or undefined when there is none that counts. */
-  async check(cookie: string | undefined): Promise<CheckedSession | undefined> {
+  /**
+   * The session of a cookie, or undefined when there is none that counts.
+   * @param used false for what a page asks without anybody's doing: the session is not prolonged then
+   */
+  async check(cookie: string | undefined, used = true): Promise<CheckedSession | undefined> {
     if (cookie === undefined) return undefined
     const key = await this.store.sessions.key()
     const token = readToken(key, cookie)
@@ -57,7 +60,7 @@ export class Sessions {
     if (await this.store.sessions.isEnded(token.login, token.id)) return undefined
     const user = (await this.store.users.list()).find(one => one.username === token.user)
     if (user === undefined || !sameText(token.stamp, stampOf(key, user))) return undefined
-    const next = await this.#next(key, token)
+    const next = used ? await this.#next(key, token) : token
     const session = sessionOf(key, next, user)
     return next === token ? { session } : { session, cookie: signToken(key, next) }
   }

@@ -1,0 +1,109 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import type { Static } from 'typebox'
+import { isoTime, localDay } from '../../common/clock.js'
+import { eventsFileOfDay, type ServerName } from '../../common/names.js'
+import type { Store } from '../store/store.js'
+import type { Summaries } from '../store/summaries.js'
+import { isKnown } from './etag.js'
+import { knownServer } from './known-server.js'
+import { FAILURES, ServerText } from './reply-shapes.js'
+import { statisticsOf } from './statistics-sums.js'
+
+const OfServer = Type.Object({ server: Type.Optional(ServerText) }, { additionalProperties: false })
+const Numbers = Type.Object({
+  bans: Type.Integer(),
+  unbans: Type.Integer(),
+  /** Different addresses that were banned. */
+  addresses: Type.Integer()
+})
+const Jails = Type.Array(Type.Object({ jail: Type.String(), bans: Type.Integer(), unbans: Type.Integer() }))
+const Top = Type.Array(
+  Type.Object({ ip: Type.String(), bans: Type.Integer(), servers: Type.Integer(), days: Type.Integer() })
+)
+/** Periods end with today; `today` is the server's own day, events are told by their hosts' clocks. */
+const Periods = Type.Object({ today: Numbers, yesterday: Numbers, days7: Numbers, days30: Numbers })
+export const Statistics = Type.Object({
+  success: Type.Literal(true),
+  time: Type.String(),
+  today: Type.String(),
+  periods: Periods,
+  /** Bans a day on average over the 7 days before today that have a file. */
+  mean7: Type.Number(),
+  jails: Type.Object({ today: Jails, days7: Jails, days30: Jails }),
+  top: Type.Object({ today: Top, days7: Top, days30: Top }),
+  /** The last 30 days, oldest first; `hours` are bans by hour. */
+  days: Type.Array(
+    Type.Object({
+      day: Type.String(),
+      bans: Type.Integer(),
+      unbans: Type.Integer(),
+      increases: Type.Integer(),
+      hours: Type.Array(Type.Integer())
+    })
+  ),
+  servers: Type.Array(
+    Type.Object({
+      server: Type.String(),
+      today: Type.Integer(),
+      yesterday: Type.Integer(),
+      mean7: Type.Number(),
+      /** Minutes of today that reached the thresholds. */
+      warnings: Type.Integer(),
+      critical: Type.Integer(),
+      /** Bans of the last 24 clock hours of yesterday and today, 48 numbers. */
+      hours: Type.Array(Type.Integer())
+    })
+  )
+})
+export type Statistics = Static<typeof Statistics>
+
+/** Days that statistics look back on. */
+export const DAYS = 30
+
+/** GET /api/statistics: numbers of one server, or of all. */
+export function statisticsRoutes(scope: FastifyInstance, summaries: Summaries): void {
+  const app = scope.withTypeProvider<TypeBoxTypeProvider>()
+  app.get(
+    '/statistics',
+    { schema: { querystring: OfServer, response: { 200: Statistics, ...FAILURES } } },
+    async (request, reply) => sendStatistics(request, reply, summaries, request.query.server)
+  )
+}
+
+async function sendStatistics(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  summaries: Summaries,
+  wanted: string | undefined
+): Promise<FastifyReply> {
+  const { store, clock, reportConfig } = request.server
+  const now = clock()
+  const servers = wanted === undefined ? await store.hosts.names() : [await knownServer(store, wanted)]
+  const versions = await versionsOf(store, summaries, servers, now)
+  const mark = versions.map(one => `${one.server}/${one.day}:${one.version}`).join('\n')
+  const known = isKnown(request, reply, `${localDay(now)}\n${wanted ?? ''}\n${servers.join()}\n${mark}`)
+  if (known) return reply.code(304).send()
+  const summed = await summaries.of(versions)
+  const today = Array.from({ length: DAYS }, (_, ago) => localDay(now, DAYS - 1 - ago))
+  return reply.send({
+    success: true,
+    time: isoTime(now),
+    ...statisticsOf(summed, servers, today, reportConfig.warnings?.critical)
+  })
+}
+
+/** The versions of the last days of some servers. */
+async function versionsOf(store: Store, summaries: Summaries, servers: readonly ServerName[], now: number) {
+  const oldest = localDay(now, DAYS - 1)
+  const newest = localDay(now)
+  const wanted = await Promise.all(
+    servers.map(async server => {
+      const days = await store.events.days(server)
+      const inside = days.filter(day => day >= eventsFileOfDay(oldest) && day <= eventsFileOfDay(newest))
+      return inside.map(day => ({ server, day }))
+    })
+  )
+  return summaries.versions(wanted.flat())
+}
