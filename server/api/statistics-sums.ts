@@ -21,7 +21,7 @@ export function statisticsOf(
   servers: readonly ServerName[],
   calendar: readonly string[],
   critical: number | undefined
-): Omit<Statistics, 'success' | 'time'> {
+): Omit<Statistics, 'success' | 'time' | 'hour'> {
   const place = new Map(calendar.map((day, at) => [day, at]))
   const last = calendar.length - 1
   /** Days from `from` to `to` before today, both included. */

@@ -28,6 +28,8 @@ export const Statistics = Type.Object({
   success: Type.Literal(true),
   time: Type.String(),
   today: Type.String(),
+  /** The hour that is running on this machine's clock: where the last 24 hours end. */
+  hour: Type.Integer(),
   periods: Periods,
   /** Bans a day on average over the 7 days before today that have a file. */
   mean7: Type.Number(),
@@ -52,7 +54,7 @@ export const Statistics = Type.Object({
       /** Minutes of today that reached the thresholds. */
       warnings: Type.Integer(),
       critical: Type.Integer(),
-      /** Bans of the last 24 clock hours of yesterday and today, 48 numbers. */
+      /** Bans by hour of yesterday and today, 48 numbers. */
       hours: Type.Array(Type.Integer())
     })
   )
@@ -83,13 +85,15 @@ async function sendStatistics(
   const servers = wanted === undefined ? await store.hosts.names() : [await knownServer(store, wanted)]
   const versions = await versionsOf(store, summaries, servers, now)
   const mark = versions.map(one => `${one.server}/${one.day}:${one.version}`).join('\n')
-  const known = isKnown(request, reply, `${localDay(now)}\n${wanted ?? ''}\n${servers.join()}\n${mark}`)
+  const hour = new Date(now).getHours()
+  const known = isKnown(request, reply, `${localDay(now)} ${hour}\n${wanted ?? ''}\n${servers.join()}\n${mark}`)
   if (known) return reply.code(304).send()
   const summed = await summaries.of(versions)
   const today = Array.from({ length: DAYS }, (_, ago) => localDay(now, DAYS - 1 - ago))
   return reply.send({
     success: true,
     time: isoTime(now),
+    hour,
     ...statisticsOf(summed, servers, today, reportConfig.warnings?.critical)
   })
 }
