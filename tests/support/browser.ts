@@ -47,12 +47,12 @@ export interface Opened {
   complaints: string[]
 }
 
-/** Opens the dashboard; logs in unless `user` is undefined. @param view what follows the `?` */
+/** Opens the dashboard; logs in unless `user` is null. @param view what follows the `?` */
 export async function open(
   browser: Browser,
   at: Installation,
   view = '',
-  user: keyof typeof PASSWORDS | undefined = 'alice',
+  user: keyof typeof PASSWORDS | null = 'alice',
   options: BrowserContextOptions = {}
 ): Promise<Opened> {
   const context = await browser.newContext({
@@ -70,7 +70,7 @@ export async function open(
     }
   })
   await page.goto(`${at.url}/${view === '' ? '' : `?${view}`}`)
-  if (user !== undefined) await logIn(page, user)
+  if (user !== null) await logIn(page, user)
   return { page, complaints }
 }
 
