@@ -1,6 +1,9 @@
 /** The present moment in milliseconds since 1970; passed in, so that tests need no sleeping. */
 export type Clock = () => number
 
+// Date.parse alone reads a date into almost any text that ends with a number.
+const ISO = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?)?$/
+
 /** ISO 8601 with milliseconds and offset (sync-contract.md §1: `timestamp`, `lastModified`). */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '+00:00')
@@ -18,5 +21,5 @@ export function localDay(ms: number, daysBefore = 0): string {
 
 /** Milliseconds of an ISO 8601 text; NaN when it is none or absent. */
 export function timeOf(text: unknown): number {
-  return typeof text === 'string' ? Date.parse(text) : NaN
+  return typeof text === 'string' && ISO.test(text) ? Date.parse(text) : NaN
 }

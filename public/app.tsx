@@ -18,6 +18,7 @@ import { LoginPage, LoginDialog } from './views/login.js'
 import { OverviewView } from './views/overview.js'
 import { StatisticsView } from './views/statistics.js'
 import { WarningsView } from './views/warnings.js'
+import { timeOf } from './data/time.js'
 
 const VIEW_OF: Record<View, () => preact.JSX.Element> = {
   overview: OverviewView,
@@ -74,7 +75,7 @@ export function App() {
 }
 
 function EndsSoon() {
-  const left = Date.parse(session.value?.expires.absolute ?? '') - now.value
+  const left = timeOf(session.value?.expires.absolute) - now.value
   if (!(left > 0 && left < SOON_MS)) return null
   const time = `${Math.ceil(left / 60_000)} min`
   return (

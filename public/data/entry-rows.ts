@@ -1,5 +1,6 @@
 import { sortKey } from './ip.js'
 import type { BlocklistEntry, Entries } from './shapes.js'
+import { timeOf } from './time.js'
 
 export const ENTRY_STATES = ['active', 'pendingBlock', 'pendingUnblock', 'expired', 'inactive'] as const
 export type EntryState = (typeof ENTRY_STATES)[number]
@@ -26,7 +27,7 @@ export type EntryColumn = (typeof ENTRY_COLUMNS)[number]
 
 /** The state of an entry (sync-contract.md §4, §5.7). @param now the server's time, milliseconds */
 export function stateOf(entry: BlocklistEntry, now: number): EntryState {
-  const ended = Date.parse(entry.expires ?? '') <= now
+  const ended = timeOf(entry.expires) <= now
   const wanted = entry.active !== false && !ended
   if (entry.pending === true) return wanted ? 'pendingBlock' : 'pendingUnblock'
   if (entry.active === false) return 'inactive'
@@ -58,7 +59,7 @@ export function filterEntries(
   const since = filter.since === '' ? -Infinity : Date.parse(`${filter.since}T00:00`)
   const found = rows.filter(row => {
     const { entry } = row
-    if (since > -Infinity && !(Date.parse(entry.timestamp ?? '') >= since)) return false
+    if (since > -Infinity && !(timeOf(entry.timestamp) >= since)) return false
     if (text !== '' && !textOf(row).includes(text)) return false
     counts[row.state]++
     return (
@@ -80,7 +81,7 @@ export function sortEntries(rows: readonly EntryRow[], column: EntryColumn, desc
   const keyed = rows.map(row => ({
     row,
     key: orderKey(row, column),
-    when: Date.parse(row.entry.timestamp ?? '') || 0
+    when: timeOf(row.entry.timestamp) || 0
   }))
   keyed.sort((a, b) => (a.key < b.key ? -sign : a.key > b.key ? sign : b.when - a.when))
   return keyed.map(one => one.row)
@@ -93,9 +94,9 @@ function orderKey(row: EntryRow, column: EntryColumn): string | number | bigint 
     case 'state':
       return ENTRY_STATES.indexOf(row.state)
     case 'since':
-      return Date.parse(row.entry.timestamp ?? '') || 0
+      return timeOf(row.entry.timestamp) || 0
     case 'ends':
-      return Date.parse(row.entry.expires ?? '') || Infinity
+      return timeOf(row.entry.expires) || Infinity
     case 'reason':
       return (row.entry.reason ?? '').toLowerCase()
     default:

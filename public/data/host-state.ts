@@ -1,4 +1,5 @@
 import type { ServerSummary } from './shapes.js'
+import { timeOf } from './time.js'
 
 /** How a host stands; the gravest that holds. */
 export type HostState = 'problem' | 'never' | 'silent' | 'pending' | 'handedOut' | 'inStep'
@@ -13,7 +14,7 @@ export const SKEW_MS = 30_000
 /** The state of a host. @param now the server's time, milliseconds */
 export function hostState(server: ServerSummary, now: number): HostState {
   if (server.problem !== undefined || server.setAside.length > 0) return 'problem'
-  const seen = Date.parse(server.host.lastSeen ?? server.host.lastSync ?? '')
+  const seen = timeOf(server.host.lastSeen ?? server.host.lastSync)
   if (Number.isNaN(seen)) return 'never'
   if (now - seen > SILENT_MS) return 'silent'
   if (server.lists.some(list => list.update === 'handed-out')) return 'handedOut'
@@ -32,5 +33,5 @@ export function activeOf(server: ServerSummary): number {
 
 /** When the host is expected to ask next, milliseconds; NaN while it never has. */
 export function nextOf(server: ServerSummary): number {
-  return Date.parse(server.host.lastSeen ?? '') + USUAL_MS
+  return timeOf(server.host.lastSeen) + USUAL_MS
 }

@@ -4,10 +4,11 @@ import { askUnblock } from '../state/blocking.js'
 import { moment, t } from '../state/i18n.js'
 import { mayChange } from '../state/session.js'
 import { EntryBadge, isBlocked, pendingWords, placeOf } from './entry-cell.js'
+import { timeOf } from '../data/time.js'
 
 /** The blocklists that have an address, or a network around it. */
 export function AddressLists({ reply, fleet }: { reply: AddressReply; fleet: Overview | undefined }) {
-  const now = Date.parse(fleet?.time ?? '') || Date.now()
+  const now = timeOf(fleet?.time) || Date.now()
   const rows: EntryRow[] = reply.entries.map(one => ({ ...one, state: stateOf(one.entry, now) }))
   return (
     <section class="panel" aria-labelledby="address-lists">

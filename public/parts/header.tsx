@@ -53,11 +53,12 @@ function Account() {
   const who = session.value
   return (
     <>
-      <button type="button" class="quiet account" popovertarget="account" aria-label={t('app.account')}>
+      <button type="button" class="quiet account" popovertarget="account">
         <span class="avatar" aria-hidden="true">
           {(who?.user ?? '–').slice(0, 1).toUpperCase()}
         </span>
         <span class="account-name">{who?.user}</span>
+        <span class="unseen">{t('app.account')}</span>
       </button>
       <div id="account" popover="auto" onBeforeToggle={placeBelow} ref={menu} class="menu">
         {who && (

@@ -6,6 +6,7 @@ import { t } from './i18n.js'
 import { refresh } from './resource.js'
 import { session, sessionIsOver } from './session.js'
 import { tell } from './toasts.js'
+import { timeOf } from '../data/time.js'
 
 /** Addresses, and the lists they concern: every address in every jail of every server. */
 export interface Places {
@@ -112,7 +113,7 @@ async function blockAgain(done: readonly Told[], entries: readonly BlocklistEntr
 }
 
 function asBefore(entry: BlocklistEntry | undefined): Omit<BlockWish, keyof Places> {
-  const ended = Date.parse(entry?.expires ?? '') <= Date.now()
+  const ended = timeOf(entry?.expires) <= Date.now()
   return {
     reason: (entry?.reason ?? '').slice(0, 1000),
     expires: ended ? null : (entry?.expires ?? null),

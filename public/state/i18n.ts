@@ -2,6 +2,7 @@ import { computed, effect, signal } from '@preact/signals'
 import { de } from '../messages/de.js'
 import { en } from '../messages/en.js'
 import { kept } from './preferences.js'
+import { timeOf } from '../data/time.js'
 
 /** A text with `{name}` places; or one for each plural form that the language has for `{n}`. */
 export type Message = string | ({ other: string } & Partial<Record<Intl.LDMLPluralRule, string>>)
@@ -54,7 +55,7 @@ export function num(value: number): string {
 
 /** A moment in the reader's own zone; the text itself where it is none. */
 export function moment(iso: string | null | undefined): string {
-  const ms = Date.parse(iso ?? '')
+  const ms = timeOf(iso)
   if (Number.isNaN(ms)) return iso ?? ''
   return new Intl.DateTimeFormat(locale.value, { dateStyle: 'medium', timeStyle: 'short' }).format(ms)
 }
@@ -72,7 +73,9 @@ export function dayName(day: string, style: 'short' | 'long' = 'long'): string {
 
 /** How long ago a moment was, or how far ahead it is. @param from milliseconds */
 export function ago(iso: string, from: number): string {
-  const seconds = Math.round((Date.parse(iso) - from) / 1000)
+  const at = timeOf(iso)
+  if (Number.isNaN(at - from)) return iso
+  const seconds = Math.round((at - from) / 1000)
   const format = new Intl.RelativeTimeFormat(locale.value, { numeric: 'auto', style: 'short' })
   const size = Math.abs(seconds)
   if (size < 60) return format.format(0, 'second')

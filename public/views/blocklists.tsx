@@ -21,6 +21,7 @@ import { t } from '../state/i18n.js'
 import { useResource, useResources } from '../state/resource.js'
 import { change, listParam, param } from '../state/route.js'
 import { mayChange } from '../state/session.js'
+import { timeOf } from '../data/time.js'
 
 /** Lists that are loaded at once. */
 const MOST_LISTS = 250
@@ -40,7 +41,7 @@ export function BlocklistsView() {
     (tooMany ? [] : lists).map(list => ({ path: `blocklists${query(list)}`, live: true }))
   )
   const loaded = parts.map(one => one.value.value)
-  const now = Date.parse(fleet?.time ?? '')
+  const now = timeOf(fleet?.time)
   const rows = useMemo(
     () =>
       rowsOf(

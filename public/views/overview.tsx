@@ -7,6 +7,7 @@ import { num, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { href } from '../state/route.js'
 import { mayChange } from '../state/session.js'
+import { timeOf } from '../data/time.js'
 
 /** The fleet at a glance. */
 export function OverviewView() {
@@ -19,7 +20,7 @@ export function OverviewView() {
   }
   if (fleet.servers.length === 0) return <NoServer />
   const problem = overview.problem.value ?? statistics.problem.value ?? warnings.problem.value
-  const now = Date.parse(fleet.time)
+  const now = timeOf(fleet.time)
   const bad = fleet.servers.filter(one => ['problem', 'never', 'silent'].includes(hostState(one, now))).length
   return (
     <>

@@ -84,7 +84,7 @@ export async function logIn(page: Page, user: keyof typeof PASSWORDS): Promise<v
 export async function tryLogIn(page: Page, user: string, password: string): Promise<void> {
   await page.locator('[name=username]').fill(user)
   await page.locator('[name=password]').fill(password)
-  await page.locator('form button[type=submit]').first().click()
+  await page.locator('form:has([name=username]) button[type=submit]').click()
 }
 
 /** Where the built program's data of a server lies. */
