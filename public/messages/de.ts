@@ -48,7 +48,6 @@ export const de: Messages = {
   'servers.none.how':
     'Legen Sie auf der Maschine, auf der dieser Server läuft, einen Host an. Der Befehl zeigt einmalig die Konfiguration, die der Host braucht; mit dessen erstem Abgleich erscheint er hier.',
   jail: 'Jail',
-  'jails.all': 'Alle Jails',
 
   'host.state': 'Zustand',
   'host.never': 'Nie abgeglichen',
@@ -59,8 +58,6 @@ export const de: Messages = {
   'host.problem': 'Fehler',
   'host.skew': 'Uhr geht um {time} falsch',
   'host.lastSync': 'Letzter Abgleich',
-  'host.lastSeen': 'Zuletzt gehört {when}',
-  'host.next': 'Nächster Abgleich',
   'host.expected': 'erwartet {when}',
   'host.overdue': 'überfällig',
   'host.client': 'Client',
@@ -87,13 +84,12 @@ export const de: Messages = {
     one: '{n} Server braucht Aufmerksamkeit',
     other: '{n} Server brauchen Aufmerksamkeit'
   },
-  'overview.today': 'Heute',
   'overview.yesterday': 'Gestern',
   'overview.mean7': '7-Tage-Mittel',
 
   'stat.bans': 'Banns',
   'stat.unbans': 'Freigaben',
-  'stat.addresses': 'Adressen',
+  'stat.detail': '{unbans} Freigaben · {addresses} Adressen',
   'stat.today': 'Heute',
   'stat.yesterday': 'Gestern',
   'stat.days7': '7 Tage',
@@ -102,10 +98,8 @@ export const de: Messages = {
   'stat.perHour': 'Banns je Stunde',
   'stat.perHour.label': { one: '{n} Bann, je Stunde', other: '{n} Banns, je Stunde' },
   'stat.period': 'Zeitraum',
-  'stat.hour': 'Stunde',
   'stat.perJail': 'Banns je Jail',
   'stat.topAddresses': 'Häufigste Adressen',
-  'stat.top3': 'Top-3-Jails heute',
   'stat.onServers': 'Server',
   'stat.onDays': 'Tage',
   'stat.none': 'Keine Banns in dieser Zeit.',
@@ -180,7 +174,6 @@ export const de: Messages = {
   'mark.red.long': 'mehr als einmal gebannt oder freigegeben',
   'mark.yellow.long': { one: 'Bann {n}-mal verlängert', other: 'Bann {n}-mal verlängert' },
   'mark.yellow.legend': 'Bann n-mal verlängert',
-  'mark.legend': 'Legende',
 
   'select.all': 'Alle {n} gezeigten auswählen',
   'select.count': '{rows} Zeilen, {ips} Adressen gewählt',
@@ -188,7 +181,6 @@ export const de: Messages = {
   'select.block': 'Sperren …',
   'select.unblock': 'Freigeben …',
   'select.info': 'Info',
-  'select.copy': 'Kopieren',
   'copy.list': 'Liste kopieren',
   'copy.done': { one: '{n} Zeile kopiert.', other: '{n} Zeilen kopiert.' },
   'copy.failed': 'Der Browser hat das Kopieren nicht erlaubt.',
@@ -200,7 +192,6 @@ export const de: Messages = {
   'lists.state.pendingUnblock': 'Freizugeben',
   'lists.state.expired': 'Abgelaufen',
   'lists.state.inactive': 'Nicht gesperrt',
-  'lists.pending': 'Wartet',
   'lists.pending.hint': 'Verlangt {when}. {server}: {expected}.',
   'lists.search': 'Adresse, Grund oder Schlagwort',
   'lists.add': 'Adressen sperren …',
@@ -217,7 +208,6 @@ export const de: Messages = {
   'lists.changed': 'Letzte Änderung',
   'lists.tags': 'Schlagwörter',
   'lists.unknown': 'nicht vermerkt',
-  'lists.summary': 'Listen',
 
   'block.title': 'Adressen sperren',
   'block.ips': 'Adressen oder Netze',
@@ -288,7 +278,6 @@ export const de: Messages = {
   'address.last': 'Zuletzt gesehen',
   'address.bans': 'Banns',
   'address.servers': 'Server',
-  'address.filter': 'Ihre Ereignisse heute',
 
   'help.title': 'Tasten',
   'help.search': 'suchen',

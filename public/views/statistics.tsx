@@ -45,7 +45,7 @@ function Numbers({ reply, server }: { reply: Statistics; server: string }) {
               key={name}
               label={`${t('stat.bans')} · ${t(`stat.${name}`)}`}
               value={num(bans)}
-              detail={`${num(unbans)} ${t('stat.unbans')} · ${num(addresses)} ${t('stat.addresses')}`}
+              detail={t('stat.detail', { unbans, addresses })}
             />
           )
         })}

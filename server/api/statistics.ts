@@ -86,7 +86,11 @@ async function sendStatistics(
   const versions = await versionsOf(store, summaries, servers, now)
   const mark = versions.map(one => `${one.server}/${one.day}:${one.version}`).join('\n')
   const hour = new Date(now).getHours()
-  const known = isKnown(request, reply, `${localDay(now)} ${hour}\n${wanted ?? ''}\n${servers.join()}\n${mark}`)
+  const known = isKnown(
+    request,
+    reply,
+    `${localDay(now)} ${hour}\n${wanted ?? ''}\n${servers.join()}\n${mark}`
+  )
   if (known) return reply.code(304).send()
   const summed = await summaries.of(versions)
   const today = Array.from({ length: DAYS }, (_, ago) => localDay(now, DAYS - 1 - ago))
