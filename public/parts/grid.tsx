@@ -69,6 +69,8 @@ export function Grid(props: GridProps) {
   }
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return
+    // Space and Enter belong to the button or box that has the focus.
+    if (event.target !== scroller.current && (event.key === ' ' || event.key === 'Enter')) return
     const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 400) / height) - 2)
     const moves: Record<string, number> = {
       ...{ j: at + 1, ArrowDown: at + 1, k: at - 1, ArrowUp: at - 1 },
@@ -79,7 +81,8 @@ export function Grid(props: GridProps) {
       if (event.shiftKey && at >= 0) selection?.set(Math.min(at, target), Math.max(at, target), true)
       moveTo(target)
     } else if (event.key === 'x' || event.key === ' ') choose(at, false)
-    else if (event.key === 'Enter' && event.target === scroller.current && at >= 0) props.onOpen(at)
+    else if (event.key === 'Enter' && at >= 0) props.onOpen(at)
+    else if (event.key === 'Escape' && selection !== undefined && selection.count > 0) selection.all(false)
     else return
     event.preventDefault()
     event.stopPropagation()
