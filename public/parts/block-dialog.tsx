@@ -40,10 +40,12 @@ export function BlockDialog() {
     try {
       const tagList = tags.split(',').map(one => one.trim())
       const wish = { ips, servers, jails: [...new Set(allJails)], reason: reason.trim() }
-      const told = await block({ ...wish, expires: expires ?? null, tags: tagList.filter(one => one !== '') })
-      const bad = told.filter(one => one.outcome === 'refused' || one.outcome === 'failed')
+      const bad = await block({ ...wish, expires: expires ?? null, tags: tagList.filter(one => one !== '') })
       if (bad.length === 0) close()
-      else setProblem({ text: t('block.refused'), details: detailsOf(bad) })
+      else {
+        setText([...new Set(bad.map(one => one.ip))].join('\n'))
+        setProblem({ text: t('block.refused'), details: detailsOf(bad) })
+      }
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       setProblem(

@@ -44,14 +44,21 @@ export const unblockDialog = signal<Unblocking | undefined>(undefined)
 /** More addresses than this in one go ask for a confirmation. */
 export const MANY = 50
 
-/** Blocks; tells what came of it, with a way back. @throws Refusal */
+/** Blocks; tells what came of it, with a way back. @returns also what was refused: to be told by the caller @throws Refusal */
 export async function block(wish: BlockWish): Promise<Told[]> {
   const { results } = await send('block', wish)
   const done = results.filter(one => one.outcome === 'blocked')
-  report('blocked', results, async () => {
-    for (const { places } of byList(done)) await send('unblock', places)
-  })
-  return results
+  const bad = results.filter(isBad)
+  const others = results.filter(one => !isBad(one))
+  if (others.length > 0)
+    report('blocked', others, async () => {
+      for (const { places } of byList(done)) await send('unblock', places)
+    })
+  return bad
+}
+
+function isBad({ outcome }: Told): boolean {
+  return outcome === 'refused' || outcome === 'failed'
 }
 
 /** Unblocks what a click asked for; first asks again when that is wide. */
@@ -127,7 +134,7 @@ function report(
   back: () => Promise<unknown>
 ): void {
   const done = results.filter(one => one.outcome === wanted)
-  const bad = results.filter(one => one.outcome === 'refused' || one.outcome === 'failed')
+  const bad = results.filter(isBad)
   if (done.length > 0) {
     const undo = () =>
       guarded(async () => {
@@ -148,9 +155,15 @@ function summary(outcome: Told['outcome'], told: readonly Told[]): string {
   return t(`told.${outcome}`, { n: ips.size, what: told[0]?.ip ?? '', where })
 }
 
-/** Refusals in the server's words. */
+/** Refusals in the server's words; what holds for several lists is said once. */
 export function detailsOf(results: readonly Told[]): string[] {
-  return results.map(one => `${one.server}, ${one.jail}: ${one.message}`)
+  const lists = new Map<string, Told[]>()
+  for (const one of results) lists.set(one.message, [...(lists.get(one.message) ?? []), one])
+  return [...lists].map(([message, told]) => {
+    const words = message.replace(/^refused: /, '')
+    const [only] = told
+    return told.length === 1 && only !== undefined ? `${only.server}, ${only.jail}: ${words}` : words
+  })
 }
 
 /** List by list: the way back must touch nothing but what was changed. */

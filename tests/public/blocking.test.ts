@@ -147,12 +147,20 @@ t.test(
     await dialog.getByPlaceholder('Another jail').fill('sshd')
     await submit.click()
     await dialog.getByText('127.0.0.1 meets 127.0.0.0/8: a loopback address').waitFor()
+    await dialog.locator('textarea').fill('127.0.0.1\n203.0.113.1')
+    await submit.click()
+    await page.getByText('203.0.113.1 will be blocked').waitFor()
+    t.equal(
+      await dialog.locator('textarea').inputValue(),
+      '127.0.0.1',
+      'what was refused is left to be mended'
+    )
     const many = Array.from({ length: 60 }, (_, at) => `203.0.113.${at + 1}`)
     await dialog.locator('textarea').fill(many.join('\n'))
     t.ok(await submit.isDisabled(), '60 are many')
     await dialog.getByLabel('Yes, that is what I mean').check()
     await submit.click()
-    await page.getByText('60 addresses will be blocked').waitFor()
+    await page.getByText('59 addresses will be blocked').waitFor()
     t.equal((await at.list(HOST, 'sshd')).length, 60)
 
     await page.locator('[data-block]').click()
