@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
 import { ProductError, messageOf } from '../common/errors.js'
+import { refuseUnknownEnv, setsAnything } from '../common/settings.js'
 import { ownVersion } from '../common/version.js'
 import type { Terminal } from '../server/cli/context.js'
 // The one file that knows both sides: it puts their commands together. Neither side imports the other. Only what
@@ -10,6 +11,9 @@ const USAGE = 2
 const BUSY = 75
 
 async function main(): Promise<void> {
+  process.stdout.on('error', outputFailed)
+  // Nobody is left to tell.
+  process.stderr.on('error', () => undefined)
   const terminal = {
     out: (text: string) => void process.stdout.write(text + '\n'),
     err: (text: string) => void process.stderr.write(text + '\n'),
@@ -28,6 +32,7 @@ async function main(): Promise<void> {
       'after',
       '\nExamples:\n  fail2ban-report demo\n  fail2ban-report serve\n  fail2ban-report client add web-1 --server-url https://reports.example\n  fail2ban-report block 203.0.113.9 --server web-1 --jail sshd\n  fail2ban-report sync'
     )
+  program.hook('preAction', () => checkEnvironment(terminal.env))
   await addCommands(program, terminal, process.argv[2] ?? '')
   try {
     await program.parseAsync(process.argv)
@@ -45,18 +50,40 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     user: async () => (await import('../server/cli/users.js')).addUserCommands(program, terminal),
     client: async () => (await import('../server/cli/clients.js')).addClientCommands(program, terminal),
     block: async () => (await import('../server/cli/blocking.js')).addBlockingCommands(program, terminal),
+    whitelist: async () =>
+      (await import('../server/cli/whitelist.js')).addWhitelistCommands(program, terminal),
+    audit: async () => (await import('../server/cli/audit.js')).addAuditCommand(program, terminal),
     status: async () => (await import('../server/cli/status.js')).addStatusCommand(program, terminal),
     doctor: async () => {
       const { checkServer: server } = await import('../server/cli/doctor.js')
       const { checkClient: client } = await import('./cli/doctor.js')
       const { addDoctorCommand } = await import('./cli/doctor-command.js')
-      addDoctorCommand(program, terminal, { server, client })
+      const { FOLDER_SETTINGS } = await import('../server/config.js')
+      const { SYNC_SETTINGS } = await import('./config/config.js')
+      addDoctorCommand(program, terminal, { server, client }, { ...FOLDER_SETTINGS, ...SYNC_SETTINGS })
     },
     demo: async () => (await import('../server/cli/demo.js')).addDemoCommand(program, terminal)
   }
   const group = { unblock: 'block', list: 'block' }[word] ?? word
   const wanted = Object.hasOwn(groups, group) ? [group] : Object.keys(groups)
   for (const name of wanted) await groups[name]?.()
+}
+
+async function checkEnvironment(env: Terminal['env']): Promise<void> {
+  if (!setsAnything(env)) return
+  const { SERVE_SETTINGS } = await import('../server/config.js')
+  const { SYNC_SETTINGS } = await import('./config/config.js')
+  refuseUnknownEnv(env, [SERVE_SETTINGS, SYNC_SETTINGS], ['config'])
+}
+
+/**
+ * A reader that went away (`| head`) is no failure, and the work goes on to its end. What could not be written for
+ * another reason, such as a full disk, is.
+ */
+function outputFailed(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') return
+  process.exitCode = 1
+  process.stderr.write(`error: the output could not be written (${error.code ?? error.message})\n`)
 }
 
 function exitCodeOf(error: unknown): number {

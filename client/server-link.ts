@@ -17,16 +17,24 @@ export interface LinkOptions {
   caFile?: string | undefined
   /** Milliseconds for connecting, and for silence while data flows. */
   timeout: number
+  /**
+   * Milliseconds for all requests together, from the first one on; 20 timeouts by default. A server that sends a
+   * byte now and then must not keep the host from its firewall.
+   */
+  total?: number
   /** Told of each attempt that failed and will be repeated. */
   onRetry?: (what: string, reason: string) => void
   /** Milliseconds before attempt 2, 3, …; jitter is added. */
   pauses?: readonly number[]
+  /** Once aborted, nothing is waited for any more: requests fail as if the network were gone. */
+  signal?: AbortSignal | undefined
 }
 
 /** What update.php offers. */
 export interface Offered {
   updates: ListName[]
-  restore: ListName[]
+  /** Lists the server lost; absent from a server that doesn't compare what the host holds with what it has. */
+  restore?: ListName[]
 }
 
 /** A file to be sent. */
@@ -43,6 +51,14 @@ export interface SyncedBack {
 
 const PAUSES = [500, 1500, 4000]
 const REPEATABLE = new Set([408, 429, 502, 503, 504])
+/** What Node.js says of a certificate whose signer it doesn't know. */
+const UNKNOWN_AUTHORITY = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE'
+])
 const REPLY_BYTES = 4 * 1024 * 1024
 
 const UpdateReply = shapeCheck(
@@ -69,6 +85,7 @@ const AnyReply = shapeCheck(Type.Object({ success: Type.Boolean() }))
 export class ServerLink {
   readonly #options: LinkOptions
   readonly #agent: Agent
+  #deadline: AbortSignal | undefined
 
   /** @throws ProductError CONFIG when the authority file can't be read */
   constructor(options: LinkOptions) {
@@ -103,7 +120,8 @@ export class ServerLink {
       updates: string[]
       restore?: string[]
     }
-    return { updates: reply.updates.filter(isListName), restore: (reply.restore ?? []).filter(isListName) }
+    const updates = reply.updates.filter(isListName)
+    return reply.restore === undefined ? { updates } : { updates, restore: reply.restore.filter(isListName) }
   }
 
   /** Fetches a list from download.php; undefined when the server has no copy for us (any more). */
@@ -134,7 +152,7 @@ export class ServerLink {
     }))
     if (reply.status !== 200 && errors.length === 0) throw refused(what, reply)
     if (reply.status === 200 && told?.success !== true) throw refused(what, reply)
-    return { files: reply.status === 200 ? (told?.files ?? []) : [], refused: errors }
+    return { files: reply.status === 200 ? (told?.files ?? []).filter(isListName) : [], refused: errors }
   }
 
   /** For requests that are no endpoint's: the same certificates and limits. */
@@ -169,33 +187,39 @@ export class ServerLink {
   }
 
   async #repeat(what: string, url: string, body: () => FormData | string, most: number): Promise<Reply> {
-    const pauses = this.#options.pauses ?? PAUSES
+    const { pauses = PAUSES, signal } = this.#options
     for (let attempt = 0; ; attempt++) {
       const pause = pauses[attempt]
       let reason: string
       try {
-        const reply = await this.#once(url, body(), most)
+        const reply = await this.#once(what, url, body(), most)
         if (!REPEATABLE.has(reply.status) || pause === undefined) return reply
         reason = `the server answered ${reply.status}`
       } catch (error) {
         if (error instanceof ProductError) throw error
-        reason = reasonOf(error)
-        if (pause === undefined) throw new ProductError('NETWORK', `${what}: ${reason}`, error)
+        const stopped = signal?.aborted === true
+        reason = stopped ? 'told to stop' : reasonOf(error)
+        const over = stopped || this.#deadline?.aborted === true
+        if (pause === undefined || over) throw new ProductError('NETWORK', `${what}: ${reason}`, error)
       }
       this.#options.onRetry?.(what, reason)
-      await delay(pause * (0.75 + Math.random() / 2))
+      // An abort ends the pause; the next attempt then fails at once.
+      await delay(pause * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => undefined)
     }
   }
 
-  async #once(url: string, body: FormData | string, most: number): Promise<Reply> {
+  async #once(what: string, url: string, body: FormData | string, most: number): Promise<Reply> {
     const form = typeof body === 'string' ? { 'content-type': 'application/x-www-form-urlencoded' } : {}
+    this.#deadline ??= AbortSignal.timeout(this.#options.total ?? this.#options.timeout * 20)
+    const told = this.#options.signal
     const response = await request(url, {
       method: 'POST',
       body,
       dispatcher: this.#agent,
+      signal: AbortSignal.any([this.#deadline, ...(told === undefined ? [] : [told])]),
       headers: { accept: 'application/json', ...form }
     })
-    return { status: response.statusCode, text: await limitedText(response.body, most) }
+    return { status: response.statusCode, text: await limitedText(what, response.body, most) }
   }
 }
 
@@ -216,12 +240,16 @@ function readAuthority(path: string): string {
   }
 }
 
-async function limitedText(body: Dispatcher.ResponseData['body'], most: number): Promise<string> {
+async function limitedText(
+  what: string,
+  body: Dispatcher.ResponseData['body'],
+  most: number
+): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of body as AsyncIterable<Buffer>) {
     bytes += chunk.length
-    if (bytes > most) throw new ProductError('REFUSED', `its reply is longer than ${most} bytes`)
+    if (bytes > most) throw new ProductError('REFUSED', `${what}: the reply is longer than ${most} bytes`)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
@@ -235,14 +263,21 @@ function parsed(reply: Reply, check: ShapeCheck): unknown {
   }
 }
 
+const HINTS: Partial<Record<number, string>> = {
+  403: ' (compare with "fail2ban-report client list" on the server; "client edit --renew-password" makes a new password)',
+  404: ' (is the base path in the URL right?)'
+}
+
 function refused(what: string, reply: Reply): ProductError {
   const told = parsed(reply, shapeCheck(Type.Object({ message: Type.String() }))) as
     { message: string } | undefined
   const said = told === undefined ? 'no JSON reply; is the URL right?' : printable(told.message, 300)
-  return new ProductError('REFUSED', `${what}: ${reply.status} ${said}`)
+  return new ProductError('REFUSED', `${what}: ${reply.status} ${said}${HINTS[reply.status] ?? ''}`)
 }
 
 function reasonOf(error: unknown): string {
   const cause: unknown = error instanceof AggregateError ? error.errors[0] : error
-  return systemCode(cause) ?? messageOf(cause)
+  const code = systemCode(cause)
+  if (code === undefined) return messageOf(cause)
+  return UNKNOWN_AUTHORITY.has(code) ? `${code}; name the authority's certificate with --ca-file` : code
 }

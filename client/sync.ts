@@ -3,15 +3,19 @@ import { join } from 'node:path'
 import pino, { type Logger } from 'pino'
 import type { Clock } from '../common/clock.js'
 import { runCommand, type RunCommand } from '../common/command.js'
-import { ProductError } from '../common/errors.js'
+import { messageOf, ProductError } from '../common/errors.js'
 import { withFileLock, type LockTimes } from '../common/file-lock.js'
 import { JsonFiles, removeAbandonedCopies } from '../common/json-file.js'
 import { ownVersion } from '../common/version.js'
 import type { ClientConfig } from './config/config.js'
 import { runCycle, type CycleResult, type Report, type Step } from './cycle/cycle.js'
+import { HeldLists } from './cycle/held-lists.js'
 import { LocalLists } from './cycle/local-lists.js'
-import { guardOf, ownAddresses, serverAddresses } from './cycle/protect.js'
-import { chooseFirewall } from './firewall/choose.js'
+import { guardOf, ownAddresses } from './cycle/protect.js'
+import { ServerAddresses } from './cycle/server-addresses.js'
+import { changeOver } from './firewall/change-over.js'
+import { chooseFirewall, type FirewallKind } from './firewall/choose.js'
+import type { Firewall } from './firewall/types.js'
 import { collectEvents, markUploaded } from './log/daily-events.js'
 import { ServerLink } from './server-link.js'
 
@@ -56,11 +60,13 @@ async function cycle(
   for (const folder of [config.state, config.eventsDir, config.blocklistDir]) {
     await removeAbandonedCopies(folder, clock())
   }
-  const firewall = await chooseFirewall(config.firewall, {
-    run: parts.run ?? runCommand,
-    files,
-    dryRunFile: join(config.state, 'dry-run-firewall.json')
-  })
+  const choose = (kind: FirewallKind) =>
+    chooseFirewall(kind, {
+      run: parts.run ?? runCommand,
+      files,
+      dryRunFile: join(config.state, 'dry-run-firewall.json')
+    })
+  const firewall = await choose(config.firewall)
   const link = new ServerLink({
     urls: config.urls,
     username: config.username,
@@ -71,13 +77,15 @@ async function cycle(
     onRetry: (what, reason) => report('warn', { event: 'retry', what, reason })
   })
   const own = ownAddresses()
+  const servers = new ServerAddresses(files, join(config.state, 'server-addresses.json'))
   const logging = { log: config.log, eventsDir: config.eventsDir, state: config.state, files, clock }
   try {
-    return await runCycle({
+    const result = await runCycle({
       link,
       lists: new LocalLists(files, config.blocklistDir),
+      held: new HeldLists(files, join(config.state, 'held-lists.json')),
       firewall,
-      guard: guardOf(own, await serverAddresses(config.urls.update), config.neverBlock, config.widest),
+      guard: guardOf(own, await servers.find(Object.values(config.urls)), config.neverBlock, config.widest),
       events: {
         collect: async () => {
           const { newEvents, noAddress, tooMany, gap, changed } = await collectEvents(logging)
@@ -105,8 +113,30 @@ async function cycle(
       lock,
       ...(parts.onStep === undefined ? {} : { onStep: parts.onStep })
     })
+    await clearFormer(files, join(config.state, 'firewall.json'), firewall, choose, report, result)
+    return result
   } finally {
     await link.close()
+  }
+}
+
+async function clearFormer(
+  files: JsonFiles,
+  path: string,
+  { name }: Firewall,
+  choose: (kind: FirewallKind) => Promise<Firewall>,
+  report: Report,
+  result: CycleResult
+): Promise<void> {
+  try {
+    const former = await changeOver(files, path, name, choose)
+    if (former !== undefined) report('warn', { event: 'firewall_changed_over', from: former, to: name })
+  } catch (error) {
+    const message =
+      `blocks may be left in the firewall used before (${messageOf(error)}); make it work once more, ` +
+      `or delete ${path} when nothing of ours is left in it`
+    result.failures.push(message)
+    report('error', { event: 'former_firewall_left', message })
   }
 }
 

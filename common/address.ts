@@ -125,6 +125,11 @@ function spellNumber(family: 4 | 6, value: bigint): string {
 export class AddressSet {
   readonly #members = new Set<Address>()
   readonly #lengths: Record<4 | 6, Set<number>> = { 4: new Set(), 6: new Set() }
+  /** Members by their first address, made when first needed. */
+  readonly #byFirst: Record<4 | 6, { first: bigint; member: Address }[] | undefined> = {
+    4: undefined,
+    6: undefined
+  }
 
   constructor(members: Iterable<Address> = []) {
     for (const member of members) this.add(member)
@@ -137,6 +142,7 @@ export class AddressSet {
   add(member: Address): void {
     this.#members.add(member)
     this.#lengths[familyOf(member)].add(prefixOf(member))
+    this.#byFirst[familyOf(member)] = undefined
   }
 
   /** True when this very address or network is a member. */
@@ -146,22 +152,42 @@ export class AddressSet {
 
   /** The widest member that contains all of `item` (itself included), or undefined. */
   covering(item: Address): Address | undefined {
+    return this.coverings(item).next().value
+  }
+
+  /** All members that contain all of `item` (itself included), widest first. */
+  *coverings(item: Address): Generator<Address, undefined> {
     const own = prefixOf(item)
     const widths = [...this.#lengths[familyOf(item)]].filter(bits => bits <= own).sort((a, b) => a - b)
     for (const bits of widths) {
       const candidate = bits === own ? item : widen(item, bits)
-      if (this.#members.has(candidate)) return candidate
+      if (this.#members.has(candidate)) yield candidate
     }
     return undefined
   }
 
-  /** The first member that shares any address with `item`, or undefined. Costs the size of the set. */
+  /** A member that shares any address with `item`, or undefined: the widest around it, else one within it. */
   overlapping(item: Address): Address | undefined {
     const covering = this.covering(item)
-    if (covering !== undefined) return covering
-    const inner = new AddressSet([item])
-    for (const member of this.#members) if (inner.covering(member) !== undefined) return member
-    return undefined
+    if (covering !== undefined || prefixOf(item) === (familyOf(item) === 4 ? 32 : 128)) return covering
+    const { family, first, last } = rangeOf(item)
+    const sorted = this.#sorted(family)
+    // Networks are nested or apart: what is not around `item` and starts within it lies within it.
+    let low = 0
+    for (let high = sorted.length; low < high;) {
+      const middle = (low + high) >> 1
+      if ((sorted[middle]?.first ?? 0n) < first) low = middle + 1
+      else high = middle
+    }
+    const next = sorted[low]
+    return next !== undefined && next.first <= last ? next.member : undefined
+  }
+
+  #sorted(family: 4 | 6): readonly { first: bigint; member: Address }[] {
+    return (this.#byFirst[family] ??= [...this.#members]
+      .filter(member => familyOf(member) === family)
+      .map(member => ({ first: rangeOf(member).first, member }))
+      .sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0)))
   }
 
   [Symbol.iterator](): IterableIterator<Address> {

@@ -1,3 +1,4 @@
+import { familyOf, parseAddress } from './address.js'
 import type { Clock } from './clock.js'
 import { ProductError } from './errors.js'
 import { printable } from './names.js'
@@ -41,10 +42,23 @@ export class FailedAttempts {
     if (this.#failed.size > MOST_KEYS && oldest !== undefined) this.#failed.delete(oldest)
   }
 
-  /** Forgets a key's failures: it has succeeded. */
-  succeeded(key: string): void {
+  /** Takes back one failure that was noted before it was known to be none. */
+  takeBack(key: string): void {
+    const known = this.#failed.get(key)
+    if (known !== undefined && known.count > 0) known.count--
+  }
+
+  /** Forgets a key's failures. */
+  forget(key: string): void {
     this.#failed.delete(key)
   }
+}
+
+/** What failures of a peer are counted by: IPv6 by /64, from which one host can choose its address. */
+export function peerKey(peer: string): string {
+  const address = parseAddress(peer.split('%')[0] ?? '')
+  if (address === undefined) return peer
+  return familyOf(address) === 6 ? (parseAddress(`${address}/64`) ?? address) : address
 }
 
 /**

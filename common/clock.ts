@@ -4,6 +4,9 @@ export type Clock = () => number
 // Date.parse alone reads a date into almost any text that ends with a number.
 const ISO = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?)?$/
 
+/** The last moment that is written down: later ones have no four-digit year. Milliseconds. */
+export const LAST_MOMENT = Date.parse('9999-12-31T23:59:59.999Z')
+
 /** ISO 8601 with milliseconds and offset (sync-contract.md §1: `timestamp`, `lastModified`). */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '+00:00')

@@ -40,13 +40,15 @@ const TABLE = {
     message: 'The lock on a file was lost before it was written; nothing changed. Try again.'
   },
   DISK: { status: 507, message: 'The file could not be written; nothing changed' },
+  UNREADABLE: { status: 500, message: 'A file could not be read' },
   CONFIG: { status: 500, message: 'Bad setting' },
   COMMAND: { status: 500, message: 'A command failed' },
   FIREWALL: { status: 500, message: 'The firewall could not be read or changed' },
   NETWORK: { status: 502, message: 'The server could not be reached' },
   LOOKUP: { status: 502, message: 'The look-up failed' },
   REFUSED: { status: 502, message: 'The server refused the request' },
-  BUSY: { status: 503, message: 'Another run is under way' }
+  BUSY: { status: 503, message: 'Another run is under way' },
+  BUSY_LOGIN: { status: 503, message: 'Too many log-ins at once. Try again in a few seconds.' }
 } as const
 
 /** Stable names of everything that can go wrong. */

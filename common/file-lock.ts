@@ -1,3 +1,4 @@
+import { stat, utimes } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import lockfile from 'proper-lockfile'
 import { ProductError, systemCode } from './errors.js'
@@ -50,6 +51,7 @@ async function acquire(
   onLost: (error: Error) => void
 ): Promise<() => Promise<void>> {
   const deadline = performance.now() + times.wait
+  const future = new FutureLock(`${path}.lock`, times.stale)
   for (let pause = 2; ; pause = Math.min(pause * 2, 100)) {
     try {
       return await lockfile.lock(path, {
@@ -62,8 +64,36 @@ async function acquire(
       const code = systemCode(error)
       if (code !== 'ELOCKED') throw lockFailure(path, error)
       if (performance.now() >= deadline) throw new ProductError('LOCK_TIMEOUT', undefined, error)
+      await future.look()
     }
     await delay(pause * (0.5 + Math.random()))
+  }
+}
+
+/**
+ * A lock whose time lies in the future: its holder's clock runs ahead, or was set back after the holder died. It is
+ * never stale by its time, so it is watched: a living holder refreshes it.
+ */
+class FutureLock {
+  #time = NaN
+  #since = 0
+
+  constructor(
+    private readonly lock: string,
+    private readonly stale: number
+  ) {}
+
+  /** Looks at the lock; one that stood still for `stale` is given an old time, so that it can be taken over. */
+  async look(): Promise<void> {
+    const time = (await stat(this.lock).catch(() => undefined))?.mtimeMs ?? NaN
+    if (!(time > Date.now())) return
+    if (time !== this.#time) {
+      this.#time = time
+      this.#since = performance.now()
+    } else if (performance.now() - this.#since >= this.stale) {
+      // If it was taken over just now, its new holder sees the strange time and stops before it writes.
+      await utimes(this.lock, 0, 0).catch(() => undefined)
+    }
   }
 }
 

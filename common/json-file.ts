@@ -1,15 +1,19 @@
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { chown, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { isoTime, type Clock } from './clock.js'
 import { ProductError, systemCode } from './errors.js'
 import { LOCK_TIMES, withFileLock, type HeldLock, type LockTimes } from './file-lock.js'
+import { bombIn } from './json-bomb.js'
+import { refuseLinks } from './no-links.js'
 import type { ShapeCheck } from './shapes.js'
 
 /** One kind of JSON file: its shape, how it is written, and what happens when it is found corrupt. */
 export interface JsonKind<T> {
   check: ShapeCheck
+  /** Puts an older spelling of the same content right before the check; the file itself stays as it is. */
+  mend?: (value: unknown) => unknown
   /** What a missing file means. */
   empty: () => T
   /**
@@ -21,6 +25,8 @@ export interface JsonKind<T> {
   mode: number
   /** One array row a line, for files with many rows; else indented. */
   rows: boolean
+  /** Bytes the file may have: more could not be sent where it has to go. */
+  most?: number
 }
 
 /** What a file held when it was read. Shared with other readers: never change `value`. */
@@ -70,9 +76,17 @@ export class JsonFiles {
   readonly #clock: Clock
   readonly #onSetAside: (event: SetAside) => void
   readonly #times: LockTimes
+  readonly #roots: readonly string[]
   #cached = 0
 
-  constructor(options: { clock: Clock; onSetAside: (event: SetAside) => void; times?: LockTimes }) {
+  /** @param options `roots` are the folders below which no symbolic link is followed (common/no-links.ts) */
+  constructor(options: {
+    clock: Clock
+    onSetAside: (event: SetAside) => void
+    times?: LockTimes
+    roots?: readonly string[]
+  }) {
+    this.#roots = options.roots ?? []
     this.#clock = options.clock
     this.#onSetAside = options.onSetAside
     this.#times = options.times ?? LOCK_TIMES
@@ -110,7 +124,14 @@ export class JsonFiles {
       const current = await this.#loadOrSetAside(path, kind)
       const change = await decide(current)
       if (change.value !== undefined) {
+        // Nothing is written that its own readers would set aside.
+        const wrong = kind.check(change.value)
+        if (wrong !== undefined)
+          throw new ProductError('CONFLICT', `${basename(path)} can't take that: ${wrong}`)
         const text = change.text ?? serialise(change.value, kind.rows)
+        if (kind.most !== undefined && Buffer.byteLength(text) > kind.most) {
+          throw new ProductError('CONFLICT', `${basename(path)} would be larger than ${kind.most} bytes`)
+        }
         await replace(path, text, current.version === '' ? kind.mode : undefined, lock)
         this.#remember(path, { version: await versionOf(path), text, value: change.value })
         await change.written?.()
@@ -123,6 +144,7 @@ export class JsonFiles {
   async locked<T>(path: string, work: (lock: HeldLock) => Promise<T>): Promise<T> {
     const before = this.#queues.get(path) ?? Promise.resolve()
     const run = before.then(async () => {
+      await refuseLinks(this.#roots, dirname(path))
       await makeFolder(dirname(path))
       return withFileLock(path, work, this.#times)
     })
@@ -149,7 +171,9 @@ export class JsonFiles {
       return await this.#load(path, kind)
     } catch (error) {
       if (!(error instanceof CorruptFile) || kind.corrupt === 'refuse') throw asProductError(path, error)
-      const movedTo = `${path}.corrupt-${isoTime(this.#clock()).slice(0, 19).replaceAll(':', '')}`
+      const movedTo = await freeName(
+        `${path}.corrupt-${isoTime(this.#clock()).slice(0, 19).replaceAll(':', '')}`
+      )
       await rename(path, movedTo)
       await syncFolder(dirname(path))
       this.forget(path)
@@ -159,11 +183,12 @@ export class JsonFiles {
   }
 
   async #load<T>(path: string, kind: JsonKind<T>, keep = true): Promise<Snapshot<T>> {
+    await refuseLinks(this.#roots, dirname(path))
     const raw = await readWhole(path, kind.corrupt === 'set-aside')
     if (raw === undefined) return { value: kind.empty(), version: '', text: '' }
     const cached = this.#cache.get(path)
     if (cached?.version === raw.version) return { ...raw, value: cached.value as T }
-    const value = parseJson(raw.text, kind.check)
+    const value = parseJson(raw.text, kind.check, kind.mend)
     if (keep) this.#remember(path, { ...raw, value })
     return { ...raw, value: value as T }
   }
@@ -183,11 +208,21 @@ export class JsonFiles {
 
 class CorruptFile extends Error {}
 
+/** The name, or with a number behind it when it is taken: no set-aside copy replaces another. */
+async function freeName(path: string): Promise<string> {
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? path : `${path}-${number}`
+    if ((await versionOf(name)) === '') return name
+  }
+}
+
 /** Parses untrusted JSON text and checks its shape. @throws Error saying what is wrong, without the content */
-export function parseJson(text: string, check: ShapeCheck): unknown {
+export function parseJson(text: string, check: ShapeCheck, mend = (value: unknown) => value): unknown {
+  const bomb = bombIn(text)
+  if (bomb !== undefined) throw new CorruptFile(`the file ${bomb}`)
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = mend(JSON.parse(text))
   } catch (error) {
     throw new CorruptFile('not JSON', { cause: error })
   }
@@ -256,7 +291,8 @@ async function readWhole(
     file = await open(path, constants.O_RDONLY | (refuseLinks ? constants.O_NOFOLLOW : 0))
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
-    throw error
+    const reason = `${basename(path)} (${systemCode(error) ?? 'unknown error'}); check its owner and mode`
+    throw new ProductError('UNREADABLE', reason, error)
   }
   try {
     const version = versionText(await file.stat({ bigint: true }))
@@ -270,8 +306,10 @@ async function replace(path: string, text: string, mode: number | undefined, loc
   try {
     // write-file-atomic's own write can be cut short on a full disk without an error: it is given nothing to
     // write, and the text goes into its copy here, where a short write throws before the rename.
+    const owner = mode === undefined ? undefined : await ownerBelow(dirname(path))
     await writeFileAtomic(path, '', {
       ...(mode === undefined ? {} : { mode }),
+      ...(owner === undefined ? {} : { chown: owner }),
       // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind
       tmpfileCreated: async copy => {
         const file = await open(copy, 'r+')
@@ -290,7 +328,8 @@ async function replace(path: string, text: string, mode: number | undefined, loc
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Sees a folder's entries onto the disk: a new, renamed or deleted file is durable only then. */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
     await handle.sync()
@@ -299,12 +338,45 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-async function makeFolder(folder: string): Promise<void> {
+/** Makes a data folder that is missing, as all data folders are. @throws ProductError DISK */
+export async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+    await makeFolders(folder, FOLDER_MODE)
   } catch (error) {
     throw asProductError(folder, error)
   }
+}
+
+/**
+ * Makes a folder and those above it that are missing; as root, each belongs to the owner of the one above it. One by
+ * one: mkdir's own `recursive` never ends where a folder can't hold any, as below /proc.
+ * @throws system errors
+ */
+export async function makeFolders(folder: string, mode: number): Promise<void> {
+  try {
+    await mkdir(folder, { mode })
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') {
+      if ((await stat(folder)).isDirectory()) return
+      throw error
+    }
+    if (systemCode(error) !== 'ENOENT' || (await versionOf(dirname(folder))) !== '') throw error
+    await makeFolders(dirname(folder), mode)
+    return makeFolders(folder, mode)
+  }
+  const owner = await ownerBelow(dirname(folder))
+  if (owner !== undefined) await chown(folder, owner.uid, owner.gid)
+}
+
+/**
+ * Whom something new in a folder belongs to: the folder's owner. Only root can and need see to it: what root's
+ * command line makes must be the server's, which may run as another user.
+ * @returns undefined when this process isn't root
+ */
+export async function ownerBelow(folder: string): Promise<{ uid: number; gid: number } | undefined> {
+  if (process.getuid?.() !== 0) return undefined
+  const { uid, gid } = await stat(folder)
+  return { uid, gid }
 }
 
 function asProductError(path: string, error: unknown): ProductError {

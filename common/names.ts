@@ -11,15 +11,17 @@ export type EventsFileName = string & { readonly [brand]: 'events' }
 
 // sync-contract.md §1, file names.
 const SERVER = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+// A host's folder lies beside update.json, its lock and its copies.
+const FILE_LIKE = /\.(jsonl?|lock)(\.|$)/i
 const LIST = /^[a-z0-9_-]+\.blocklist\.json$/i
-const EVENTS = /^fail2ban-events-\d{8}\.json$/
+const EVENTS = /^fail2ban-events-(\d{4})(\d{2})(\d{2})\.json$/
 const LIST_SUFFIX = '.blocklist.json'
 /** File systems take 255 bytes a name; the rest is left for lock and set-aside suffixes. */
 const LONGEST_LIST_NAME = 200
 
 /** True for text that `serverName` takes. */
 export function isServerName(text: string): text is ServerName {
-  return SERVER.test(text)
+  return SERVER.test(text) && !FILE_LIKE.test(text)
 }
 
 /** Checks a server name. @throws ProductError BAD_NAME */
@@ -27,7 +29,7 @@ export function serverName(text: string): ServerName {
   if (!isServerName(text)) {
     throw new ProductError(
       'BAD_NAME',
-      `a server name has 1 to 64 letters, digits, dots, dashes or underscores and starts with a letter or digit`
+      `a server name has 1 to 64 letters, digits, dots, dashes or underscores, starts with a letter or digit, and is not that of a file (.json, .lock)`
     )
   }
   return text
@@ -46,7 +48,10 @@ export function listName(text: string): ListName {
 
 /** True for text that is an events file's name. */
 export function isEventsFileName(text: string): text is EventsFileName {
-  return EVENTS.test(text)
+  const [, year = '', month = '', day = ''] = EVENTS.exec(text) ?? []
+  const date = new Date(`${year}-${month}-${day}T00:00:00Z`)
+  // A day the calendar doesn't have, such as February 30th, is read as another one, or as none.
+  return date.getUTCMonth() + 1 === Number(month) && date.getUTCDate() === Number(day)
 }
 
 /** The day of an events file, `YYYYMMDD`: the inverse of `eventsFileOfDay`. */

@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { address, parseAddress, type Address } from './address.js'
 import { ProductError, messageOf } from './errors.js'
+import { nearest } from './nearest.js'
 
 /** One setting: its names, how its text is read, what it is when nobody says. */
 export interface Setting<T> {
@@ -96,6 +97,30 @@ function refuseUnknown(table: SettingTable, { file }: SettingSources): void {
       'CONFIG',
       `${key} in ${file?.name ?? 'the file'}: there is no such setting; there are ${[...keys].join(', ')}`
     )
+  }
+}
+
+/** True when the environment sets anything of ours: only then is it worth a closer look. */
+export function setsAnything(env: SettingSources['env']): boolean {
+  return Object.keys(env).some(name => name.startsWith(ENV_PREFIX))
+}
+
+/**
+ * Refuses environment variables of ours that name no setting: a misspelt one would pass in silence. All tables are
+ * needed at once, as server and client of one machine may share an environment.
+ * @param others settings that stand in no table
+ * @throws ProductError CONFIG naming the variable and the nearest setting there is
+ */
+export function refuseUnknownEnv(
+  env: SettingSources['env'],
+  tables: readonly SettingTable[],
+  others: readonly string[] = []
+): void {
+  const known = [...tables.flatMap(table => Object.keys(table)), ...others].map(envOf)
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith(ENV_PREFIX) || known.includes(name)) continue
+    const meant = nearest(name.toUpperCase(), known) ?? ''
+    throw new ProductError('CONFIG', `${name}: there is no such setting; the nearest is ${meant}`)
   }
 }
 

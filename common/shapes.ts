@@ -12,7 +12,14 @@ export const LIMITS = {
   /** Entries of one blocklist. */
   listEntries: 500_000,
   /** Events of one day. */
-  dayEvents: 1_000_000
+  dayEvents: 1_000_000,
+  /** Characters of a reason, of a source and of a tag, and tags, that an admin may give an entry. */
+  reason: 1000,
+  source: 100,
+  tag: 100,
+  tags: 20,
+  /** Characters of all lists that a host takes from its server. */
+  hostCharacters: 256 * 1024 * 1024
 } as const
 
 /** sync-contract.md §1. Fields beyond these are kept as they are. Old entries may lack any field but `ip`. */
@@ -55,7 +62,12 @@ export interface BanEvent {
 export const DayEvents = Type.Array(BanEvent, { maxItems: LIMITS.dayEvents })
 
 /** archive/update.json: `true` waits for the client, `false` handed out, absent in sync. */
-export const UpdateIndex = Type.Record(Type.String(), Type.Record(Type.String(), Type.Boolean()))
+// PHP writes an array whose last key went as [].
+const PhpEmpty = Type.Array(Type.Unknown(), { maxItems: 0 })
+export const UpdateIndex = Type.Union([
+  Type.Record(Type.String(), Type.Union([Type.Record(Type.String(), Type.Boolean()), PhpEmpty])),
+  PhpEmpty
+])
 export type UpdateIndex = Record<string, Record<string, boolean>>
 
 export const ClientEntry = Type.Object({
@@ -80,6 +92,18 @@ const ajv = new Ajv({ allErrors: false, strict: true, allowUnionTypes: true })
 
 /** A check that tells what is wrong, or undefined when the value has the shape. */
 export type ShapeCheck = (value: unknown) => string | undefined
+
+/**
+ * Undoes what PHP does to an array with gaps: it writes `{"0": …, "2": …}`. Anything else stays as it is.
+ * For files that PHP filtered without renumbering.
+ */
+export function phpArray(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  const rows = Object.entries(value)
+  return rows.length > 0 && rows.every(([key]) => /^\d+$/.test(key))
+    ? rows.map(([, row]) => row as unknown)
+    : value
+}
 
 /** Compiles a schema once. The message names the place and the rule, never the value. */
 export function shapeCheck(schema: TSchema): ShapeCheck {

@@ -6,15 +6,19 @@ import multipart from '@fastify/multipart'
 import fastifyStatic from '@fastify/static'
 import Fastify, { LogController, type FastifyInstance, type FastifyReply } from 'fastify'
 import type { Logger } from 'pino'
+import { FailedAttempts } from '../common/attempts.js'
 import type { Clock } from '../common/clock.js'
 import { LIMITS } from '../common/shapes.js'
 import api from './api/routes.js'
 import type { ServerConfig } from './config.js'
+import { ClientAuthenticator } from './endpoint/authenticate.js'
+import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
-import { refuseDataFiles } from './data-files.js'
+import { decodable, refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
 import { readReportConfig, type ReportConfig } from './store/report-config.js'
 import { Store } from './store/store.js'
+import { refuseAmbiguous } from './strict-http.js'
 import { watchFolders } from './store/watch.js'
 
 export interface AppDependencies {
@@ -34,6 +38,9 @@ declare module 'fastify' {
 }
 
 const HOUSEKEEPING_MS = 30_000
+/** Failed authentications of clients, per address. */
+const FAILURES_PER_ADDRESS = 20
+const FAILURE_WINDOW_MS = 60_000
 
 /**
  * The whole server as a Fastify app that doesn't listen: what `main.ts` starts and tests `inject` into.
@@ -54,7 +61,7 @@ export async function buildApp(
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
     logController: new LogController({ disableRequestLogging: true }),
-    // A URL that can't be decoded names nothing.
+    rewriteUrl: request => decodable(request.url ?? '/'),
     frameworkErrors: (_error, _request, reply) =>
       void (reply as FastifyReply).code(404).send({ success: false, message: 'Not found.' }),
     routerOptions: { maxParamLength: 300 },
@@ -64,14 +71,16 @@ export async function buildApp(
     folders: config.folders,
     clock,
     widest: config.widest,
-    onSetAside: event => logger.error({ event: 'file_set_aside', ...event }, 'a corrupt file was set aside')
+    onSetAside: event => logger.error({ event: 'file_set_aside', ...event }, 'a corrupt file was set aside'),
+    onAuditDelayed: error =>
+      logger.error({ event: 'audit_delayed', err: error }, 'audit rows wait to be written')
   })
   app.decorate('store', store)
   app.decorate('config', config)
   app.decorate('reportConfig', await readReportConfig(config.folders.settings))
   app.decorate('clock', clock)
   handleErrors(app)
-  refuseDataFiles(app)
+  endConnectionsOnClose(app)
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -91,8 +100,12 @@ export async function buildApp(
   app.addHook('onSend', async (request, reply) => {
     if (request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000')
   })
+  // Behind helmet: what they refuse has its headers too.
+  refuseAmbiguous(app)
+  refuseDataFiles(app)
   await app.register(cookie)
-  await app.register(formbody, { bodyLimit: 64 * 1024 })
+  // update.php's `have` names up to 2,000 lists with their hashes.
+  await app.register(formbody, { bodyLimit: 512 * 1024 })
   await app.register(multipart, {
     // A file cut at the limit is told of beside the others (endpoint/receive.ts looks at `truncated`).
     throwFileSizeLimit: false,
@@ -112,7 +125,11 @@ export async function buildApp(
         await store.checkFolders()
         return { status: 'ok' }
       })
-      await scope.register(endpoints, { prefix: '/endpoint' })
+      // One for all: what it remembers and counts holds wherever a client comes in.
+      const attempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
+      const authenticator = new ClientAuthenticator(store, attempts, clock)
+      await scope.register(endpoints, { prefix: '/endpoint', authenticator })
+      await scope.register(machines, { prefix: '/api/v1', authenticator })
       await scope.register(api, { prefix: '/api' })
       await scope.register(fastifyStatic, {
         root: dependencies.publicFolder ?? fileURLToPath(new URL('../public/', import.meta.url)),
@@ -125,6 +142,24 @@ export async function buildApp(
   )
   runHousekeeping(app, logger)
   return app
+}
+
+// A connection that was busy when the server was told to stop would be kept alive after its reply, and the server
+// would wait for a client that has no more to say.
+function endConnectionsOnClose(app: FastifyInstance): void {
+  let closing = false
+  app.addHook('preClose', done => {
+    closing = true
+    done()
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) reply.header('connection', 'close')
+  })
+  app.addHook('onResponse', (_request, _reply, done) => {
+    // For replies that had begun before.
+    if (closing) setImmediate(() => app.server.closeIdleConnections())
+    done()
+  })
 }
 
 function runHousekeeping(app: FastifyInstance, logger: Logger): void {
@@ -144,8 +179,12 @@ function runHousekeeping(app: FastifyInstance, logger: Logger): void {
     done()
   })
   app.addHook('onListen', done => {
-    stopWatching = watchFolders(app.config.folders, app.store.files, path =>
-      logger.debug({ event: 'file_changed', path }, 'a file changed')
+    stopWatching = watchFolders(
+      app.config.folders,
+      app.store.files,
+      path => logger.debug({ event: 'file_changed', path }, 'a file changed'),
+      error =>
+        logger.warn({ event: 'watch_failed', err: error }, 'outside edits are noticed at the next read only')
     )
     done()
   })

@@ -16,6 +16,8 @@ export interface ServerConfig {
   /** Proxies whose X-Forwarded-* headers count: addresses and networks; none by default. */
   trustProxy: string[]
   syncback: SyncBackMode
+  /** What a session is bound to beside its cookie: the browser's name, or that and its network. */
+  sessionBinding: 'agent' | 'network'
   /** Widest networks that may be blocked, prefix lengths. */
   widest: { 4: number; 6: number }
   /** Bytes of one uploaded file. */
@@ -84,6 +86,10 @@ export const SERVE_SETTINGS = {
   syncback: setting.oneOf(['merge', 'overwrite'], {
     describe: 'changes made between download and sync-back: kept, or lost as in the original concept',
     fallback: 'merge'
+  }),
+  sessionBinding: setting.oneOf(['agent', 'network'], {
+    describe: "what a session is bound to: the browser's User-Agent, or that and its network (/24, /64)",
+    fallback: 'agent'
   }),
   uploadBytes: setting.integer({
     describe: 'largest uploaded file, in bytes',

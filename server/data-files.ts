@@ -1,7 +1,15 @@
 import type { FastifyInstance } from 'fastify'
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route's path holds names of hosts and jails, which its handler checks; it serves no file. */
+    namesInPath?: boolean
+  }
+}
+
 // sync-contract.md §3: asked for by URL, these are never there, whatever the path tricks.
-const NEVER_SERVED = /(^|\/)\.|\.(json|config|sh|htaccess|htpasswd|env|log|jsonl|lock|corrupt-[^/]*)(\/|$)/i
+const NEVER_SERVED =
+  /(^|\/)\.|\.(json|config|sh|htaccess|htpasswd|env|log|jsonl(\.\d+)?|lock|corrupt-[^/]*)(\/|$)/i
 
 /** True for a URL path that names a data file, a settings file or a dot-file, however it is encoded. */
 export function namesDataFile(url: string): boolean {
@@ -17,6 +25,14 @@ export function namesDataFile(url: string): boolean {
   return true
 }
 
+/**
+ * The URL itself, or one that is never there when its path can't be decoded: the router answers such a path with
+ * its own error, past all hooks and the headers they set.
+ */
+export function decodable(url: string): string {
+  return decode(url.split('?', 1)[0] ?? '') === undefined ? '/.undecodable' : url
+}
+
 function decode(path: string): string | undefined {
   try {
     return decodeURIComponent(path)
@@ -25,9 +41,10 @@ function decode(path: string): string | undefined {
   }
 }
 
-/** Answers 404 to such a URL before any route sees it. */
+/** Answers 404 to such a URL before any route sees it, but for routes whose path holds names. */
 export function refuseDataFiles(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
+    if (request.routeOptions.config.namesInPath === true) return
     if (!namesDataFile(request.raw.url ?? '/')) return
     await reply.code(404).send({ success: false, message: 'Not found.' })
   })

@@ -4,6 +4,7 @@ import { ProductError } from '../common/errors.js'
 /** One shape for every error: `{"success": false, "message": …}`; 4xx tell, 5xx of unknown cause only log. */
 export function handleErrors(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError | ProductError, request, reply) => {
+    reply.header('cache-control', 'no-store')
     if (error instanceof ProductError) {
       const { status } = error
       if (status >= 500)
@@ -18,5 +19,7 @@ export function handleErrors(app: FastifyInstance): void {
     request.log.error({ event: 'request_failed', err: error }, 'internal error')
     return reply.code(500).send({ success: false, message: 'Internal error. The server log says more.' })
   })
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ success: false, message: 'Not found.' }))
+  app.setNotFoundHandler((_request, reply) =>
+    reply.header('cache-control', 'no-store').code(404).send({ success: false, message: 'Not found.' })
+  )
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import pino, { type Logger } from 'pino'
-import { ProductError, systemCode } from '../common/errors.js'
+import { messageOf, ProductError, systemCode } from '../common/errors.js'
 import { runUntilStopped } from '../common/stop-signals.js'
 import { ownVersion } from '../common/version.js'
 import { buildApp } from './app.js'
@@ -30,6 +30,9 @@ export async function startServer(
   const logger = serverLogger(config)
   const made = await prepareFolders(config.folders)
   const app = await buildApp(config, { logger })
+  await app.store.checkFolders().catch((error: unknown) => {
+    throw new ProductError('CONFIG', messageOf(error), error)
+  })
   await tellFirstSteps(app.store, config, made, tell)
   try {
     await app.listen({ host: config.host, port: config.port })

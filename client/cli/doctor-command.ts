@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
+import { ProductError } from '../../common/errors.js'
 import type { Finding } from '../../common/findings.js'
 import { printable } from '../../common/names.js'
+import { addFlags, type SettingTable } from '../../common/settings.js'
 import type { Output } from './sync.js'
 
 /** One side's looks. */
@@ -8,22 +10,22 @@ export type Check<T extends Output> = (flags: Record<string, unknown>, output: T
 
 const MARKS = { ok: 'ok     ', warning: 'warning', problem: 'PROBLEM' }
 
-/** `doctor`: finds what is wrong on either side and says how to mend it. Ends with 1 when there is a problem. */
+/**
+ * `doctor`: finds what is wrong on either side and says how to mend it. Ends with 1 when there is a problem.
+ * @param settings of both sides, as flags
+ */
 export function addDoctorCommand<T extends Output>(
   program: Command,
   output: T,
-  checks: { server: Check<T>; client: Check<T> }
+  checks: { server: Check<T>; client: Check<T> },
+  settings: SettingTable
 ): void {
-  program
+  const command = program
     .command('doctor')
     .description('find what is wrong with this installation, and how to mend it')
+    .option('--config <FILE>', 'client.conf, or the config.env of an existing client [env: F2BR_CONFIG]')
     .option('--side <server|client|both>', 'what to look at', 'both')
-    .option('--config <FILE>', "the client's configuration file")
-    .option('--archive <DIR>', "the server's archive")
-    .option('--settings <DIR>', "the server's settings")
-    .option('--state <DIR>', "the client's state")
-    .option('--log <FILE>', "fail2ban's log")
-    .option('--firewall <NAME>', "the client's firewall")
+  addFlags(command, settings)
     .option('--json', 'print JSON for machines instead of text')
     .addHelpText(
       'after',
@@ -32,7 +34,7 @@ export function addDoctorCommand<T extends Output>(
     .action(async (flags: Record<string, unknown>) => {
       const side = String(flags.side)
       if (!['server', 'client', 'both'].includes(side)) {
-        program.error('error: --side takes server, client or both', { exitCode: 2, code: 'usage' })
+        throw new ProductError('BAD_INPUT', '--side takes server, client or both')
       }
       const found: (Finding & { side: string })[] = []
       for (const name of ['server', 'client'] as const) {

@@ -1,13 +1,14 @@
 import { access, stat } from 'node:fs/promises'
-import { constants } from 'node:fs'
+import { constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from 'undici'
-import { runCommand } from '../../common/command.js'
+import { runCommand, type RunCommand } from '../../common/command.js'
 import { look, type Finding } from '../../common/findings.js'
-import { JsonFiles, corruptCopies } from '../../common/json-file.js'
-import { readClientConfig, type ClientConfig } from '../config/config.js'
+import { JsonFiles, corruptCopies, namesIn, type SetAside } from '../../common/json-file.js'
+import { DEFAULT_FILES, readClientConfig, type ClientConfig } from '../config/config.js'
 import { LocalLists } from '../cycle/local-lists.js'
-import { guardOf, ownAddresses, serverAddresses } from '../cycle/protect.js'
+import { guardOf, ownAddresses } from '../cycle/protect.js'
+import { serverAddresses } from '../cycle/server-addresses.js'
 import { wantedOf } from '../cycle/wanted.js'
 import { chooseFirewall } from '../firewall/choose.js'
 import { planFirewall } from '../firewall/plan.js'
@@ -15,9 +16,26 @@ import { ServerLink } from '../server-link.js'
 import type { Output } from './sync.js'
 
 const SKEW_MS = 60_000
+const STALE_LOCK_MS = 60_000
 
-/** Looks this host over: settings, log, server, clock, authentication, firewall, drift. Changes nothing. */
-export async function checkClient(flags: Record<string, unknown>, output: Output): Promise<Finding[]> {
+/**
+ * Looks this host over: settings, log, state, locks, server, clock, authentication, firewall, drift. Changes nothing
+ * but sets corrupt data aside.
+ */
+export async function checkClient(
+  flags: Record<string, unknown>,
+  output: Output,
+  run: RunCommand = runCommand
+): Promise<Finding[]> {
+  if (flags.side !== 'client' && !isClient(flags, output.env)) {
+    return [
+      {
+        level: 'warning',
+        what: `no client here: neither ${DEFAULT_FILES.join(' nor ')} is there`,
+        mend: 'save what "fail2ban-report client add" printed on the server, or give --config FILE'
+      }
+    ]
+  }
   let config: Readonly<ClientConfig>
   try {
     const file = typeof flags.config === 'string' ? flags.config : undefined
@@ -26,9 +44,11 @@ export async function checkClient(flags: Record<string, unknown>, output: Output
     const what = error instanceof Error ? error.message : String(error)
     return [{ level: 'problem', what, mend: 'mend the setting named, or give --config FILE' }]
   }
-  const files = new JsonFiles({ clock: Date.now, onSetAside: () => undefined })
-  return [
-    ...config.warnings.map((what): Finding => ({ level: 'warning', what, mend: 'see there' })),
+  const setAside: Finding[] = []
+  const onSetAside = ({ movedTo }: SetAside) => void setAside.push(corruptCopy(movedTo))
+  const files = new JsonFiles({ clock: Date.now, onSetAside })
+  const found = [
+    ...config.warnings.map((warning): Finding => ({ level: 'warning', ...warning })),
     ...(await look('log', 'name it with --log, and let this user read it', () => checkLog(config))),
     ...(await look('state', 'run as root, or choose another --state', () => checkState(config))),
     ...(await look('server', 'check the URL, the network, the certificate (--ca-file)', () =>
@@ -39,8 +59,16 @@ export async function checkClient(flags: Record<string, unknown>, output: Output
       'compare user name, password and UUID with "fail2ban-report client list"',
       () => checkAuthentication(config)
     )),
-    ...(await look('firewall', 'install the tool named, and run as root', () => checkFirewall(config, files)))
+    ...(await look('firewall', 'install the tool named, and run as root', () =>
+      checkFirewall(config, files, run)
+    ))
   ]
+  return [...found, ...setAside]
+}
+
+function isClient(flags: Record<string, unknown>, env: Output['env']): boolean {
+  const named = flags.config ?? flags.server ?? env.F2BR_CONFIG ?? env.F2BR_SERVER
+  return named !== undefined || DEFAULT_FILES.some(file => existsSync(file))
 }
 
 async function checkLog({ log }: ClientConfig): Promise<Finding> {
@@ -62,15 +90,34 @@ async function checkState({ state, blocklistDir, eventsDir }: ClientConfig): Pro
   await access(state, constants.W_OK)
   const found: Finding[] = [{ level: 'ok', what: `${state} can be written` }]
   for (const folder of [state, blocklistDir, eventsDir]) {
-    for (const copy of await corruptCopies(folder)) {
+    const mode = (await stat(folder).catch(() => undefined))?.mode ?? 0
+    if ((mode & 0o022) !== 0) {
+      found.push({
+        level: 'problem',
+        what: `others can write to ${folder}, and so choose what this host blocks`,
+        mend: `chmod go-w ${folder}`
+      })
+    }
+    for (const copy of await corruptCopies(folder)) found.push(corruptCopy(join(folder, copy)))
+    for (const name of (await namesIn(folder)).filter(item => item.endsWith('.lock'))) {
+      const lock = await stat(join(folder, name)).catch(() => undefined)
+      if (lock === undefined || Date.now() - lock.mtimeMs < STALE_LOCK_MS) continue
       found.push({
         level: 'warning',
-        what: `a corrupt file was set aside: ${join(folder, copy)}`,
-        mend: 'the next sync fetches the list anew; delete the copy'
+        what: `an abandoned lock: ${join(folder, name)}`,
+        mend: 'none needed: the next sync takes it over; rmdir removes it'
       })
     }
   }
   return found
+}
+
+function corruptCopy(path: string): Finding {
+  return {
+    level: 'warning',
+    what: `a corrupt file was set aside: ${path}`,
+    mend: 'the next sync fetches the list anew; delete the copy'
+  }
 }
 
 async function checkServerClock(config: ClientConfig): Promise<Finding[]> {
@@ -122,14 +169,14 @@ function linkOf(config: ClientConfig): ServerLink {
   return new ServerLink({ urls, username, password, uuid, caFile, timeout, pauses: [] })
 }
 
-async function checkFirewall(config: ClientConfig, files: JsonFiles): Promise<Finding[]> {
+async function checkFirewall(config: ClientConfig, files: JsonFiles, run: RunCommand): Promise<Finding[]> {
   const dryRunFile = join(config.state, 'dry-run-firewall.json')
-  const firewall = await chooseFirewall(config.firewall, { run: runCommand, files, dryRunFile })
+  const firewall = await chooseFirewall(config.firewall, { run, files, dryRunFile })
   const inForce = await firewall.list()
   const { lists } = await new LocalLists(files, config.blocklistDir).all()
   const guard = guardOf(
     ownAddresses(),
-    await serverAddresses(config.urls.update),
+    await serverAddresses(Object.values(config.urls)),
     config.neverBlock,
     config.widest
   )

@@ -32,7 +32,7 @@ export function addSyncCommand(program: Command, output: Output): void {
     .action(async (flags: Record<string, unknown>) => {
       const file = typeof flags.config === 'string' ? flags.config : undefined
       const config = readClientConfig({ file, flags, env: output.env })
-      for (const warning of config.warnings) output.err(`warning: ${warning}`)
+      for (const { what, mend } of config.warnings) output.err(`warning: ${what}: ${mend}`)
       if (flags.watch === true) await watchForEver(config, output, flags.json === true)
       else await once(config, output, flags.json === true)
     })

@@ -32,7 +32,13 @@ export interface ClientConfig {
   /** Milliseconds for connecting, and for silence while data flows. */
   timeout: number
   /** What should be put right, though it works. */
-  warnings: string[]
+  warnings: readonly Warning[]
+}
+
+/** Something that works but should be put right, and how. */
+export interface Warning {
+  what: string
+  mend: string
 }
 
 /** Files looked for when `--config` says nothing, first to last. */
@@ -95,7 +101,7 @@ export function readClientConfig(options: {
   /** Files looked for when none is named; for tests. */
   defaults?: readonly string[]
 }): Readonly<ClientConfig> {
-  const warnings: string[] = []
+  const warnings: Warning[] = []
   const defaults = options.defaults ?? DEFAULT_FILES
   const file = readFile(options.file ?? options.env.F2BR_CONFIG, defaults, warnings)
   const sources: SettingSources = {
@@ -104,7 +110,13 @@ export function readClientConfig(options: {
     ...(file === undefined ? {} : { file })
   }
   const read = readSettings(SYNC_SETTINGS, sources)
-  const password = read.password !== '' ? read.password : passwordFrom(read.passwordFile, warnings)
+  // A flag wins over the environment, which wins over the file, for the two ways to give one thing as well.
+  const { flags, env } = options
+  const fileWins =
+    flags.passwordFile !== undefined ||
+    (env.F2BR_PASSWORD_FILE !== undefined && env.F2BR_PASSWORD === undefined)
+  const fromFile = fileWins || read.password === ''
+  const password = fromFile ? passwordFrom(read.passwordFile, warnings) : read.password
   const urls = urlsOf(read)
   const missing = [
     ...(read.username === '' ? ['username (CLIENT_USER)'] : []),
@@ -123,7 +135,7 @@ export function readClientConfig(options: {
   for (const url of new Set(Object.values(urls))) {
     const { protocol, hostname, host } = new URL(url)
     if (protocol === 'http:' && !isLoopback(hostname)) {
-      warnings.push(`the password goes to ${host} unencrypted: use https://`)
+      warnings.push({ what: `the password goes to ${host} unencrypted`, mend: 'use https://' })
       break
     }
   }
@@ -150,7 +162,7 @@ export function readClientConfig(options: {
 function readFile(
   path: string | undefined,
   defaults: readonly string[],
-  warnings: string[]
+  warnings: Warning[]
 ): SettingSources['file'] {
   for (const name of path === undefined ? defaults : [path]) {
     let text: string
@@ -171,7 +183,7 @@ function readFile(
   return undefined
 }
 
-function passwordFrom(path: string, warnings: string[]): string {
+function passwordFrom(path: string, warnings: Warning[]): string {
   if (path === '') return ''
   try {
     warnIfReadable(path, warnings)
@@ -185,9 +197,9 @@ function passwordFrom(path: string, warnings: string[]): string {
   }
 }
 
-function warnIfReadable(path: string, warnings: string[]): void {
+function warnIfReadable(path: string, warnings: Warning[]): void {
   if ((statSync(path).mode & 0o077) !== 0) {
-    warnings.push(`${path} holds the password and others can read it: chmod 600 ${path}`)
+    warnings.push({ what: `${path} holds the password and others can read it`, mend: `chmod 600 ${path}` })
   }
 }
 

@@ -1,14 +1,16 @@
+import type { Address } from '../../common/address.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError, messageOf } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
 import type { ListName } from '../../common/names.js'
-import type { BlocklistEntry } from '../../common/shapes.js'
+import { LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import type { Firewall } from '../firewall/types.js'
 import { inForceCheck, planFirewall } from '../firewall/plan.js'
 import type { Offered, OutgoingFile, SyncedBack } from '../server-link.js'
+import type { HeldLists } from './held-lists.js'
 import type { LocalLists } from './local-lists.js'
 import { settle } from './settle.js'
-import { wantedOf, type Guard } from './wanted.js'
+import { refusalOf, wantedOf, type Guard } from './wanted.js'
 
 /** The steps of a cycle, in order. A cycle killed after any of them is healed by the next one. */
 export type Step = 'events' | 'asked' | 'downloaded' | 'applied' | 'settled' | 'synced-back'
@@ -30,6 +32,7 @@ export type Report = (
 export interface CycleParts {
   link: Link
   lists: LocalLists
+  held: HeldLists
   firewall: Firewall
   guard: Guard
   /** Reads the log and gives the daily files that changed since they were last uploaded. */
@@ -63,8 +66,9 @@ export interface CycleResult {
   failures: string[]
 }
 
-/** Bytes of lists sent back in one request. */
+/** Bytes and lists sent back in one request. */
 const BATCH_BYTES = 16 * 1024 * 1024
+const BATCH_FILES = 50
 
 /**
  * One cycle: log → events → server → lists → firewall → server (sync-contract.md §4, §5). A server that can't be
@@ -88,44 +92,61 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
     parts.report('info', { event: 'step', step: name })
     parts.onStep?.(name)
   }
-  const attempt = async (work: () => Promise<void>) => {
+  const attempt: Attempt = async work => {
     try {
       await work()
+      return true
     } catch (error) {
       if (!(error instanceof ProductError) || !['NETWORK', 'REFUSED', 'CONFIG'].includes(error.code))
         throw error
       result.failures.push(messageOf(error))
       parts.report('error', { event: 'failed', message: messageOf(error) })
+      return error.code !== 'NETWORK'
     }
   }
 
-  await attempt(() => sendEvents(parts, result))
+  await sendEvents(parts, result, attempt)
   step('events')
-  let offered: Offered = { updates: [], restore: [] }
+  let offered: Offered | undefined
+  let held = new Map<ListName, number>()
   await attempt(async () => {
-    const { hashes } = await parts.lists.all()
+    const { hashes, lengths } = await parts.lists.all()
+    held = lengths
     const have = [...hashes].map(([list, hash]) => `${list}=${hash}`).join(',')
     offered = await parts.link.ask({ have, ...parts.told })
   })
   step('asked')
-  for (const list of offered.restore) await attempt(() => restore(parts, list))
-  for (const list of offered.updates) await attempt(() => fetchList(parts, list, result))
+  for (const list of offered?.restore ?? []) await attempt(() => restore(parts, list))
+  for (const list of offered?.updates ?? []) await attempt(() => fetchList(parts, list, held, result))
   step('downloaded')
   const { lists } = await parts.lists.all()
-  const changed = await applyLists(parts, lists, result, step)
-  await attempt(() => sendBack(parts, [...new Set([...result.downloaded, ...changed])], result))
+  const whole = await checkWhole(parts, lists, offered, result)
+  const changed = await applyLists(parts, lists, whole, result, step)
+  await sendBack(parts, [...new Set([...result.downloaded, ...changed])], result, attempt)
   step('synced-back')
   return result
 }
 
-async function sendEvents(parts: CycleParts, result: CycleResult): Promise<void> {
-  const { newEvents, changed } = await parts.events.collect()
-  result.newEvents = newEvents
-  for (const day of changed) {
-    await parts.link.upload({ name: day.name, text: day.text })
-    await day.uploaded()
-    result.uploadedDays++
-  }
+/**
+ * Does some work and notes it when it fails, so that the rest goes on.
+ * @returns false when the server can't be reached: more of the kind would fail as well
+ */
+type Attempt = (work: () => Promise<void>) => Promise<boolean>
+
+async function sendEvents(parts: CycleParts, result: CycleResult, attempt: Attempt): Promise<void> {
+  await attempt(async () => {
+    const { newEvents, changed } = await parts.events.collect()
+    result.newEvents = newEvents
+    for (const day of changed) {
+      // A day that is refused must not keep the others back.
+      const goOn = await attempt(async () => {
+        await parts.link.upload({ name: day.name, text: day.text })
+        await day.uploaded()
+        result.uploadedDays++
+      })
+      if (!goOn) break
+    }
+  })
 }
 
 async function restore(parts: CycleParts, list: ListName): Promise<void> {
@@ -133,12 +154,25 @@ async function restore(parts: CycleParts, list: ListName): Promise<void> {
   await parts.link.upload({ name: list, text: await parts.lists.text(list) })
 }
 
-async function fetchList(parts: CycleParts, list: ListName, result: CycleResult): Promise<void> {
+async function fetchList(
+  parts: CycleParts,
+  list: ListName,
+  held: Map<ListName, number>,
+  result: CycleResult
+): Promise<void> {
   const text = await parts.link.download(list)
   if (text === undefined) {
     // Another cycle of this host fetched it, or the hand-over is too old: the next cycle is offered it again.
     parts.report('warn', { event: 'not_handed_out', list })
     return
+  }
+  held.set(list, text.length)
+  const all = [...held.values()].reduce((sum, length) => sum + length, 0)
+  if (all > LIMITS.hostCharacters) {
+    throw new ProductError(
+      'REFUSED',
+      `with ${list} its lists would fill more than ${LIMITS.hostCharacters} bytes`
+    )
   }
   try {
     await parts.lists.keep(list, text)
@@ -149,10 +183,44 @@ async function fetchList(parts: CycleParts, list: ListName, result: CycleResult)
   result.downloaded.push(list)
 }
 
-/** Brings the firewall in line, reads it back and writes what it shows into the lists. @returns lists it changed */
+/**
+ * Looks whether every list this host has had is there. Where one is missing, no block may go merely because no list
+ * asks for it. A server that is told what the host holds, and doesn't offer the list, has it no more either.
+ * @returns whether the lists tell all that is to be blocked
+ */
+async function checkWhole(
+  parts: CycleParts,
+  lists: ReadonlyMap<ListName, BlocklistEntry[]>,
+  offered: Offered | undefined,
+  result: CycleResult
+): Promise<boolean> {
+  const held = await parts.held.read()
+  const missing = (held ?? []).filter(name => !lists.has(name))
+  const offersAll = offered?.restore !== undefined
+  const lost = offersAll ? missing.filter(name => offered.updates.includes(name)) : missing
+  if (held !== undefined || lists.size > 0 || offersAll) await parts.held.remember([...lists.keys(), ...lost])
+  if (lost.length > 0) {
+    const message =
+      `this host's copy of ${lost.join(', ')} is gone: blocks stay as they are until the server hands it out ` +
+      `again, which a change of the list makes it do`
+    result.failures.push(message)
+    parts.report('error', { event: 'list_missing', message })
+  }
+  // Nothing remembered, nothing there and no answer: a state folder that was lost, or is not mounted.
+  const blank = held === undefined && lists.size === 0 && offered === undefined
+  return lost.length === 0 && !blank
+}
+
+/**
+ * Brings the firewall in line, reads it back and writes what it shows into the lists.
+ * @param whole whether a block goes when no list asks for it; else only when a list asks for its end, a wider one
+ *   takes its place, or it must not be there at all
+ * @returns lists it changed
+ */
 async function applyLists(
   parts: CycleParts,
   lists: ReadonlyMap<ListName, BlocklistEntry[]>,
+  whole: boolean,
   result: CycleResult,
   step: (name: Step) => void
 ): Promise<ListName[]> {
@@ -161,21 +229,39 @@ async function applyLists(
   result.skipped = wanted.skipped
   for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
   const plan = planFirewall(wanted.block, await parts.firewall.list(), wanted.ended)
-  const add = plan.add.filter(ip => {
+  const cannot = new Set<Address>()
+  for (const ip of plan.add) {
     const reason = parts.firewall.cannot?.(ip)
-    if (reason !== undefined) parts.report('warn', { event: 'cannot_block', ip, reason })
-    return reason === undefined
-  })
+    if (reason === undefined) continue
+    cannot.add(ip)
+    parts.report('warn', { event: 'cannot_block', ip, reason })
+  }
+  const add = plan.add.filter(ip => !cannot.has(ip))
+  // A block within one that is wanted goes as well: a firewall holds no two that overlap.
+  const goes = (ip: Address) =>
+    wanted.ended.has(ip) ||
+    wanted.block.covering(ip) !== undefined ||
+    refusalOf(ip, parts.guard) !== undefined
+  const remove = whole ? plan.remove : plan.remove.filter(goes)
   parts.lock.check()
-  await parts.firewall.apply(add, plan.remove)
+  await parts.firewall.apply(add, remove)
   result.added = add.length
-  result.removed = plan.remove.length
+  result.removed = remove.length
   const inForce = inForceCheck(await parts.firewall.list())
   step('applied')
+  for (const ip of wanted.block.outermost()) {
+    if (inForce(ip) || cannot.has(ip)) continue
+    const reason = 'it was not there when the firewall was read back'
+    parts.report('warn', { event: 'not_in_force', ip, reason })
+  }
   const changed: ListName[] = []
   for (const [name, list] of lists) {
     const settled = settle(list, inForce, ip => wanted.block.covering(ip) !== undefined, now)
     result.notInForce += settled.notInForce.length
+    for (const ip of settled.notLetIn) {
+      const reason = 'a block that is not ours was still there when the firewall was read back'
+      parts.report('warn', { event: 'still_blocked', list: name, ip, reason })
+    }
     if (settled.list === list) continue
     await parts.lists.replace(name, settled.list)
     changed.push(name)
@@ -184,26 +270,39 @@ async function applyLists(
   return changed
 }
 
-async function sendBack(parts: CycleParts, names: readonly ListName[], result: CycleResult): Promise<void> {
+async function sendBack(
+  parts: CycleParts,
+  names: readonly ListName[],
+  result: CycleResult,
+  attempt: Attempt
+): Promise<void> {
   let batch: OutgoingFile[] = []
   let bytes = 0
-  const flush = async () => {
-    if (batch.length === 0) return
-    const { files, refused } = await parts.link.syncBack(batch)
-    result.syncedBack.push(...files)
-    for (const { file, message } of refused) {
-      result.failures.push(`${file} was not taken back: ${message}`)
-      parts.report('error', { event: 'not_taken_back', file, message })
-    }
+  const flush = async (): Promise<boolean> => {
+    const files = batch
     batch = []
     bytes = 0
+    return files.length === 0 || attempt(() => sendBatch(parts, files, result))
   }
   for (const name of names) {
     const text = await parts.lists.text(name)
-    if (bytes + text.length > BATCH_BYTES) await flush()
+    const full = bytes + text.length > BATCH_BYTES || batch.length >= BATCH_FILES
+    if (full && !(await flush())) return
     batch.push({ name, text })
     bytes += text.length
-    if (batch.length >= 50) await flush()
   }
   await flush()
+}
+
+async function sendBatch(
+  parts: CycleParts,
+  batch: readonly OutgoingFile[],
+  result: CycleResult
+): Promise<void> {
+  const { files, refused } = await parts.link.syncBack(batch)
+  result.syncedBack.push(...files)
+  for (const { file, message } of refused) {
+    result.failures.push(`${file} was not taken back: ${message}`)
+    parts.report('error', { event: 'not_taken_back', file, message })
+  }
 }

@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import { AddressSet, address, parseAddress, type Address } from '../../common/address.js'
 import type { Guard } from './wanted.js'
@@ -7,14 +6,6 @@ import type { Guard } from './wanted.js'
 export function ownAddresses(): Address[] {
   const texts = Object.values(networkInterfaces()).flatMap(list => (list ?? []).map(item => item.address))
   return texts.flatMap(text => parseAddress(text.split('%')[0] ?? '') ?? [])
-}
-
-/** The addresses a server URL leads to; none when its name can't be resolved now. */
-export async function serverAddresses(url: string): Promise<Address[]> {
-  const { hostname } = new URL(url)
-  const host = hostname.replace(/^\[|\]$/g, '')
-  const found = await lookup(host, { all: true }).catch(() => [])
-  return found.flatMap(item => parseAddress(item.address) ?? [])
 }
 
 /** Puts together what this host never blocks (sync-contract.md §5.6). */

@@ -7,6 +7,8 @@ export interface Settled {
   list: BlocklistEntry[]
   /** Blocks that were asked for and are not in force: they stay pending. */
   notInForce: string[]
+  /** Addresses that were to be let in and are blocked all the same: they stay pending. */
+  notLetIn: Address[]
 }
 
 /**
@@ -23,6 +25,7 @@ export function settle(
   now: number
 ): Settled {
   const notInForce: string[] = []
+  const notLetIn: Address[] = []
   const next = list.flatMap(entry => {
     const ip = parseAddress(entry.ip)
     if (asksForBlock(entry, now)) {
@@ -31,10 +34,11 @@ export function settle(
       notInForce.push(entry.ip)
       return [entry.pending === true ? entry : { ...entry, pending: true }]
     }
-    const askedFor = entry.active === false && entry.pending === true
-    const gone = ip === undefined || !inForce(ip) || wantedElsewhere(ip)
-    return askedFor && gone ? [] : [entry]
+    if (entry.active !== false || entry.pending !== true) return [entry]
+    if (ip === undefined || !inForce(ip) || wantedElsewhere(ip)) return []
+    notLetIn.push(ip)
+    return [entry]
   })
   const same = next.length === list.length && next.every((entry, at) => entry === list[at])
-  return { list: same ? list : next, notInForce }
+  return { list: same ? list : next, notInForce, notLetIn }
 }

@@ -29,9 +29,10 @@ export function wantedOf(lists: ReadonlyMap<ListName, BlocklistEntry[]>, guard: 
       if (ip === undefined) {
         if (asks) wanted.skipped.push({ list, ip: printable(entry.ip, 64), reason: 'not an address' })
       } else if (!asks) {
-        wanted.ended.add(ip)
+        // An inactive entry nobody waits for is history: it asks for nothing any more.
+        if (entry.active !== false || entry.pending === true) wanted.ended.add(ip)
       } else {
-        const reason = refusal(ip, guard)
+        const reason = refusalOf(ip, guard)
         if (reason === undefined) wanted.block.add(ip)
         else wanted.skipped.push({ list, ip, reason })
       }
@@ -40,7 +41,8 @@ export function wantedOf(lists: ReadonlyMap<ListName, BlocklistEntry[]>, guard: 
   return wanted
 }
 
-function refusal(ip: Address, guard: Guard): string | undefined {
+/** Why an address or network is never blocked on this host; undefined when it may be. */
+export function refusalOf(ip: Address, guard: Guard): string | undefined {
   const widest = guard.widest[familyOf(ip)]
   if (prefixOf(ip) < widest) return `wider than /${widest}, the widest network this host lets itself block`
   for (const { addresses, reason } of guard.protect) {

@@ -48,7 +48,13 @@ export async function chooseFirewall(kind: FirewallKind, deps: FirewallDeps): Pr
     ipset: () => ipset.installed()
   }
   if (kind !== 'auto') {
-    const { works, why } = await look(looks[kind])
+    const { works, inUse, why } = await look(looks[kind])
+    if (kind === 'ufw' && works && !inUse) {
+      throw new ProductError(
+        'FIREWALL',
+        'ufw is not active, and blocks nothing; run "ufw enable", or choose another'
+      )
+    }
     if (works) return { nftables, ufw, ipset }[kind]
     throw new ProductError('FIREWALL', `${kind} does not work here; ${INSTALL[kind]} (${why})`)
   }

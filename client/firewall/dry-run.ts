@@ -21,10 +21,6 @@ export class DryRunFirewall implements Firewall {
     private readonly path: string
   ) {}
 
-  async works(): Promise<void> {
-    await this.list()
-  }
-
   async list(): Promise<InForce> {
     const { value } = await this.files.read(this.path, BLOCKS)
     return { own: addressesOf(value), alike: new Set(), packets: new Map() }

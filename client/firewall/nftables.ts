@@ -24,12 +24,6 @@ export class NftablesFirewall implements Firewall {
 
   constructor(private readonly run: RunCommand) {}
 
-  async works(): Promise<void> {
-    const { code, stderr } = await this.run('nft', ['list', 'tables'])
-    if (code !== 0)
-      throw new ProductError('FIREWALL', `nft: ${printable(stderr.trim(), 300)}; root is needed`)
-  }
-
   /** True when our table is there. @throws ProductError COMMAND when nft doesn't work */
   async installed(): Promise<boolean> {
     const [family = '', name = ''] = TABLE.split(' ')

@@ -1,6 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ProductError } from '../../common/errors.js'
+import type { AuditActor } from '../store/audit-row.js'
 import type { Session, Sessions } from './sessions.js'
+import { whereFrom } from './where-from.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -21,7 +23,14 @@ export function requireUser(
   sessions: Sessions
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
   return async (request, reply) => {
-    const found = await sessions.check(request.cookies[COOKIE], request.headers[BY_ITSELF] === undefined)
+    const from = whereFrom(request, request.server.config.sessionBinding)
+    const used = request.headers[BY_ITSELF] === undefined
+    const elsewhere = (user: string) =>
+      request.log.warn(
+        { event: 'session_elsewhere', user, peer: request.ip },
+        'a session was used from elsewhere than where it began; it was refused'
+      )
+    const found = await sessions.check(request.cookies[COOKIE], from, elsewhere, used)
     if (found === undefined) throw new ProductError('LOGIN_NEEDED')
     request.session = found.session
     if (found.cookie !== undefined) setSessionCookie(request, reply, found.cookie)
@@ -38,6 +47,11 @@ export function requireAdmin(request: FastifyRequest, _reply: FastifyReply, done
 export function sessionOf(request: FastifyRequest): Session {
   if (request.session === undefined) throw new ProductError('LOGIN_NEEDED')
   return request.session
+}
+
+/** Who is logged in, for the audit trail. @throws ProductError LOGIN_NEEDED */
+export function userActor(request: FastifyRequest): AuditActor {
+  return { kind: 'user', name: sessionOf(request).user, from: request.ip }
 }
 
 /** Sets the session cookie (it goes with the browser's window), or deletes it when there is no text. */

@@ -1,6 +1,7 @@
 import { parseAddress, type Address } from '../../common/address.js'
 import { ProductError, type ErrorCode } from '../../common/errors.js'
 import type { ServerName } from '../../common/names.js'
+import type { AuditActor } from '../store/audit-row.js'
 import type { ChangeOutcome } from '../store/entry-changes.js'
 import type { Store } from '../store/store.js'
 import type { ListPlan } from './block-plan.js'
@@ -31,6 +32,7 @@ const ONE_LIST_ONLY = new Set<ErrorCode>(['LIST_SET_ASIDE', 'CONFLICT'])
 
 /**
  * Carries out a plan: one write per list, however many addresses.
+ * @param actor who asks, for the audit trail
  * @param note told what came of each list
  * @returns one result per list and address, in the plan's order
  * @throws the first list's error when no list could be changed: then nothing has changed
@@ -38,6 +40,7 @@ const ONE_LIST_ONLY = new Set<ErrorCode>(['LIST_SET_ASIDE', 'CONFLICT'])
 export async function applyBlocks(
   store: Store,
   plans: readonly ListPlan[],
+  actor: AuditActor,
   note: (plan: ListPlan, results: readonly Told[], error?: unknown) => void
 ): Promise<Told[]> {
   const told: Told[] = []
@@ -51,7 +54,7 @@ export async function applyBlocks(
       results = tell(plan, failure('was not tried, because another list could not be written'))
     } else {
       try {
-        results = await applyOne(store, plan)
+        results = await applyOne(store, plan, actor)
         done ||= plan.changes.length > 0
       } catch (thrown) {
         error = thrown
@@ -71,9 +74,9 @@ function reasonOf(error: unknown): string {
   return error instanceof ProductError ? error.message : 'internal error; the server log says more'
 }
 
-async function applyOne(store: Store, plan: ListPlan): Promise<Told[]> {
+async function applyOne(store: Store, plan: ListPlan, actor: AuditActor): Promise<Told[]> {
   const { server, list, changes } = plan
-  const outcomes = changes.length === 0 ? [] : await store.lists.change(server, list, changes)
+  const outcomes = changes.length === 0 ? [] : await store.lists.change(server, list, changes, actor)
   const byIp = new Map(changes.map((change, at) => [change.ip, outcomes[at]]))
   const already = outcomes.some(outcome => outcome.startsWith('already-'))
   const waiting = already ? await pendingOf(store, plan) : new Set<Address>()

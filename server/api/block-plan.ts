@@ -1,9 +1,9 @@
 import { address, type Address } from '../../common/address.js'
-import { isoTime, timeOf } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { listOfJail, type ListName, type ServerName } from '../../common/names.js'
 import type { EntryChange } from '../store/entry-changes.js'
 import type { Store } from '../store/store.js'
+import { endOf } from './expiry.js'
 import { knownServers } from './known-server.js'
 
 /** What was asked for: every address in every jail of every server. */
@@ -34,7 +34,6 @@ export const MOST = { lists: 1000, addresses: 10_000, items: 100_000 } as const
 
 /** What blocks made here say of where they come from (sync-contract.md §1, `source`). */
 const SOURCE = 'action_ban-ip'
-const ISO = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?$/
 
 /**
  * Checks the whole wish before anything is touched, and says what is to be done in each list.
@@ -77,16 +76,7 @@ function entryOf(wish: BlockWish, now: number): Omit<EntryChange, 'ip' | 'want'>
   return {
     source: wish.source ?? SOURCE,
     reason: wish.reason ?? '',
-    expires: wish.expires == null ? null : endOf(wish.expires, now),
+    expires: endOf(wish.expires ?? null, now),
     tags: wish.tags ?? []
   }
-}
-
-function endOf(text: string, now: number): string {
-  const end = ISO.test(text) ? timeOf(text) : NaN
-  if (Number.isNaN(end)) {
-    throw new ProductError('BAD_INPUT', 'expires is a time such as 2027-01-31T12:00:00Z, or null for no end')
-  }
-  if (end <= now) throw new ProductError('BAD_INPUT', 'expires lies in the past')
-  return isoTime(end)
 }

@@ -1,7 +1,8 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import { requireAdmin, sessionOf } from './access.js'
+import { LIMITS } from '../../common/shapes.js'
+import { requireAdmin, sessionOf, userActor } from './access.js'
 import { applyBlocks, OUTCOMES, type Outcome, type Told } from './block-apply.js'
 import { MOST, planBlocks, type BlockWish } from './block-plan.js'
 import { FAILURES, JailText, ServerText } from './reply-shapes.js'
@@ -12,14 +13,15 @@ const Where = {
   ips: Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { minItems: 1, maxItems: MOST.addresses })
 }
 const Unblock = Type.Object(Where, { additionalProperties: false })
-// No longer than what the list's own shape takes (common/shapes.ts): it must be possible to read it back.
 const Block = Type.Object(
   {
     ...Where,
-    reason: Type.Optional(Type.String({ maxLength: 1000 })),
+    reason: Type.Optional(Type.String({ maxLength: LIMITS.reason })),
     expires: Type.Optional(Type.Union([Type.String({ maxLength: 64 }), Type.Null()])),
-    tags: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { maxItems: 20 })),
-    source: Type.Optional(Type.String({ minLength: 1, maxLength: 100 }))
+    tags: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: LIMITS.tag }), { maxItems: LIMITS.tags })
+    ),
+    source: Type.Optional(Type.String({ minLength: 1, maxLength: LIMITS.source }))
   },
   { additionalProperties: false }
 )
@@ -66,7 +68,8 @@ export function blockingRoutes(scope: FastifyInstance): void {
 async function change(app: FastifyInstance, wish: BlockWish, request: FastifyRequest): Promise<Told[]> {
   const plans = await planBlocks(app.store, wish, request.ip, app.clock())
   const { user } = sessionOf(request)
-  return applyBlocks(app.store, plans, ({ server, jail }, results, error) => {
+  const actor = userActor(request)
+  return applyBlocks(app.store, plans, actor, ({ server, jail }, results, error) => {
     const line = { event: wish.want, user, peer: request.ip, server, jail, ...countsOf(results) }
     if (error === undefined) request.log.info(line, 'a list was to be changed')
     else request.log.error({ ...line, err: error }, 'a list could not be changed')

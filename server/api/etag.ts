@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ownVersion } from '../../common/version.js'
+import { namesTag } from '../if-none-match.js'
 
 const product = ownVersion()
 
@@ -13,15 +14,10 @@ export function isKnown(request: FastifyRequest, reply: FastifyReply, version: s
   reply.header('etag', etag)
   // Kept by the browser, and asked about each time: whoever has logged out gets a 401 instead.
   reply.header('cache-control', 'private, no-cache')
-  return names(request.headers['if-none-match'], etag)
+  return namesTag(request.headers['if-none-match'], etag)
 }
 
 /** The product's version is part of it: a new release may shape the reply otherwise. */
 function etagOf(version: string): string {
   return `"${createHash('sha256').update(`${product}\n${version}`).digest('base64url').slice(0, 27)}"`
-}
-
-/** RFC 9110 §13.1.2: a list of tags or `*`, compared weakly (a proxy that compresses makes them weak). */
-function names(header: string | undefined, etag: string): boolean {
-  return (header ?? '').split(',').some(text => ['*', etag, `W/${etag}`].includes(text.trim()))
 }

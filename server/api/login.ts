@@ -1,12 +1,8 @@
-import { createHmac, randomBytes } from 'node:crypto'
-import { verify } from '@node-rs/bcrypt'
-import { familyOf, parseAddress } from '../../common/address.js'
-import { FailedAttempts } from '../../common/attempts.js'
+import { FailedAttempts, peerKey } from '../../common/attempts.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import type { UserEntry } from '../../common/shapes.js'
-import { BCRYPT_COST } from '../store/clients.js'
-import type { UserStore } from '../store/users.js'
+import type { Store } from '../store/store.js'
 
 const WINDOW_MS = 10 * 60_000
 const FAILURES_PER_ADDRESS = 10
@@ -18,12 +14,11 @@ export const LONGEST_PASSWORD = 1024
 
 /** Checks user names and passwords against users.json. */
 export class LoginCheck {
-  readonly #key = randomBytes(32)
   readonly #addresses: FailedAttempts
   readonly #accounts: FailedAttempts
 
   constructor(
-    private readonly users: UserStore,
+    private readonly store: Pick<Store, 'users' | 'passwords'>,
     clock: Clock
   ) {
     this.#addresses = new FailedAttempts(clock, FAILURES_PER_ADDRESS, WINDOW_MS)
@@ -32,39 +27,25 @@ export class LoginCheck {
 
   /**
    * @param peer the address the request came from
-   * @throws ProductError LOGIN_FAILED, AUTH_RATE
+   * @throws ProductError LOGIN_FAILED, AUTH_RATE, BUSY_LOGIN
    */
   async check(username: string, password: string, peer: string): Promise<UserEntry> {
-    const users = await this.users.list()
+    const users = await this.store.users.list()
+    const user = users.find(one => one.username === username)
     const counts = [
-      { attempts: this.#addresses, key: network(peer) },
-      { attempts: this.#accounts, key: username }
+      { attempts: this.#addresses, key: peerKey(peer) },
+      // With the hash: a new password (`user passwd`) unlocks an account that somebody keeps guessing at.
+      { attempts: this.#accounts, key: JSON.stringify([username, user?.password]) }
     ]
     for (const { attempts, key } of counts) attempts.check(key)
     // Counted before it is known: tries sent all at once would pass the check together otherwise.
     for (const { attempts, key } of counts) attempts.failed(key)
-    const user = users.find(one => one.username === username)
-    const hash = user?.password ?? this.#nobodysHash(users, username)
-    const right = await verify(password, hash).catch(() => false)
+    const hash = user?.password ?? this.store.passwords.nobodysHash(users, username)
+    const right = await this.store.passwords.matches(password, hash)
     if (!right || user === undefined) throw new ProductError('LOGIN_FAILED')
-    for (const { attempts, key } of counts) attempts.succeeded(key)
+    // Whoever knows one password is not free to guess at others from there.
+    this.#addresses.takeBack(peerKey(peer))
+    this.#accounts.forget(JSON.stringify([username, user.password]))
     return user
   }
-
-  /**
-   * A hash that no password has, at the cost of one of the stored ones: an unknown name takes as long as a known
-   * one, and always the same time, also where old hashes are cheaper than new ones.
-   */
-  #nobodysHash(users: readonly UserEntry[], username: string): string {
-    const costs = users.flatMap(user => /^\$2[abxy]\$(\d\d)\$/.exec(user.password)?.[1] ?? [])
-    const at = createHmac('sha256', this.#key).update(username).digest().readUInt32BE() % (costs.length || 1)
-    return `$2b$${costs[at] ?? String(BCRYPT_COST)}$${'.'.repeat(53)}`
-  }
-}
-
-/** IPv6 is counted by /64, which is what one host can choose its address from; IPv4 in IPv6's dress as IPv4. */
-function network(peer: string): string {
-  const address = parseAddress(peer.split('%')[0] ?? '')
-  if (address === undefined) return peer
-  return familyOf(address) === 6 ? (parseAddress(`${address}/64`) ?? address) : address
 }

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { requireUser } from './access.js'
 import { addressRoutes } from './address.js'
+import { auditRoutes } from './audit.js'
 import { blockingRoutes } from './blocking.js'
 import { blocklistRoutes } from './blocklists.js'
 import { columnRoutes } from './columns.js'
@@ -14,6 +15,7 @@ import { Summaries } from '../store/summaries.js'
 import { statisticsRoutes } from './statistics.js'
 import { warningRoutes } from './warnings.js'
 import { Sessions } from './sessions.js'
+import { whitelistRoutes } from './whitelist.js'
 
 const READS = new Set(['GET', 'HEAD'])
 
@@ -51,6 +53,8 @@ export default async function api(app: FastifyInstance): Promise<void> {
     addressRoutes(scope, summaries)
     lookupRoutes(scope)
     settingRoutes(scope)
+    whitelistRoutes(scope)
+    auditRoutes(scope)
     done()
   })
 }

@@ -23,11 +23,13 @@ const Token = Type.Object({
   loggedInAt: Type.Number(),
   renewedAt: Type.Number(),
   seenAt: Type.Number(),
-  stamp: Type.String()
+  stamp: Type.String(),
+  from: Type.String()
 })
 /**
  * What the session cookie carries; nothing is kept on the server. `login` stays for the whole session and ends
- * with the log-out, `id` changes with every renewal. Times are milliseconds. `stamp` is `stampOf` the user.
+ * with the log-out, `id` changes with every renewal. Times are milliseconds. `stamp` is `stampOf` the user, `from` is
+ * `fromOf` where the session began.
  */
 export type SessionToken = Static<typeof Token>
 const check = shapeCheck(Token)
@@ -35,7 +37,7 @@ const check = shapeCheck(Token)
 const LONGEST_COOKIE = 2048
 
 /** A new session: fresh ids whatever the browser held before. */
-export function newToken(key: Buffer, user: UserEntry, now: number): SessionToken {
+export function newToken(key: Buffer, user: UserEntry, from: string, now: number): SessionToken {
   return {
     login: randomBytes(18).toString('base64url'),
     id: randomBytes(18).toString('base64url'),
@@ -43,7 +45,8 @@ export function newToken(key: Buffer, user: UserEntry, now: number): SessionToke
     loggedInAt: now,
     renewedAt: now,
     seenAt: now,
-    stamp: stampOf(key, user)
+    stamp: stampOf(key, user),
+    from: fromOf(key, from)
   }
 }
 
@@ -92,6 +95,11 @@ export function renewed(key: Buffer, token: SessionToken, now: number): SessionT
  */
 export function stampOf(key: Buffer, user: UserEntry): string {
   return keyed(key, 'stamp', JSON.stringify([user.username, user.password, user.role])).slice(0, 24)
+}
+
+/** Tells where a session began (where-from.ts) without telling it to who reads the cookie. */
+export function fromOf(key: Buffer, from: string): string {
+  return keyed(key, 'from', from).slice(0, 24)
 }
 
 /** What a page must send with every change; the same until the log-out, so that renewals disturb no open page. */

@@ -11,6 +11,10 @@ import { LoginCheck, LONGEST_PASSWORD } from './login.js'
 import { FAILURES } from './reply-shapes.js'
 import { refuseOtherOrigins } from './same-origin.js'
 import type { Session, Sessions } from './sessions.js'
+import { whereFrom } from './where-from.js'
+
+/** Anybody may send this much. */
+const LOGIN_BYTES = 16 * 1024
 
 const Login = Type.Object(
   { username: Type.String({ maxLength: 256 }), password: Type.String({ maxLength: LONGEST_PASSWORD }) },
@@ -27,10 +31,11 @@ const SessionReply = Type.Object({
 /** POST /api/login: the one route that nobody needs to be logged in for. */
 export function loginRoute(scope: FastifyInstance, sessions: Sessions): void {
   const app = scope.withTypeProvider<TypeBoxTypeProvider>()
-  const login = new LoginCheck(app.store.users, app.clock)
+  const login = new LoginCheck(app.store, app.clock)
   app.post(
     '/login',
     {
+      bodyLimit: LOGIN_BYTES,
       onRequest: (request, _reply, done) => {
         refuseOtherOrigins(request)
         done()
@@ -45,7 +50,7 @@ export function loginRoute(scope: FastifyInstance, sessions: Sessions): void {
         }
         throw error
       })
-      const { session, cookie } = await sessions.open(user)
+      const { session, cookie } = await sessions.open(user, whereFrom(request, app.config.sessionBinding))
       setSessionCookie(request, reply, cookie)
       request.log.info({ event: 'login', user: user.username, peer: request.ip }, 'logged in')
       return replyOf(session)

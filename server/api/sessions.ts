@@ -4,6 +4,7 @@ import type { Store } from '../store/store.js'
 import {
   csrfOf,
   endsOf,
+  fromOf,
   isAlive,
   needsRenewal,
   newToken,
@@ -41,18 +42,24 @@ export class Sessions {
     private readonly failed: (error: unknown) => void
   ) {}
 
-  /** Begins a session. */
-  async open(user: UserEntry): Promise<Required<CheckedSession>> {
+  /** Begins a session. @param from where it began (where-from.ts): a copy of its cookie counts for nothing elsewhere */
+  async open(user: UserEntry, from: string): Promise<Required<CheckedSession>> {
     const key = await this.store.sessions.key()
-    const token = newToken(key, user, this.clock())
+    const token = newToken(key, user, from, this.clock())
     return { session: sessionOf(key, token, user), cookie: signToken(key, token) }
   }
 
   /**
    * The session of a cookie, or undefined when there is none that counts.
+   * @param elsewhere told the user's name when the cookie is good but comes from elsewhere than where it began
    * @param used false for what a page asks without anybody's doing: the session is not prolonged then
    */
-  async check(cookie: string | undefined, used = true): Promise<CheckedSession | undefined> {
+  async check(
+    cookie: string | undefined,
+    from: string,
+    elsewhere: (user: string) => void,
+    used = true
+  ): Promise<CheckedSession | undefined> {
     if (cookie === undefined) return undefined
     const key = await this.store.sessions.key()
     const token = readToken(key, cookie)
@@ -60,6 +67,10 @@ export class Sessions {
     if (await this.store.sessions.isEnded(token.login, token.id)) return undefined
     const user = (await this.store.users.list()).find(one => one.username === token.user)
     if (user === undefined || !sameText(token.stamp, stampOf(key, user))) return undefined
+    if (!sameText(token.from, fromOf(key, from))) {
+      elsewhere(token.user)
+      return undefined
+    }
     const next = used ? await this.#next(key, token) : token
     const session = sessionOf(key, next, user)
     return next === token ? { session } : { session, cookie: signToken(key, next) }

@@ -1,12 +1,13 @@
 import type { Command } from 'commander'
 import { address } from '../../common/address.js'
-import { isoTime, timeOf } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { jailOfList, listOfJail, serverName, type ServerName } from '../../common/names.js'
-import { asksForBlock, isExpired, type BlocklistEntry } from '../../common/shapes.js'
+import { asksForBlock, isExpired, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
+import type { AuditActor } from '../store/audit-row.js'
 import type { ChangeOutcome, EntryChange } from '../store/entry-changes.js'
 import type { Store } from '../store/store.js'
-import { addFolderFlags, flagText, openStore, show, type Terminal } from './context.js'
+import { addFolderFlags, cliActor, flagText, openStore, show, type Terminal } from './context.js'
+import { endOfFlag } from './expiry.js'
 import { table } from './table.js'
 
 const WORDS: Record<ChangeOutcome | 'refused', string> = {
@@ -46,7 +47,7 @@ export function addBlockingCommands(program: Command, terminal: Terminal): void 
       )
       .action(async (ips: string[], flags: Record<string, unknown>) => {
         const { store } = openStore(flags, terminal)
-        const told = await change(store, want, ips, flags)
+        const told = await change(store, want, ips, flags, cliActor(terminal))
         show(flags, terminal, told, () => told.map(one => `${one.ip} ${one.message}`).join('\n'))
         if (told.every(one => one.outcome === 'refused'))
           throw new ProductError('CONFLICT', 'everything was refused')
@@ -93,12 +94,20 @@ async function change(
   store: Store,
   want: 'block' | 'unblock',
   ips: readonly string[],
-  flags: Record<string, unknown>
+  flags: Record<string, unknown>,
+  actor: AuditActor
 ): Promise<Told[]> {
   const server = await knownServer(store, flagText(flags, 'server'))
   const list = listOfJail(flagText(flags, 'jail'))
   const wanted = [...new Set(ips.map(text => address(text)))]
-  const expires = flags.expires === undefined ? null : expiry(flagText(flags, 'expires'))
+  const expires = endOfFlag(flags, Date.now())
+  const reason = flagText(flags, 'reason')
+  const tags = Array.isArray(flags.tag) ? flags.tag.map(String) : []
+  if (reason.length > LIMITS.reason)
+    throw new ProductError('BAD_INPUT', `--reason takes ${LIMITS.reason} characters`)
+  if (tags.length > LIMITS.tags || tags.some(tag => tag === '' || tag.length > LIMITS.tag)) {
+    throw new ProductError('BAD_INPUT', `--tag takes ${LIMITS.tags} tags of 1 to ${LIMITS.tag} characters`)
+  }
   const refusal = want === 'block' ? await store.guard.forHost(server, undefined) : () => undefined
   const refused = new Map(wanted.map(ip => [ip, refusal(ip)]))
   const changes: EntryChange[] = wanted
@@ -108,10 +117,10 @@ async function change(
       want,
       source: 'manual',
       expires,
-      reason: typeof flags.reason === 'string' ? flags.reason : '',
-      tags: Array.isArray(flags.tag) ? flags.tag.map(String) : []
+      reason,
+      tags
     }))
-  const outcomes = changes.length === 0 ? [] : await store.lists.change(server, list, changes)
+  const outcomes = changes.length === 0 ? [] : await store.lists.change(server, list, changes, actor)
   const done = new Map(changes.map((one, at) => [one.ip, outcomes[at]]))
   return wanted.map(ip => {
     const outcome = done.get(ip) ?? 'refused'
@@ -120,15 +129,8 @@ async function change(
   })
 }
 
-function expiry(text: string): string {
-  const ms = timeOf(text)
-  if (Number.isNaN(ms))
-    throw new ProductError('BAD_INPUT', '--expires takes an ISO 8601 time, such as 2027-01-31T12:00:00Z')
-  if (ms <= Date.now()) throw new ProductError('BAD_INPUT', '--expires lies in the past')
-  return isoTime(ms)
-}
-
-async function knownServer(store: Store, text: string): Promise<ServerName> {
+/** The host of that name. @throws ProductError BAD_NAME, NOT_FOUND */
+export async function knownServer(store: Store, text: string): Promise<ServerName> {
   const server = serverName(text)
   const names = await store.hosts.names()
   if (!names.includes(server)) {

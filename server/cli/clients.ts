@@ -1,15 +1,21 @@
 import type { Command } from 'commander'
-import { ProductError } from '../../common/errors.js'
+import { messageOf, ProductError } from '../../common/errors.js'
 import { setting } from '../../common/settings.js'
 import { prepareFolders } from '../store/folders.js'
-import { addFolderFlags, openStore, show, type Terminal } from './context.js'
+import { addFolderFlags, cliActor, openStore, show, type Terminal } from './context.js'
 import { table } from './table.js'
 
 const URL_SETTING = setting.url({ describe: 'URL the host reaches this server by', fallback: '' })
 
 /** `client add | list | edit | remove`: which hosts may sync. */
 export function addClientCommands(program: Command, terminal: Terminal): void {
-  const client = program.command('client').description('which hosts may sync')
+  const client = program
+    .command('client')
+    .description('which hosts may sync')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  fail2ban-report client add web-1 --server-url https://reports.example\n  fail2ban-report client list'
+    )
   addFolderFlags(client.command('add <name>'))
     .description('add a host; prints its configuration once: the password is kept as a hash only')
     .option('--ip <IP,CIDR,…>', 'addresses the host may sync from; every address when absent')
@@ -23,7 +29,7 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
       const url = typeof flags.serverUrl === 'string' ? checkedUrl(flags.serverUrl) : undefined
       const addresses = addressList(flags.ip) ?? []
       await prepareFolders(folders)
-      const made = await store.clients.add(name, addresses)
+      const made = await store.clients.add(name, addresses, cliActor(terminal))
       const block = configBlock({ ...made, url })
       show(flags, terminal, { ...made, config: block }, () => {
         const hint =
@@ -62,11 +68,9 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
       if (addresses === undefined && !renew && !renewUuid) {
         throw new ProductError('BAD_INPUT', 'nothing to change; give --ip, --renew-password or --renew-uuid')
       }
-      const changed = await openStore(flags, terminal).store.clients.edit(name, {
-        renew,
-        renewUuid,
-        ...(addresses === undefined ? {} : { addresses })
-      })
+      const edit = { renew, renewUuid, ...(addresses === undefined ? {} : { addresses }) }
+      const { clients } = openStore(flags, terminal).store
+      const changed = await clients.edit(name, edit, cliActor(terminal))
       show(flags, terminal, { username: name, ...changed }, () =>
         [
           `Host ${name} is changed.`,
@@ -79,7 +83,7 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
     .description("remove a host's right to sync; its archive stays")
     .addHelpText('after', '\nExample:\n  fail2ban-report client remove web-1')
     .action(async (name: string, flags: Record<string, unknown>) => {
-      await openStore(flags, terminal).store.clients.remove(name)
+      await openStore(flags, terminal).store.clients.remove(name, cliActor(terminal))
       show(
         flags,
         terminal,
@@ -97,7 +101,7 @@ function checkedUrl(text: string): string {
   try {
     return URL_SETTING.parse(text).replace(/\/+$/, '')
   } catch (error) {
-    throw new ProductError('BAD_INPUT', `--server-url: ${(error as Error).message}`, error)
+    throw new ProductError('BAD_INPUT', `--server-url: ${messageOf(error)}`, error)
   }
 }
 

@@ -1,6 +1,9 @@
+import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { addFlags, readSettings } from '../../common/settings.js'
+import { messageOf } from '../../common/errors.js'
 import { FOLDER_SETTINGS } from '../config.js'
+import type { AuditActor } from '../store/audit-row.js'
 import { Store } from '../store/store.js'
 import type { Folders } from '../store/folders.js'
 
@@ -38,9 +41,26 @@ export function openStore(
     clock: Date.now,
     widest: { 4: widest4, 6: widest6 },
     onSetAside: ({ path, movedTo, reason }) =>
-      terminal.err(`${path} was corrupt (${reason}) and is now ${movedTo}`)
+      terminal.err(`${path} was corrupt (${reason}) and is now ${movedTo}`),
+    onAuditDelayed: error =>
+      terminal.err(`done, but its audit rows wait for the server's housekeeping: ${messageOf(error)}`)
   })
   return { store, folders }
+}
+
+/** Who runs this command, for the audit trail: the operating system's user, and who became root by sudo. */
+export function cliActor(terminal: Terminal): AuditActor {
+  const sudo = terminal.env.SUDO_USER
+  return { kind: 'cli', name: sudo === undefined ? osUser() : `${osUser()} (sudo: ${sudo})`, from: 'cli' }
+}
+
+function osUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A container's user may have no name.
+    return `uid ${process.getuid?.() ?? '?'}`
+  }
 }
 
 /** Prints a result: JSON with `--json`, else the text. */

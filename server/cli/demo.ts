@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { ProductError } from '../../common/errors.js'
+import { runUntilStopped } from '../../common/stop-signals.js'
 import type { Terminal } from './context.js'
 import { listeningUrl } from './spawned-server.js'
 
@@ -19,18 +20,23 @@ export function addDemoCommand(program: Command, terminal: Terminal): void {
     .description('run the whole loop here, without root: server, host, log, block, sync')
     .option('--once', 'end after the loop instead of keeping the server up')
     .addHelpText('after', '\nExample:\n  fail2ban-report demo --once')
-    .action(async (flags: { once?: boolean }) => {
-      const folder = await mkdtemp(join(tmpdir(), 'fail2ban-report-demo-'))
-      const demo = new Demo(folder, terminal)
-      try {
-        await demo.run()
-        if (flags.once !== true) await demo.keepUp()
-      } finally {
-        await demo.end()
-        await rm(folder, { recursive: true, force: true })
-        terminal.out('The demo has ended; its folder is removed.')
-      }
-    })
+    .action(async (flags: { once?: boolean }) =>
+      runUntilStopped(async stop => {
+        const folder = await mkdtemp(join(tmpdir(), 'fail2ban-report-demo-'))
+        const demo = new Demo(folder, terminal, stop)
+        try {
+          await demo.run()
+          if (flags.once !== true) await demo.keepUp()
+        } catch (error) {
+          // Told to stop in the middle of a step: what broke off is no failure.
+          if (!stop.aborted) throw error
+        } finally {
+          await demo.end()
+          await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+          terminal.out('The demo has ended; its folder is removed.')
+        }
+      })
+    )
 }
 
 class Demo {
@@ -38,7 +44,8 @@ class Demo {
 
   constructor(
     private readonly folder: string,
-    private readonly terminal: Terminal
+    private readonly terminal: Terminal,
+    private readonly stop: AbortSignal
   ) {}
 
   async run(): Promise<void> {
@@ -88,19 +95,15 @@ class Demo {
 
   async keepUp(): Promise<void> {
     this.terminal.out('The server stays up; look at its page, and end it with Ctrl-C.')
-    const stopped = new AbortController()
-    const options = { signal: stopped.signal }
-    await Promise.race([
-      once(process, 'SIGINT', options),
-      once(process, 'SIGTERM', options),
-      ...(this.#server === undefined ? [] : [once(this.#server, 'exit', options)])
-    ])
-    stopped.abort()
+    const server = this.#server
+    if (server === undefined || this.stop.aborted) return
+    if (!hasEnded(server)) await once(server, 'exit', { signal: this.stop })
+    throw new ProductError('COMMAND', 'the server has ended by itself')
   }
 
   async end(): Promise<void> {
     const server = this.#server
-    if (server === undefined || server.exitCode !== null) return
+    if (server === undefined || hasEnded(server)) return
     const gone = once(server, 'exit')
     server.kill('SIGTERM')
     await gone
@@ -128,12 +131,14 @@ class Demo {
   async #cli(args: readonly string[], input = ''): Promise<string> {
     const child = spawn(process.execPath, [own(), ...args], {
       env: this.#env(),
-      stdio: ['pipe', 'pipe', 'pipe']
+      stdio: ['pipe', 'pipe', 'pipe'],
+      signal: this.stop
     })
     let out = ''
     let err = ''
     child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString('utf8')))
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString('utf8')))
+    child.stdin.on('error', () => undefined)
     child.stdin.end(input)
     const [code] = (await once(child, 'close')) as [number | null]
     if (code !== 0) throw new ProductError('COMMAND', `${args[0] ?? ''}: ${err.trim()}`)
@@ -150,6 +155,10 @@ class Demo {
       F2BR_SETTINGS: at('settings')
     }
   }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
 }
 
 /** The program that is running: the demo's processes are the real ones. */

@@ -1,15 +1,18 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { corruptCopies, namesIn } from '../../common/json-file.js'
+import { timeOf } from '../../common/clock.js'
 import { look, type Finding } from '../../common/findings.js'
-import { isListName } from '../../common/names.js'
+import { corruptCopies, namesIn, type JsonKind } from '../../common/json-file.js'
+import { isEventsFileName, type ServerName } from '../../common/names.js'
 import { KINDS } from '../store/kinds.js'
-import type { Folders } from '../store/folders.js'
+import { OPEN, type Folders } from '../store/folders.js'
 import type { Store } from '../store/store.js'
 import { openStore, type Terminal } from './context.js'
 
 const STALE_LOCK_MS = 60_000
 const QUIET_HOST_MS = 15 * 60_000
+const SKEW_MS = 60_000
+const MEND_FOLDERS = 'make the folders that are missing, and give them to the server’s user: chown -R'
 
 /** Looks the server's side over: folders, modes, files, locks, users, hosts. Changes nothing but sets corrupt data aside. */
 export async function checkServer(flags: Record<string, unknown>, terminal: Terminal): Promise<Finding[]> {
@@ -21,7 +24,7 @@ export async function checkServer(flags: Record<string, unknown>, terminal: Term
   if (!present) {
     return [
       {
-        level: 'warning',
+        level: flags.side === 'server' ? 'problem' : 'warning',
         what: `no server here: ${folders.settings} does not exist`,
         mend: 'start one with "fail2ban-report serve", or name its folders with --settings and --archive'
       }
@@ -36,20 +39,18 @@ export async function checkServer(flags: Record<string, unknown>, terminal: Term
 }
 
 async function checkFolders(store: Store, folders: Folders): Promise<Finding[]> {
-  const found = await look('folders', 'give the server’s user the folders: chown -R', async () => {
+  const found = await look('folders', MEND_FOLDERS, async () => {
     await store.checkFolders()
     return { level: 'ok', what: 'archive, download, temp and settings can be read and written' }
   })
-  for (const [name, path] of Object.entries<string>({ ...folders })) {
+  for (const name of ['archive', 'download', 'temp', 'settings'] as const) {
+    const path = folders[name]
     const info = await stat(path).catch(() => undefined)
-    if (info === undefined) continue
-    const loose = name === 'settings' || name === 'temp' ? 0o077 : 0o007
-    if ((info.mode & loose) === 0) continue
-    const mode = name === 'settings' || name === 'temp' ? '700' : '750'
+    if (info === undefined || (info.mode & OPEN[name]) === 0) continue
     found.push({
       level: 'problem',
       what: `${name} folder ${path} is open to others`,
-      mend: `chmod ${mode} ${path}`
+      mend: `chmod ${OPEN[name] === 0o077 ? 'go' : 'o'}-rwx ${path}`
     })
   }
   return found
@@ -88,20 +89,22 @@ async function checkSettings(store: Store): Promise<Finding[]> {
   return found
 }
 
+/** Reads every data file there is, then looks for what is or was in the way. */
 async function checkArchive(store: Store, folders: Folders): Promise<Finding[]> {
-  const found: Finding[] = []
   const { paths } = store
   const servers = await store.hosts.names()
-  let files = 0
+  const found = await checkFile(store, paths.updateIndex(), KINDS.updateIndex)
+  found.push(...(await checkFile(store, paths.whitelist(), KINDS.whitelist)))
+  found.push(...(await checkFile(store, paths.sessionKey(), KINDS.sessionKey)))
+  found.push(...(await checkFile(store, paths.endedSessions(), KINDS.endedSessions)))
   for (const server of servers) {
+    found.push(...(await checkFile(store, paths.host(server), KINDS.host)))
+    found.push(...(await checkFile(store, paths.handOvers(server), KINDS.handOvers)))
     for (const list of await store.lists.names(server)) {
-      files++
-      found.push(
-        ...(await look(`${server}/${list}`, 'see the message', async () => {
-          await store.files.read(paths.list(server, list), KINDS.blocklist)
-          return []
-        }))
-      )
+      found.push(...(await checkFile(store, paths.list(server, list), KINDS.blocklist)))
+    }
+    for (const day of (await namesIn(paths.days(server))).filter(isEventsFileName)) {
+      found.push(...(await checkFile(store, paths.day(server, day), KINDS.events)))
     }
   }
   const all = [
@@ -110,50 +113,71 @@ async function checkArchive(store: Store, folders: Folders): Promise<Finding[]> 
     ...servers.flatMap(name => [paths.server(name), paths.lists(name), paths.days(name)])
   ]
   for (const folder of all) {
-    for (const copy of await corruptCopies(folder)) {
-      found.push({
-        level: 'problem',
-        what: `a corrupt file was set aside: ${join(folder, copy)}`,
-        mend: 'mend it and put it back under its own name while the server is stopped, or delete it'
-      })
-    }
-    for (const name of (await namesIn(folder)).filter(item => item.endsWith('.lock'))) {
-      const info = await stat(join(folder, name)).catch(() => undefined)
-      if (info === undefined || Date.now() - info.mtimeMs < STALE_LOCK_MS) continue
-      found.push({
-        level: 'warning',
-        what: `an abandoned lock: ${join(folder, name)}`,
-        mend: 'none needed: the next writer takes it over; rmdir removes it'
-      })
-    }
+    found.push(...(await look(folder, MEND_FOLDERS, () => checkLeftovers(folder))))
   }
-  if (!found.some(item => item.level === 'problem'))
-    found.push({ level: 'ok', what: `${files} blocklist(s) are whole` })
+  if (!found.some(item => item.level === 'problem')) {
+    found.push({ level: 'ok', what: 'the data files are whole' })
+  }
+  return found
+}
+
+async function checkFile(store: Store, path: string, kind: JsonKind<unknown>): Promise<Finding[]> {
+  return look(path, `mend the file by hand, or delete it: ${path}`, async () => {
+    await store.files.read(path, kind)
+    return []
+  })
+}
+
+async function checkLeftovers(folder: string): Promise<Finding[]> {
+  const found: Finding[] = []
+  for (const copy of await corruptCopies(folder)) {
+    found.push({
+      level: 'problem',
+      what: `a corrupt file was set aside: ${join(folder, copy)}`,
+      mend: 'mend it and put it back under its own name while the server is stopped, or delete it'
+    })
+  }
+  for (const name of (await namesIn(folder)).filter(item => item.endsWith('.lock'))) {
+    const info = await stat(join(folder, name)).catch(() => undefined)
+    if (info === undefined || Date.now() - info.mtimeMs < STALE_LOCK_MS) continue
+    found.push({
+      level: 'warning',
+      what: `an abandoned lock: ${join(folder, name)}`,
+      mend: 'none needed: the next writer takes it over; rmdir removes it'
+    })
+  }
   return found
 }
 
 async function checkHosts(store: Store): Promise<Finding[]> {
   const found: Finding[] = []
   for (const server of await store.hosts.names()) {
-    const { lastSeen, clockSkewMs } = await store.hosts.read(server)
-    if (lastSeen === undefined || Date.now() - Date.parse(lastSeen) > QUIET_HOST_MS) {
-      found.push({
-        level: 'warning',
-        what: `${server} has not asked since ${lastSeen ?? 'ever'}`,
-        mend: `run "fail2ban-report doctor --side client" on ${server}`
-      })
-    } else found.push({ level: 'ok', what: `${server} asked last at ${lastSeen}` })
-    if (clockSkewMs !== undefined && Math.abs(clockSkewMs) > 60_000) {
-      found.push({
-        level: 'warning',
-        what: `${server}'s clock differs by ${Math.round(clockSkewMs / 1000)} s`,
-        mend: 'let both machines keep time by NTP'
-      })
-    }
-    const waiting = (await store.updates.of(server)).size
-    const names = (await store.lists.names(server)).filter(isListName).length
-    if (waiting > 0)
-      found.push({ level: 'ok', what: `${waiting} of ${names} list(s) of ${server} wait for it` })
+    found.push(...(await look(server, 'mend what the message names', () => checkHost(store, server))))
   }
+  return found
+}
+
+async function checkHost(store: Store, server: ServerName): Promise<Finding[]> {
+  const found: Finding[] = []
+  const { lastSeen, clockSkewMs } = await store.hosts.read(server)
+  if (lastSeen === undefined || !(Date.now() - timeOf(lastSeen) <= QUIET_HOST_MS)) {
+    found.push({
+      level: 'warning',
+      what:
+        lastSeen === undefined ? `${server} has never asked` : `${server} has not asked since ${lastSeen}`,
+      mend: `run "fail2ban-report doctor --side client" on ${server}`
+    })
+  } else found.push({ level: 'ok', what: `${server} asked last at ${lastSeen}` })
+  if (clockSkewMs !== undefined && Math.abs(clockSkewMs) > SKEW_MS) {
+    found.push({
+      level: 'warning',
+      what: `${server}'s clock differs by ${Math.round(clockSkewMs / 1000)} s`,
+      mend: 'let both machines keep time by NTP'
+    })
+  }
+  const waiting = (await store.updates.of(server)).size
+  const names = (await store.lists.names(server)).length
+  if (waiting > 0)
+    found.push({ level: 'ok', what: `${waiting} of ${names} list(s) of ${server} wait for it` })
   return found
 }

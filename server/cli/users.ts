@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
-import type { Role } from '../../common/shapes.js'
+import { messageOf, ProductError } from '../../common/errors.js'
 import { setting } from '../../common/settings.js'
+import type { Role } from '../../common/shapes.js'
 import { prepareFolders } from '../store/folders.js'
-import { addFolderFlags, flagText, openStore, show, type Terminal } from './context.js'
+import { addFolderFlags, cliActor, flagText, openStore, show, type Terminal } from './context.js'
 import { readNewPassword } from './password.js'
 import { table } from './table.js'
 
@@ -10,7 +11,13 @@ const ROLE = setting.oneOf(['admin', 'viewer'], { describe: 'what the user may d
 
 /** `user add | list | passwd | remove`: who may log in to the dashboard. */
 export function addUserCommands(program: Command, terminal: Terminal): void {
-  const user = program.command('user').description('who may log in to the dashboard')
+  const user = program
+    .command('user')
+    .description('who may log in to the dashboard')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  fail2ban-report user add alice --role admin\n  fail2ban-report user list'
+    )
   addFolderFlags(user.command('add <name>'))
     .description('add a user; the password is asked for, or read from standard input')
     .option('--role <admin|viewer>', ROLE.describe, ROLE.fallback)
@@ -20,9 +27,10 @@ export function addUserCommands(program: Command, terminal: Terminal): void {
     )
     .action(async (name: string, flags: Record<string, unknown>) => {
       const { store, folders } = openStore(flags, terminal)
-      const role: Role = ROLE.parse(flagText(flags, 'role'))
+      const role = roleOf(flagText(flags, 'role'))
       await prepareFolders(folders)
-      await store.users.add(name, await readNewPassword(terminal.input, terminal.screen), role)
+      const password = await readNewPassword(terminal.input, terminal.screen)
+      await store.users.add(name, password, role, cliActor(terminal))
       show(flags, terminal, { username: name, role }, () => `User ${name} (${role}) may now log in.`)
     })
   addFolderFlags(user.command('list'))
@@ -47,14 +55,23 @@ export function addUserCommands(program: Command, terminal: Terminal): void {
     .addHelpText('after', '\nExample:\n  fail2ban-report user passwd alice')
     .action(async (name: string, flags: Record<string, unknown>) => {
       const { store } = openStore(flags, terminal)
-      await store.users.setPassword(name, await readNewPassword(terminal.input, terminal.screen))
+      const password = await readNewPassword(terminal.input, terminal.screen)
+      await store.users.setPassword(name, password, cliActor(terminal))
       show(flags, terminal, { username: name }, () => `${name} has a new password; open sessions have ended.`)
     })
   addFolderFlags(user.command('remove <name>'))
     .description('remove a user; all sessions of the user end')
     .addHelpText('after', '\nExample:\n  fail2ban-report user remove alice')
     .action(async (name: string, flags: Record<string, unknown>) => {
-      await openStore(flags, terminal).store.users.remove(name)
+      await openStore(flags, terminal).store.users.remove(name, cliActor(terminal))
       show(flags, terminal, { username: name }, () => `User ${name} is removed.`)
     })
+}
+
+function roleOf(text: string): Role {
+  try {
+    return ROLE.parse(text)
+  } catch (error) {
+    throw new ProductError('BAD_INPUT', `--role: ${messageOf(error)}`, error)
+  }
 }

@@ -1,12 +1,12 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { hash, verify } from '@node-rs/bcrypt'
 import { parseAddress } from '../../common/address.js'
-import type { FailedAttempts } from '../../common/attempts.js'
+import { peerKey, type FailedAttempts } from '../../common/attempts.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { isServerName, type ServerName } from '../../common/names.js'
 import type { ClientEntry } from '../../common/shapes.js'
-import { allowedPeers, BCRYPT_COST, type ClientStore } from '../store/clients.js'
+import { allowedPeers } from '../store/clients.js'
+import type { Store } from '../store/store.js'
 
 /** What a client sends to say who it is (sync-contract.md §2). */
 export interface Credentials {
@@ -17,6 +17,8 @@ export interface Credentials {
 
 const REMEMBER_MS = 5 * 60_000
 const MOST_REMEMBERED = 10_000
+/** Different passwords of one client that are checked at a time. */
+const CHECKS_OF_A_CLIENT = 3
 /** bcrypt reads 72 bytes; far more is no password but a load. */
 const LONGEST_PASSWORD = 1024
 
@@ -28,11 +30,11 @@ const LONGEST_PASSWORD = 1024
 export class ClientAuthenticator {
   readonly #key = randomBytes(32)
   readonly #known = new Map<string, number>()
+  readonly #checking = new Map<string, Map<string, Promise<boolean>>>()
   #version = ''
-  #dummy: Promise<string> | undefined
 
   constructor(
-    private readonly clients: ClientStore,
+    private readonly store: Pick<Store, 'clients' | 'passwords'>,
     private readonly attempts: FailedAttempts,
     private readonly clock: Clock
   ) {}
@@ -44,19 +46,9 @@ export class ClientAuthenticator {
    *   CLIENT_LIST_CORRUPT
    */
   async check(given: Credentials, peer: string): Promise<ServerName> {
-    this.attempts.check(peer)
-    try {
-      const server = await this.#check(given, peer)
-      this.attempts.succeeded(peer)
-      return server
-    } catch (error) {
-      if (error instanceof ProductError && error.status === 403) this.attempts.failed(peer)
-      throw error
-    }
-  }
-
-  async #check(given: Credentials, peer: string): Promise<ServerName> {
+    const key = peerKey(peer)
     const { clients, version } = await this.#list()
+    this.attempts.check(key)
     if (version !== this.#version) {
       this.#known.clear()
       this.#version = version
@@ -64,26 +56,31 @@ export class ClientAuthenticator {
     const entry = clients.find(client => client.username === given.username && client.uuid === given.uuid)
     const password = given.password.slice(0, LONGEST_PASSWORD)
     if (entry === undefined || !isServerName(entry.username)) {
-      await verify(password, await this.#dummyHash(clients)).catch(() => false)
+      // Counted before the time is taken: requests sent all at once would pass the limit together otherwise.
+      this.attempts.failed(key)
+      await this.store.passwords.matches(password, this.store.passwords.nobodysHash(clients, given.username))
       throw new ProductError('AUTH_USER')
     }
-    if (!(await this.#passwordMatches(entry, password))) throw new ProductError('AUTH_PASSWORD')
+    if (!(await this.#passwordMatches(entry, password, key))) {
+      this.attempts.failed(key)
+      throw new ProductError('AUTH_PASSWORD')
+    }
     const allowed = allowedPeers(entry)
     const from = parseAddress(peer)
     if (allowed !== undefined && (from === undefined || allowed.covering(from) === undefined)) {
+      this.attempts.failed(key)
       throw new ProductError('AUTH_IP')
     }
     return entry.username
   }
 
-  async #passwordMatches(entry: ClientEntry, password: string): Promise<boolean> {
+  async #passwordMatches(entry: ClientEntry, password: string, key: string): Promise<boolean> {
     const now = this.clock()
     const token = createHmac('sha256', this.#key)
       .update(JSON.stringify([entry.username, entry.uuid, entry.password, password]))
       .digest('base64')
     if ((this.#known.get(token) ?? 0) > now) return true
-    const right = await verify(password, entry.password).catch(() => false)
-    if (!right) return false
+    if (!(await this.#checkOnce(entry, token, password, key))) return false
     this.#known.delete(token)
     this.#known.set(token, now + REMEMBER_MS)
     const [oldest] = this.#known.keys()
@@ -91,20 +88,32 @@ export class ClientAuthenticator {
     return true
   }
 
+  /** Requests that come with one credential at the same moment share one check; a client has few at a time. */
+  async #checkOnce(entry: ClientEntry, token: string, password: string, key: string): Promise<boolean> {
+    const { username } = entry
+    const running = this.#checking.get(username) ?? new Map<string, Promise<boolean>>()
+    this.#checking.set(username, running)
+    const shared = running.get(token)
+    if (shared !== undefined) return shared
+    if (running.size >= CHECKS_OF_A_CLIENT) throw new ProductError('AUTH_RATE')
+    // Looked at again when its turn comes: others from there may have failed meanwhile.
+    const check = this.store.passwords.matches(password, entry.password, () => this.attempts.check(key))
+    running.set(token, check)
+    try {
+      return await check
+    } finally {
+      running.delete(token)
+      if (running.size === 0) this.#checking.delete(username)
+    }
+  }
+
   async #list(): Promise<{ clients: readonly ClientEntry[]; version: string }> {
-    const list = await this.clients.list().catch((error: unknown) => {
+    const list = await this.store.clients.list().catch((error: unknown) => {
       throw error instanceof ProductError && error.code === 'FILE_CORRUPT'
         ? new ProductError('CLIENT_LIST_CORRUPT', undefined, error)
         : error
     })
     if (list.version === '') throw new ProductError('CLIENT_LIST_MISSING')
     return list
-  }
-
-  /** A hash of nobody's password at the list's own cost: an unknown user takes as long as a wrong password. */
-  #dummyHash(clients: readonly ClientEntry[]): Promise<string> {
-    const cost = Number(/^\$2[abxy]\$(\d\d)\$/.exec(clients[0]?.password ?? '')?.[1] ?? BCRYPT_COST)
-    this.#dummy ??= hash(randomBytes(16).toString('hex'), Math.min(cost, 15))
-    return this.#dummy
   }
 }

@@ -1,11 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import { ProductError } from '../../common/errors.js'
 import { isEventsFileName, isListName, printable } from '../../common/names.js'
+import { clientActor } from '../store/audit-row.js'
 import { readUploadedList } from '../store/uploaded-list.js'
 import type { Received } from './receive.js'
 
 /** index.php: stores a day's events, or takes a blocklist (sync-contract.md §3). @returns the reply's message */
-export async function takeFile(app: FastifyInstance, { server, files, refused }: Received): Promise<string> {
+export async function takeFile(app: FastifyInstance, received: Received): Promise<string> {
+  const { server, files, refused } = received
   const [file] = files
   if (file === undefined) {
     const [cut] = refused
@@ -18,7 +20,8 @@ export async function takeFile(app: FastifyInstance, { server, files, refused }:
   }
   if (isListName(file.name)) {
     const text = await file.text()
-    await app.store.lists.confirm(server, file.name, { entries: readUploadedList(file.name, text), text })
+    const upload = { entries: readUploadedList(file.name, text), text }
+    await app.store.lists.confirm(server, file.name, upload, clientActor(server, received.peer))
     return 'Blocklist updated.'
   }
   throw new ProductError('FILE_NAME', printable(file.name))

@@ -10,6 +10,8 @@ import type { ClientAuthenticator, Credentials } from './authenticate.js'
 /** A request of a client whose credentials were right. Its uploads lie in `temp/` until they are discarded. */
 export interface Received {
   server: ServerName
+  /** The address the request came from. */
+  peer: string
   fields: ReadonlyMap<string, string>
   files: SpooledUpload[]
   /** Files that were refused while they came in. */
@@ -73,6 +75,16 @@ class Reading {
   }
 
   async multipart(fileFields: readonly string[]): Promise<void> {
+    try {
+      await this.#parts(fileFields)
+    } catch (error) {
+      // What the form's parser says of a malformed one comes as a plain Error.
+      if (!(error instanceof Error) || error.constructor !== Error || 'code' in error) throw error
+      throw new ProductError('UPLOAD_FORM', error.message, error)
+    }
+  }
+
+  async #parts(fileFields: readonly string[]): Promise<void> {
     for await (const part of this.request.parts()) {
       if (part.type === 'field') {
         if (part.valueTruncated || part.fieldnameTruncated)
@@ -132,7 +144,7 @@ class Reading {
     for (const { name, content } of this.#early) {
       this.#files.push(await this.app.store.uploads.spool(server, name, Readable.from([content])))
     }
-    return { server, fields: this.#fields, files: this.#files, refused: this.#refused }
+    return { server, peer: this.request.ip, fields: this.#fields, files: this.#files, refused: this.#refused }
   }
 
   async discard(): Promise<void> {

@@ -1,17 +1,13 @@
-import basicAuth from '@fastify/basic-auth'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import { FailedAttempts } from '../../common/attempts.js'
 import { ProductError } from '../../common/errors.js'
-import { authenticate, receive, type Received } from './receive.js'
-import { ClientAuthenticator } from './authenticate.js'
+import type { ClientAuthenticator } from './authenticate.js'
+import { takeBasic } from './basic.js'
 import { deliver } from './download.js'
 import { takeFile } from './index.js'
+import { receive, type Received } from './receive.js'
 import { syncBack } from './syncback.js'
 import { offerLists } from './update.js'
-
-const FAILURES_PER_ADDRESS = 20
-const FAILURE_WINDOW_MS = 60_000
 
 type Handler = (received: Received, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
@@ -38,20 +34,11 @@ const REPLIES = {
 }
 
 /** The four endpoints of sync-contract.md §3 and the alias `backsync.php`, below `<base>/endpoint`. */
-export default async function endpoints(app: FastifyInstance): Promise<void> {
-  const attempts = new FailedAttempts(app.clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
-  const authenticator = new ClientAuthenticator(app.store.clients, attempts, app.clock)
-  app.decorateRequest('basicClient', undefined)
-  await app.register(basicAuth, {
-    validate: async (username, password, request) => {
-      const uuid = request.headers['x-client-uuid']
-      request.basicClient = await authenticate(authenticator, request, {
-        username,
-        password,
-        uuid: typeof uuid === 'string' ? uuid : ''
-      })
-    }
-  })
+export default async function endpoints(
+  app: FastifyInstance,
+  { authenticator }: { authenticator: ClientAuthenticator }
+): Promise<void> {
+  await takeBasic(app, authenticator)
 
   const endpoint = (
     name: string,

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { ProductError } from '../../common/errors.js'
 import { listName, printable, type ListName } from '../../common/names.js'
+import { clientActor } from '../store/audit-row.js'
 import { readUploadedList } from '../store/uploaded-list.js'
 import type { SpooledUpload } from '../store/uploads.js'
 import type { Received } from './receive.js'
@@ -20,14 +21,14 @@ export interface SyncBackReply {
  */
 export async function syncBack(
   app: FastifyInstance,
-  { server, files, refused }: Received
+  { server, peer, files, refused }: Received
 ): Promise<{ reply: SyncBackReply | undefined; errors: { file: string; message: string }[] }> {
   if (files.length + refused.length === 0) throw new ProductError('NO_FILES')
   const done: ListName[] = []
   const errors = refused.map(({ file, message }) => ({ file: printable(file), message }))
   for (const file of files) {
     try {
-      done.push(await takeBack(app, server, file))
+      done.push(await takeBack(app, server, peer, file))
     } catch (error) {
       // What the client can't mend (a full disk, a lock) is the whole request's error, unless something was done.
       if (!(error instanceof ProductError) || (error.status >= 500 && done.length === 0)) throw error
@@ -46,12 +47,14 @@ export async function syncBack(
 async function takeBack(
   app: FastifyInstance,
   server: Received['server'],
+  peer: string,
   file: SpooledUpload
 ): Promise<ListName> {
   const list = listName(file.name)
   const text = await file.text()
   const entries = readUploadedList(list, text)
-  const kept = await app.store.lists.syncBack(server, list, { entries, text }, app.config.syncback)
+  const actor = clientActor(server, peer)
+  const kept = await app.store.lists.syncBack(server, list, { entries, text }, app.config.syncback, actor)
   app.log.info({ event: 'sync_back', server, list, entries: entries.length, kept }, 'list synced back')
   return list
 }

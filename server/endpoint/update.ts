@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { parseAddress } from '../../common/address.js'
 import { isListName, printable, type ListName } from '../../common/names.js'
+import { clientActor } from '../store/audit-row.js'
 import type { HostReport } from '../store/hosts.js'
 import type { Received } from './receive.js'
 
@@ -22,7 +23,10 @@ export async function offerLists(
 ): Promise<UpdateReply> {
   const { server, fields } = received
   const held = heldLists(fields.get('have'))
-  const { updates, restore } = await app.store.downloads.offer(server, held)
+  const actor = clientActor(server, peer)
+  const { updates, restore } = await app.store.downloads.offer(server, held, actor, (list, error) =>
+    app.log.error({ event: 'list_not_offered', server, list, err: error }, 'a list could not be handed out')
+  )
   await app.store.hosts.seen(server, reportOf(fields, peer, app.clock()), updates.length === 0)
   return { success: true, updates, ...(held === undefined ? {} : { restore }) }
 }
@@ -42,7 +46,9 @@ function reportOf(fields: ReadonlyMap<string, string>, peer: string, now: number
   const report: HostReport = { peer }
   const addresses = fields.get('addresses')
   if (addresses !== undefined) {
-    report.addresses = addresses.split(',', 200).flatMap(text => parseAddress(text.trim()) ?? [])
+    // Its own addresses are never blocked there: a network among them would be a whitelist of its own.
+    const single = addresses.split(',', 200).filter(text => !text.includes('/'))
+    report.addresses = single.flatMap(text => parseAddress(text.trim()) ?? [])
   }
   for (const name of ['version', 'firewall'] as const) {
     const value = fields.get(name)

@@ -1,9 +1,20 @@
 import { createHash } from 'node:crypto'
-import { isoTime, timeOf, type Clock } from '../../common/clock.js'
+import { parseAddress, type Address, type AddressSet } from '../../common/address.js'
+import { isoTime, LAST_MOMENT, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import {
+  corruptCopies,
+  namesIn,
+  serialise,
+  versionOf,
+  type JsonFiles,
+  type Snapshot
+} from '../../common/json-file.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
-import { LIMITS, type BlocklistEntry } from '../../common/shapes.js'
+import { asksForBlock, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
+import type { AuditStore } from './audit.js'
+import { draftsOfChange, draftsOfUpload } from './audit-drafts.js'
+import { THE_SERVER, type AuditActor, type AuditDraft } from './audit-row.js'
 import { changeEntries, expireEntries, type ChangeOutcome, type EntryChange } from './entry-changes.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
@@ -14,16 +25,26 @@ import { checkAddresses } from './uploaded-list.js'
 /** How a sync-back treats changes made since the hand-over: kept, or lost as in the concept's literal text. */
 export type SyncBackMode = 'merge' | 'overwrite'
 
+/** What may not be blocked on a host. */
+export interface Protection {
+  /** Asked only when there is something to compare. */
+  set: () => AddressSet
+  /** Changes whenever the set does. */
+  key: string
+}
+
 /**
  * The blocklists of all servers. A list's file, its key in update.json and its hand-over record change together
- * under the list's lock; locks are always taken in this order: list, handover.json, update.json.
+ * under the list's lock; locks are always taken in this order: list, handover.json, update.json;
+ * that of the audit trail is never held while another is taken.
  */
 export class BlocklistStore {
   constructor(
     private readonly files: JsonFiles,
     private readonly paths: Paths,
     private readonly index: UpdateIndexStore,
-    private readonly clock: Clock
+    private readonly clock: Clock,
+    private readonly audit: AuditStore
   ) {}
 
   /** Names of a server's lists. */
@@ -41,14 +62,10 @@ export class BlocklistStore {
     return versionOf(this.paths.list(server, list))
   }
 
-  /** SHA-256 (hex) of each list's bytes. */
-  async hashes(server: ServerName): Promise<Map<ListName, string>> {
-    const found = new Map<ListName, string>()
-    for (const list of await this.names(server)) {
-      const { text, version } = await this.read(server, list)
-      if (version !== '') found.set(list, this.#hash(this.paths.list(server, list), version, text))
-    }
-    return found
+  /** SHA-256 (hex) of a list's bytes; undefined when there is no such list. */
+  async hash(server: ServerName, list: ListName): Promise<string | undefined> {
+    const { text, version } = await this.read(server, list)
+    return version === '' ? undefined : this.#hash(this.paths.list(server, list), version, text)
   }
 
   readonly #hashed = new Map<string, { version: string; hash: string }>()
@@ -68,6 +85,7 @@ export class BlocklistStore {
 
   /**
    * Blocks and unblocks addresses in one list: one write, however many. The list then waits for its client.
+   * @param actor who asks, for the audit trail
    * @returns one outcome per change
    * @throws ProductError LIST_SET_ASIDE while a corrupt list has not been restored, CONFLICT when the list would
    *   grow beyond what may be read back, and what JsonFiles throws
@@ -75,7 +93,8 @@ export class BlocklistStore {
   async change(
     server: ServerName,
     list: ListName,
-    changes: readonly EntryChange[]
+    changes: readonly EntryChange[],
+    actor: AuditActor
   ): Promise<ChangeOutcome[]> {
     return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       if (current.version === '') await this.#refuseWhileSetAside(server, list)
@@ -86,41 +105,72 @@ export class BlocklistStore {
       if (changed.list.length > LIMITS.listEntries) {
         throw new ProductError('CONFLICT', `a list may have at most ${LIMITS.listEntries} entries`)
       }
+      const drafts = draftsOfChange(current.value, changed.list, jailOfList(list), entry =>
+        entry.active === false ? 'unblock' : 'block'
+      )
+      const written = await this.#audited(server, list, current, changed.list, actor, drafts)
       // First the flag, then the list: killed in between, the client is merely asked to look once more.
       await this.index.set(server, list, 'waits')
-      return { value: changed.list, result: changed.outcomes }
+      return { ...written, result: changed.outcomes }
     })
   }
 
   readonly #nextEnds = new Map<string, { version: string; end: number }>()
 
   /**
-   * Turns entries of a server whose end has passed into asked-for unblocks, flagged for the client
-   * (sync-contract.md §5.7). Cheap when none is due: a list is read again only when it changed or an end came.
+   * Turns entries of a list whose end has passed into asked-for unblocks, flagged for the client
+   * (sync-contract.md §5.7). Cheap when none is due: a list is read again only when it changed or an end
+   * came. @returns whether there were any
    */
-  async expireDue(server: ServerName): Promise<void> {
-    for (const list of await this.names(server)) {
-      const path = this.paths.list(server, list)
-      const known = this.#nextEnds.get(path)
-      const version = await versionOf(path)
-      if (known?.version === version && this.clock() < known.end) continue
-      await this.#expire(server, list)
-      const after = await this.read(server, list)
-      this.#nextEnds.set(path, { version: after.version, end: nextEnd(after.value) })
-    }
+  async expireDue(server: ServerName, list: ListName): Promise<boolean> {
+    const path = this.paths.list(server, list)
+    const known = this.#nextEnds.get(path)
+    const version = await versionOf(path)
+    if (known?.version === version && this.clock() < known.end) return false
+    const expired = await this.#expire(server, list)
+    const after = await this.read(server, list)
+    this.#nextEnds.set(path, { version: after.version, end: nextEnd(after.value) })
+    return expired
   }
 
-  async #expire(server: ServerName, list: ListName): Promise<void> {
+  async #expire(server: ServerName, list: ListName): Promise<boolean> {
     const now = this.clock()
     const { value } = await this.read(server, list)
-    if (expireEntries(value, now, 0) === value) return
-    await this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
+    if (expireEntries(value, now, 0) === value) return false
+    return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       const handedOut = await this.#handedOut(server, list)
       const next = expireEntries(current.value, now, Number.isFinite(handedOut) ? handedOut : 0)
-      if (next === current.value) return { result: undefined }
+      if (next === current.value) return { result: false }
+      const drafts = draftsOfChange(current.value, next, jailOfList(list), () => 'expired')
+      const written = await this.#audited(server, list, current, next, THE_SERVER, drafts)
       await this.index.set(server, list, 'waits')
-      return { value: next, result: undefined }
+      return { ...written, result: true }
     })
+  }
+
+  readonly #lifted = new Map<string, string>()
+
+  /**
+   * Asks for the end of every block of a list that shares an address with `protect.set()`. Cheap when neither the
+   * list nor the set changed. @returns what was lifted
+   */
+  async lift(server: ServerName, list: ListName, protect: Protection, actor: AuditActor): Promise<Address[]> {
+    const path = this.paths.list(server, list)
+    const { value, version } = await this.read(server, list)
+    const looked = `${version} ${protect.key}`
+    if (this.#lifted.get(path) === looked) return []
+    const set = protect.set()
+    const ips = value.flatMap(entry => {
+      const ip = asksForBlock(entry, this.clock()) ? parseAddress(entry.ip) : undefined
+      return ip !== undefined && set.overlapping(ip) !== undefined ? [ip] : []
+    })
+    if (ips.length === 0) {
+      this.#lifted.set(path, looked)
+      return []
+    }
+    const changes = ips.map(ip => ({ ip, want: 'unblock' as const, source: 'whitelist' }))
+    const outcomes = await this.change(server, list, changes, actor)
+    return ips.filter((_, at) => outcomes[at] === 'unblocked')
   }
 
   /**
@@ -130,7 +180,8 @@ export class BlocklistStore {
   async handOut(
     server: ServerName,
     list: ListName,
-    write: (text: string) => Promise<void>
+    write: (text: string) => Promise<void>,
+    actor: AuditActor
   ): Promise<boolean> {
     const path = this.paths.list(server, list)
     return this.files.change(path, KINDS.blocklist, async current => {
@@ -140,6 +191,11 @@ export class BlocklistStore {
       }
       await write(current.text)
       await this.#recordHandOver(server, list, current.value)
+      // Offered once more and unchanged: told already. Before the mark: killed in between, it is told twice.
+      const again = (await this.index.of(server)).get(list) === false
+      const count = current.value.filter(entry => entry.pending === true).length
+      const row: AuditDraft = { what: 'handed-out', jail: jailOfList(list), count }
+      if (!again) await this.audit.note(server, actor, [row])
       await this.index.set(server, list, 'handed-out')
       return { result: true }
     })
@@ -153,7 +209,8 @@ export class BlocklistStore {
     server: ServerName,
     list: ListName,
     upload: { entries: BlocklistEntry[]; text: string },
-    mode: SyncBackMode
+    mode: SyncBackMode,
+    actor: AuditActor
   ): Promise<number> {
     return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       checkAddresses(upload.entries, current.value)
@@ -164,14 +221,21 @@ export class BlocklistStore {
           : mergeSyncBack(current.value, upload.entries, handedOut, this.clock())
       const state = merged.kept > 0 ? 'waits' : 'in-sync'
       if (merged.kept === 0 && current.text === upload.text) {
+        await this.#handedBack(server, list)
         await this.index.set(server, list, state)
         return { result: 0 }
       }
+      const text = merged.kept === 0 ? upload.text : undefined
+      const drafts = await this.#draftsOfUpload(server, list, current, merged.list, new Set(upload.entries))
+      const written = await this.#audited(server, list, current, merged.list, actor, drafts, text)
       return {
-        value: merged.list,
+        ...written,
         result: merged.kept,
-        ...(merged.kept === 0 ? { text: upload.text } : {}),
-        written: () => this.index.set(server, list, state)
+        written: async () => {
+          await written.written()
+          await this.#handedBack(server, list)
+          await this.index.set(server, list, state)
+        }
       }
     })
   }
@@ -180,14 +244,47 @@ export class BlocklistStore {
   async confirm(
     server: ServerName,
     list: ListName,
-    upload: { entries: BlocklistEntry[]; text: string }
+    upload: { entries: BlocklistEntry[]; text: string },
+    actor: AuditActor
   ): Promise<void> {
-    await this.files.change(this.paths.list(server, list), KINDS.blocklist, current => {
+    await this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       checkAddresses(upload.entries, current.value)
-      if (current.version === '') return { value: upload.entries, text: upload.text, result: undefined }
-      const next = confirmEntries(current.value, upload.entries)
-      return next === current.value ? { result: undefined } : { value: next, result: undefined }
+      const isNew = current.version === ''
+      const next = isNew ? upload.entries : confirmEntries(current.value, upload.entries)
+      if (!isNew && next === current.value) return { result: undefined }
+      const drafts = await this.#draftsOfUpload(server, list, current, next, new Set(next))
+      const text = isNew ? upload.text : undefined
+      return { ...(await this.#audited(server, list, current, next, actor, drafts, text)), result: undefined }
     })
+  }
+
+  async #draftsOfUpload(
+    server: ServerName,
+    list: ListName,
+    current: Snapshot<BlocklistEntry[]>,
+    next: readonly BlocklistEntry[],
+    uploaded: ReadonlySet<BlocklistEntry>
+  ): Promise<AuditDraft[]> {
+    const jail = jailOfList(list)
+    // A list the server didn't have, or lost: the host's own copy as a whole.
+    if (current.version === '') return [{ what: 'list-stored', jail, count: next.length }]
+    const { value } = await this.files.read(this.paths.handOvers(server), KINDS.handOvers)
+    const handedOut = Object.hasOwn(value, list) ? value[list]?.at : undefined
+    return draftsOfUpload(current.value, next, { jail, handedOut, uploaded })
+  }
+
+  /** The change of a list as JsonFiles wants it, its audit rows noted before and told after (AuditStore). */
+  async #audited(
+    server: ServerName,
+    list: ListName,
+    current: Snapshot<BlocklistEntry[]>,
+    value: BlocklistEntry[],
+    actor: AuditActor,
+    drafts: readonly AuditDraft[],
+    text: string = serialise(value, KINDS.blocklist.rows)
+  ): Promise<{ value: BlocklistEntry[]; text: string; written: () => Promise<void> }> {
+    const file = { path: this.paths.list(server, list), from: current.text, to: text }
+    return { value, text, written: await this.audit.begin(server, file, actor, drafts) }
   }
 
   async #handedOut(server: ServerName, list: ListName): Promise<number> {
@@ -207,12 +304,25 @@ export class BlocklistStore {
     let latest = now
     for (const entry of entries) {
       const stamp = timeOf(entry.lastModified)
-      if (stamp > latest) latest = stamp
+      if (stamp > latest) latest = Math.min(stamp, LAST_MOMENT - 1)
     }
-    await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => ({
-      value: { ...value, [list]: { at: isoTime(now), latest: isoTime(latest) } },
-      result: undefined
-    }))
+    await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => {
+      const known = Object.hasOwn(value, list) ? value[list] : undefined
+      // What was handed out before and may still come back knows of nothing later than it.
+      const first = known?.out === true ? known.latest : isoTime(latest)
+      return {
+        value: { ...value, [list]: { at: isoTime(now), latest: first, out: true } },
+        result: undefined
+      }
+    })
+  }
+
+  async #handedBack(server: ServerName, list: ListName): Promise<void> {
+    await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => {
+      const known = Object.hasOwn(value, list) ? value[list] : undefined
+      if (known?.out !== true) return { result: undefined }
+      return { value: { ...value, [list]: { ...known, out: false } }, result: undefined }
+    })
   }
 
   async #refuseWhileSetAside(server: ServerName, list: ListName): Promise<void> {

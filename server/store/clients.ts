@@ -2,9 +2,11 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { hash } from '@node-rs/bcrypt'
 import { address, AddressSet, parseAddress } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
-import type { JsonFiles } from '../../common/json-file.js'
+import { serialise, type JsonFiles } from '../../common/json-file.js'
 import { serverName, type ServerName } from '../../common/names.js'
 import type { ClientEntry } from '../../common/shapes.js'
+import type { AuditStore } from './audit.js'
+import type { AuditActor, AuditDraft } from './audit-row.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
 
@@ -22,7 +24,8 @@ export interface NewClient {
 export class ClientStore {
   constructor(
     private readonly files: JsonFiles,
-    private readonly paths: Paths
+    private readonly paths: Paths,
+    private readonly audit: AuditStore
   ) {}
 
   /**
@@ -35,7 +38,7 @@ export class ClientStore {
   }
 
   /** Adds a client with a fresh UUID and a strong password. @throws ProductError CONFLICT, BAD_NAME, BAD_ADDRESS */
-  async add(name: string, addresses: readonly string[]): Promise<NewClient> {
+  async add(name: string, addresses: readonly string[], actor: AuditActor): Promise<NewClient> {
     const username = serverName(name)
     const password = randomBytes(24).toString('base64url')
     const uuid = randomUUID()
@@ -45,7 +48,8 @@ export class ClientStore {
       uuid,
       ip: restriction(addresses)
     }
-    await this.#change(clients => {
+    const row: AuditDraft = { what: 'client-added', server: username, before: null, after: { ip: entry.ip } }
+    await this.#change(actor, row, clients => {
       if (clients.some(client => client.username === username)) {
         throw new ProductError('CONFLICT', `there is a client ${username} already; edit or remove it`)
       }
@@ -60,13 +64,15 @@ export class ClientStore {
    */
   async edit(
     name: string,
-    edit: { addresses?: readonly string[]; renew?: boolean; renewUuid?: boolean }
+    edit: { addresses?: readonly string[]; renew?: boolean; renewUuid?: boolean },
+    actor: AuditActor
   ): Promise<{ password?: string; uuid: string }> {
     const password = edit.renew === true ? randomBytes(24).toString('base64url') : undefined
     const hashed = password === undefined ? undefined : await bcrypt(password)
     const ip = edit.addresses === undefined ? undefined : restriction(edit.addresses)
     let uuid = ''
-    await this.#change(clients =>
+    const row: AuditDraft = { what: 'client-edited', server: name }
+    await this.#change(actor, row, clients =>
       replaceNamed(clients, name, client => {
         const next = {
           ...client,
@@ -75,6 +81,13 @@ export class ClientStore {
           ...(edit.renewUuid === true ? { uuid: randomUUID() } : {})
         }
         uuid = next.uuid
+        row.before = ip === undefined ? {} : { ip: client.ip ?? '' }
+        row.after = {
+          ...(ip === undefined ? {} : { ip }),
+          // That they are new, never what they are.
+          ...(hashed === undefined ? {} : { password: 'renewed' }),
+          ...(edit.renewUuid === true ? { uuid: 'renewed' } : {})
+        }
         return next
       })
     )
@@ -82,15 +95,24 @@ export class ClientStore {
   }
 
   /** Removes a client; its archive stays. @throws ProductError NOT_FOUND */
-  async remove(name: string): Promise<void> {
-    await this.#change(clients => withoutNamed(clients, name))
+  async remove(name: string, actor: AuditActor): Promise<void> {
+    await this.#change(actor, { what: 'client-removed', server: name }, clients =>
+      withoutNamed(clients, name)
+    )
   }
 
-  async #change(decide: (clients: ClientEntry[]) => ClientEntry[]): Promise<void> {
-    await this.files.change(this.paths.clientList(), KINDS.clientList, ({ value }) => ({
-      value: decide(value),
-      result: undefined
-    }))
+  async #change(
+    actor: AuditActor,
+    row: AuditDraft,
+    decide: (clients: ClientEntry[]) => ClientEntry[]
+  ): Promise<void> {
+    const path = this.paths.clientList()
+    await this.files.change(path, KINDS.clientList, async current => {
+      const value = decide(current.value)
+      const text = serialise(value, KINDS.clientList.rows)
+      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, [row])
+      return { value, text, written, result: undefined }
+    })
   }
 }
 

@@ -2,13 +2,16 @@ import { open, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../common/clock.js'
-import { systemCode } from '../../common/errors.js'
+import { ProductError, systemCode } from '../../common/errors.js'
 import { namesIn, type JsonFiles } from '../../common/json-file.js'
 import { isListName, type ListName, type ServerName } from '../../common/names.js'
-import type { BlocklistStore } from './blocklists.js'
+import { refuseLinks } from '../../common/no-links.js'
+import { THE_SERVER, type AuditActor } from './audit-row.js'
+import type { BlocklistStore, Protection } from './blocklists.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
 import type { UpdateIndexStore } from './update-index.js'
+import type { WhitelistStore } from './whitelist.js'
 
 /** A copy being delivered. */
 export interface Delivery {
@@ -31,29 +34,68 @@ export class DownloadStore {
     private readonly paths: Paths,
     private readonly lists: BlocklistStore,
     private readonly index: UpdateIndexStore,
+    private readonly whitelist: WhitelistStore,
     private readonly clock: Clock
   ) {}
 
   /**
-   * Hands out every list that waits or was handed out and never synced back (§5.2).
+   * Hands out every list that waits or was handed out and never synced back (§5.2). A list that can't be read or
+   * changed doesn't stop the others.
    * @param has what the client says it holds, list → SHA-256 of the file; undefined for clients that don't say.
    *   Lists that differ from the server's are handed out too, lists the server lost are asked back.
+   * @param failed told of each list that is left out, and why
+   * @throws the first list's error when every list failed
    */
-  async offer(server: ServerName, has: ReadonlyMap<ListName, string> | undefined): Promise<Offer> {
-    await this.lists.expireDue(server)
-    const wanted = new Set((await this.index.of(server)).keys())
-    const restore: ListName[] = []
-    if (has !== undefined) {
-      const hashes = await this.lists.hashes(server)
-      for (const [list, hash] of hashes) if (has.get(list) !== hash) wanted.add(list)
-      for (const list of has.keys()) if (!hashes.has(list)) restore.push(list)
-    }
+  async offer(
+    server: ServerName,
+    has: ReadonlyMap<ListName, string> | undefined,
+    actor: AuditActor,
+    failed: (list: ListName, error: unknown) => void
+  ): Promise<Offer> {
+    const protect = await this.#protection(server)
+    const waiting = new Set((await this.index.of(server)).keys())
     const updates: ListName[] = []
-    for (const list of [...wanted].sort()) {
-      const given = await this.lists.handOut(server, list, text => this.#write(server, list, text))
-      if (given) updates.push(list)
+    const errors: unknown[] = []
+    const all = [...new Set([...(await this.lists.names(server)), ...waiting])].sort()
+    for (const list of all) {
+      try {
+        if (await this.#offerOne(server, list, has, waiting.has(list), protect, actor)) updates.push(list)
+      } catch (error) {
+        errors.push(error)
+        failed(list, error)
+      }
     }
-    return { updates, restore: restore.sort() }
+    if (errors.length > 0 && errors.length === all.length) throw errors[0]
+    // Looked at again: a list may just have been found corrupt and set aside.
+    const names = new Set(await this.lists.names(server))
+    return { updates, restore: [...(has?.keys() ?? [])].filter(list => !names.has(list)).sort() }
+  }
+
+  async #offerOne(
+    server: ServerName,
+    list: ListName,
+    has: ReadonlyMap<ListName, string> | undefined,
+    waits: boolean,
+    protect: Protection | undefined,
+    actor: AuditActor
+  ): Promise<boolean> {
+    const expired = await this.lists.expireDue(server, list)
+    // Also what came about between a look at the whitelist and the block, or was written by hand.
+    const lifted = protect === undefined ? [] : await this.lists.lift(server, list, protect, THE_SERVER)
+    const hash = has === undefined ? undefined : await this.lists.hash(server, list)
+    const differs = hash !== undefined && has?.get(list) !== hash
+    const changed = waits || expired || lifted.length > 0 || differs
+    return changed && this.lists.handOut(server, list, text => this.#write(server, list, text), actor)
+  }
+
+  async #protection(server: ServerName): Promise<Protection | undefined> {
+    try {
+      return await this.whitelist.protection(server)
+    } catch (error) {
+      // A whitelist that can't be read stops new blocks, and `doctor` tells of it; hosts go on with what they have.
+      if (error instanceof ProductError && error.code === 'FILE_CORRUPT') return undefined
+      throw error
+    }
   }
 
   async #write(server: ServerName, list: ListName, text: string): Promise<void> {
@@ -68,6 +110,7 @@ export class DownloadStore {
   /** Opens a copy for delivery, or gives undefined when there is none. */
   async open(server: ServerName, name: string): Promise<Delivery | undefined> {
     if (!isListName(name)) return undefined
+    await refuseLinks(this.paths.dataRoots(), this.paths.downloads(server))
     const path = this.paths.download(server, name)
     let file: FileHandle
     try {

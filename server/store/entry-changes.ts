@@ -1,5 +1,5 @@
 import { parseAddress, type Address } from '../../common/address.js'
-import { isoTime, timeOf } from '../../common/clock.js'
+import { isoTime, LAST_MOMENT, timeOf } from '../../common/clock.js'
 import { asksForBlock, type BlocklistEntry } from '../../common/shapes.js'
 
 /** What an admin asks of one address in one list. */
@@ -113,7 +113,7 @@ function changedEntry(
 /** A stamp later than the entry's own and than `after`, whatever the clock says. */
 function laterStamp(entry: BlocklistEntry, now: number, after: number): number {
   const own = timeOf(entry.lastModified)
-  return Math.max(now, after + 1, Number.isNaN(own) ? 0 : own + 1)
+  return Math.min(LAST_MOMENT, Math.max(now, after + 1, Number.isNaN(own) ? 0 : own + 1))
 }
 
 /**

@@ -39,7 +39,7 @@ export class EventStore {
    * @throws ProductError UPLOAD_JSON, UPLOAD_CONTENT: nothing changes then
    */
   async replace(server: ServerName, day: EventsFileName, text: string): Promise<void> {
-    const events = parseUpload(text, KINDS.events.check) as BanEvent[]
+    const events = parseUpload(text, KINDS.events)
     events.forEach((event, at) => {
       if (parseAddress(event.ip) !== undefined) return
       throw new ProductError('UPLOAD_CONTENT', `event ${at + 1}: ip is no IPv4 or IPv6 address or network`)

@@ -1,6 +1,7 @@
-import { chmod, mkdir, stat } from 'node:fs/promises'
+import { chmod, readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
+import { makeFolders } from '../../common/json-file.js'
 import type { EventsFileName, ListName, ServerName } from '../../common/names.js'
 
 /** Where the server keeps its files; absolute paths. */
@@ -14,8 +15,20 @@ export interface Folders {
 /** Data may be read by the group (backup, the web server of an existing installation); settings by nobody else. */
 const MODES: Record<keyof Folders, number> = { archive: 0o750, download: 0o750, temp: 0o700, settings: 0o700 }
 
+/** Bits of a folder's mode that let others in. */
+export const OPEN: Record<keyof Folders, number> = {
+  archive: 0o007,
+  download: 0o007,
+  temp: 0o077,
+  settings: 0o077
+}
+
+/** What comes with a checkout of this repository, so that its folders exist. */
+const PLACEHOLDER = '.gitkeep'
+
 /**
- * Creates the folders that are missing, with tight modes; existing ones are left as they are.
+ * Creates the folders that are missing, with tight modes. Of existing ones, those that still hold nothing are closed
+ * to others: a checkout brings them open. Those with data are left as they are.
  * @returns the folders that were created
  * @throws ProductError CONFIG naming the folder that can't be made
  */
@@ -24,10 +37,14 @@ export async function prepareFolders(folders: Folders): Promise<string[]> {
   for (const name of ['archive', 'download', 'temp', 'settings'] as const) {
     const path = folders[name]
     try {
-      await stat(path)
+      const { mode } = await stat(path)
+      if ((mode & OPEN[name]) !== 0 && (await holdsNothing(path))) {
+        // Only its owner may; where that is someone else, doctor tells.
+        await chmod(path, mode & 0o7777 & ~OPEN[name]).catch(() => undefined)
+      }
     } catch (error) {
       if (systemCode(error) !== 'ENOENT') throw cannotUse(name, path, error)
-      await mkdir(path, { recursive: true }).catch((cause: unknown) => {
+      await makeFolders(path, MODES[name]).catch((cause: unknown) => {
         throw cannotUse(name, path, cause)
       })
       await chmod(path, MODES[name])
@@ -35,6 +52,10 @@ export async function prepareFolders(folders: Folders): Promise<string[]> {
     }
   }
   return made
+}
+
+async function holdsNothing(path: string): Promise<boolean> {
+  return (await readdir(path)).every(item => item === PLACEHOLDER)
 }
 
 function cannotUse(name: string, path: string, cause: unknown): ProductError {
@@ -58,7 +79,11 @@ export class Paths {
     }
   }
 
+  /** Folders below which no symbolic link is followed; settings may be links to /etc. */
+  dataRoots = (): string[] => [this.root.archive, this.root.download, this.root.temp]
   updateIndex = (): string => join(this.root.archive, 'update.json')
+  /** The audit trail of a server, or that of users and clients. */
+  audit = (server?: ServerName): string => join(this.root.archive, server ?? '', 'audit.jsonl')
   whitelist = (): string => join(this.root.archive, 'whitelist.json')
   server = (server: ServerName): string => join(this.root.archive, server)
   host = (server: ServerName): string => join(this.root.archive, server, 'host.json')

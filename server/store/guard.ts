@@ -1,11 +1,8 @@
 import { networkInterfaces } from 'node:os'
 import { AddressSet, address, parseAddress, type Address } from '../../common/address.js'
-import { timeOf, type Clock } from '../../common/clock.js'
-import type { JsonFiles } from '../../common/json-file.js'
-import type { ServerName } from '../../common/names.js'
-import type { Paths } from './folders.js'
+import { printable, type ServerName } from '../../common/names.js'
 import type { HostStore } from './hosts.js'
-import { KINDS } from './kinds.js'
+import type { WhitelistEntry, WhitelistStore } from './whitelist.js'
 
 /** Says why an address must not be blocked, in words, or undefined when it may be. */
 export type Refusal = (ip: Address) => string | undefined
@@ -17,23 +14,22 @@ const NOBODY = [address('0.0.0.0'), address('::')]
 /** Nobody locks themselves out (sync-contract.md §5.6): what the server refuses to block. */
 export class BlockGuard {
   constructor(
-    private readonly files: JsonFiles,
-    private readonly paths: Paths,
     private readonly hosts: HostStore,
-    private readonly clock: Clock,
+    private readonly whitelist: WhitelistStore,
     private readonly widest: { 4: number; 6: number }
   ) {}
 
   /** The refusals for one host. @param asking the admin's own address, if known */
   async forHost(server: ServerName, asking: string | undefined): Promise<Refusal> {
     const host = await this.hosts.read(server)
-    const guarded: [AddressSet, string][] = [
-      [new AddressSet(LOOPBACK), 'a loopback address'],
-      [new AddressSet(NOBODY), 'not the address of anybody'],
-      [setOf(ownAddresses()), "this server's own address"],
-      [setOf([...(host.addresses ?? []), host.peer ?? '']), `${server}'s own address`],
-      [setOf([asking ?? '']), 'the address you are connected from'],
-      [await this.#whitelist(server), 'on the whitelist']
+    const whitelist = await this.whitelist.of(server)
+    const guarded: [AddressSet, (hit: Address) => string][] = [
+      [new AddressSet(LOOPBACK), () => 'a loopback address'],
+      [new AddressSet(NOBODY), () => 'not the address of anybody'],
+      [setOf(ownAddresses()), () => "this server's own address"],
+      [setOf([...(host.addresses ?? []), host.peer ?? '']), () => `${server}'s own address`],
+      [setOf([asking ?? '']), () => 'the address you are connected from'],
+      [setOf(whitelist.map(entry => entry.ip)), hit => onWhitelist(hit, whitelist)]
     ]
     return ip => {
       const bits = Number(ip.split('/')[1] ?? 128)
@@ -41,21 +37,17 @@ export class BlockGuard {
       if (bits < widest) return `${ip} is wider than /${widest}, the widest network that may be blocked`
       for (const [set, why] of guarded) {
         const hit = set.overlapping(ip)
-        if (hit !== undefined) return hit === ip ? `${ip} is ${why}` : `${ip} meets ${hit}: ${why}`
+        if (hit !== undefined) return hit === ip ? `${ip} is ${why(hit)}` : `${ip} meets ${hit}: ${why(hit)}`
       }
       return undefined
     }
   }
+}
 
-  async #whitelist(server: ServerName): Promise<AddressSet> {
-    const { value } = await this.files.read(this.paths.whitelist(), KINDS.whitelist)
-    const now = this.clock()
-    const valid = value.filter(entry => {
-      const forHere = entry.servers == null || entry.servers.length === 0 || entry.servers.includes(server)
-      return forHere && !(timeOf(entry.expires) <= now)
-    })
-    return setOf(valid.map(entry => entry.ip))
-  }
+function onWhitelist(hit: Address, entries: readonly WhitelistEntry[]): string {
+  const entry = entries.find(one => parseAddress(one.ip) === hit)
+  const why = printable(entry?.description ?? '', 80)
+  return why === '' ? 'on the whitelist' : `on the whitelist (${why})`
 }
 
 /** The addresses of this machine's network interfaces. */

@@ -5,8 +5,10 @@ import {
   Blocklist,
   ClientList,
   DayEvents,
+  LIMITS,
   UpdateIndex,
   UserList,
+  phpArray,
   shapeCheck,
   type BanEvent,
   type BlocklistEntry,
@@ -17,8 +19,14 @@ import {
 const DATA = 0o640
 const SECRET = 0o600
 
-/** When a list was last handed out; `latest` is later than every change that was part of it. */
-export const HandOvers = Type.Record(Type.String(), Type.Object({ at: Type.String(), latest: Type.String() }))
+/**
+ * When a list was last handed out; `latest` is later than every change that was part of it. `out` until it is synced
+ * back: `latest` is then of the first hand-over that is still out.
+ */
+export const HandOvers = Type.Record(
+  Type.String(),
+  Type.Object({ at: Type.String(), latest: Type.String(), out: Type.Optional(Type.Boolean()) })
+)
 export type HandOvers = Static<typeof HandOvers>
 
 /** What a host tells of itself, and when it was last heard of. Times are ISO 8601. */
@@ -56,12 +64,17 @@ export type EndedSessions = Static<typeof EndedSessions>
 
 /** Every kind of JSON file the server keeps. */
 export const KINDS = {
-  blocklist: kind<BlocklistEntry[]>(Blocklist, () => [], { rows: true }),
-  events: kind<BanEvent[]>(DayEvents, () => [], { rows: true }),
+  blocklist: kind<BlocklistEntry[]>(Blocklist, () => [], {
+    rows: true,
+    mend: phpArray,
+    most: LIMITS.uploadBytes
+  }),
+  events: kind<BanEvent[]>(DayEvents, () => [], { rows: true, mend: phpArray }),
   updateIndex: kind<UpdateIndex>(UpdateIndex, () => ({})),
   handOvers: kind<HandOvers>(HandOvers, () => ({})),
   host: kind<Host>(Host, () => ({})),
-  whitelist: kind<Whitelist>(Whitelist, () => [], { rows: true }),
+  // Refused when corrupt: an empty one would let an admin lock out whom it protects.
+  whitelist: kind<Whitelist>(Whitelist, () => [], { rows: true, corrupt: 'refuse' }),
   clientList: kind<ClientEntry[]>(ClientList, () => [], { mode: SECRET, corrupt: 'refuse' }),
   userList: kind<UserEntry[]>(UserList, () => [], { mode: SECRET, corrupt: 'refuse' }),
   sessionKey: kind<{ key: string }>(SessionKey, () => ({ key: '' }), { mode: SECRET, corrupt: 'refuse' }),
@@ -71,7 +84,7 @@ export const KINDS = {
 function kind<T>(
   schema: Type.TSchema,
   empty: () => T,
-  options: Partial<Pick<JsonKind<T>, 'mode' | 'corrupt' | 'rows'>> = {}
+  options: Partial<Pick<JsonKind<T>, 'mode' | 'corrupt' | 'rows' | 'mend' | 'most'>> = {}
 ): JsonKind<T> {
   return { check: shapeCheck(schema), empty, mode: DATA, corrupt: 'set-aside', rows: false, ...options }
 }

@@ -5,6 +5,9 @@ import { ProductError } from '../../common/errors.js'
 import { corruptCopies, JsonFiles, removeAbandonedCopies, type SetAside } from '../../common/json-file.js'
 import type { LockTimes } from '../../common/file-lock.js'
 import type { ServerName } from '../../common/names.js'
+import { refuseLinks } from '../../common/no-links.js'
+import { AuditStore } from './audit.js'
+import { AuditTrails } from './audit-trails.js'
 import { BlocklistStore } from './blocklists.js'
 import { ClientStore } from './clients.js'
 import { DownloadStore } from './downloads.js'
@@ -12,10 +15,12 @@ import { EventStore } from './events.js'
 import { Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
+import { PasswordCheck } from './password-check.js'
 import { SessionFiles } from './session-files.js'
 import { UpdateIndexStore } from './update-index.js'
 import { UploadStore } from './uploads.js'
 import { UserStore } from './users.js'
+import { WhitelistStore } from './whitelist.js'
 
 export interface StoreOptions {
   folders: Folders
@@ -24,6 +29,10 @@ export interface StoreOptions {
   onSetAside: (event: SetAside) => void
   /** Widest networks that may be blocked, prefix lengths. */
   widest: { 4: number; 6: number }
+  /** Told when a change is made but its audit rows could not be written yet; housekeeping tries again. */
+  onAuditDelayed?: (error: unknown) => void
+  /** Size at which an audit trail's file is set aside. */
+  auditBytes?: number
   lockTimes?: LockTimes
 }
 
@@ -31,6 +40,8 @@ export interface StoreOptions {
 export class Store {
   readonly paths: Paths
   readonly files: JsonFiles
+  readonly audit: AuditStore
+  readonly trails: AuditTrails
   readonly updates: UpdateIndexStore
   readonly lists: BlocklistStore
   readonly downloads: DownloadStore
@@ -40,6 +51,8 @@ export class Store {
   readonly users: UserStore
   readonly hosts: HostStore
   readonly sessions: SessionFiles
+  readonly passwords = new PasswordCheck()
+  readonly whitelist: WhitelistStore
   readonly guard: BlockGuard
   readonly #clock: Clock
 
@@ -50,18 +63,36 @@ export class Store {
     this.files = new JsonFiles({
       clock,
       onSetAside: options.onSetAside,
+      roots: this.paths.dataRoots(),
       ...(lockTimes === undefined ? {} : { times: lockTimes })
     })
+    const ignore = () => undefined
+    this.audit = new AuditStore(
+      this.files,
+      this.paths,
+      clock,
+      options.onAuditDelayed ?? ignore,
+      options.auditBytes
+    )
+    this.trails = new AuditTrails(this.paths)
     this.updates = new UpdateIndexStore(this.files, this.paths)
-    this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock)
-    this.downloads = new DownloadStore(this.files, this.paths, this.lists, this.updates, clock)
+    this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock, this.audit)
     this.uploads = new UploadStore(this.paths, clock)
     this.events = new EventStore(this.files, this.paths)
-    this.clients = new ClientStore(this.files, this.paths)
-    this.users = new UserStore(this.files, this.paths)
+    this.clients = new ClientStore(this.files, this.paths, this.audit)
+    this.users = new UserStore(this.files, this.paths, this.audit)
     this.hosts = new HostStore(this.files, this.paths, this.clients, clock)
     this.sessions = new SessionFiles(this.files, this.paths, clock)
-    this.guard = new BlockGuard(this.files, this.paths, this.hosts, clock, options.widest)
+    this.whitelist = new WhitelistStore(this.files, this.paths, this.lists, this.hosts, clock, this.audit)
+    this.downloads = new DownloadStore(
+      this.files,
+      this.paths,
+      this.lists,
+      this.updates,
+      this.whitelist,
+      clock
+    )
+    this.guard = new BlockGuard(this.hosts, this.whitelist, options.widest)
   }
 
   /** Names of the set-aside corrupt files of a server; without one, those at the top of the archive. */
@@ -76,23 +107,38 @@ export class Store {
   /** Shows that every folder can be read and written. @throws ProductError DISK naming the folder's role */
   async checkFolders(): Promise<void> {
     for (const [name, path] of Object.entries<string>({ ...this.paths.root })) {
-      await access(path, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: unknown) => {
+      try {
+        // A path with a slash at its end must be a folder.
+        await access(`${path}/`, constants.R_OK | constants.W_OK | constants.X_OK)
+      } catch (error) {
         throw new ProductError('DISK', `the ${name} folder can't be read and written`, error)
-      })
+      }
     }
   }
 
-  /** Removes what killed processes left behind. */
+  /**
+   * Removes what killed processes left behind.
+   * @throws the first failure, once all else has been tidied: one server's folder hinders no other's
+   */
   async housekeeping(): Promise<void> {
     const now = this.#clock()
     await removeAbandonedCopies(this.paths.root.archive, now)
     await removeAbandonedCopies(this.paths.root.settings, now)
+    await this.audit.recover()
+    const failed: unknown[] = []
     for (const server of await this.hosts.names()) {
-      for (const folder of [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]) {
-        await removeAbandonedCopies(folder, now)
-      }
-      await this.uploads.removeAbandoned(server)
-      await this.downloads.removeAbandoned(server)
+      await this.#tidy(server, now).catch((error: unknown) => failed.push(error))
     }
+    if (failed.length > 0) throw failed[0]
+  }
+
+  async #tidy(server: ServerName, now: number): Promise<void> {
+    await this.audit.recover(server)
+    for (const folder of [this.paths.server(server), this.paths.lists(server), this.paths.days(server)]) {
+      await refuseLinks(this.paths.dataRoots(), folder)
+      await removeAbandonedCopies(folder, now)
+    }
+    await this.uploads.removeAbandoned(server)
+    await this.downloads.removeAbandoned(server)
   }
 }

@@ -1,6 +1,7 @@
 import { parseAddress } from '../../common/address.js'
+import { LAST_MOMENT, timeOf } from '../../common/clock.js'
 import { ProductError, messageOf } from '../../common/errors.js'
-import { parseJson } from '../../common/json-file.js'
+import { parseJson, type JsonKind } from '../../common/json-file.js'
 import { isListName, jailOfList, listOfJail, printable, type ListName } from '../../common/names.js'
 import type { BlocklistEntry } from '../../common/shapes.js'
 import { KINDS } from './kinds.js'
@@ -10,9 +11,9 @@ import { KINDS } from './kinds.js'
  * @throws ProductError UPLOAD_JSON or UPLOAD_CONTENT saying what is wrong and where, without the content
  */
 export function readUploadedList(list: ListName, text: string): BlocklistEntry[] {
-  const entries = parseUpload(text, KINDS.blocklist.check) as BlocklistEntry[]
+  const entries = parseUpload(text, KINDS.blocklist)
   entries.forEach((entry, at) => {
-    const wrong = wrongJail(list, entry)
+    const wrong = wrongJail(list, entry) ?? wrongTime(entry)
     if (wrong !== undefined) throw new ProductError('UPLOAD_CONTENT', `entry ${at + 1}: ${wrong}`)
   })
   return entries
@@ -34,13 +35,17 @@ export function checkAddresses(upload: readonly BlocklistEntry[], known: readonl
 }
 
 /** Parses an upload. @throws ProductError UPLOAD_JSON when it is no JSON, UPLOAD_CONTENT for a wrong shape */
-export function parseUpload(text: string, check: (value: unknown) => string | undefined): unknown {
+export function parseUpload<T>(text: string, kind: JsonKind<T>): T {
   try {
-    return parseJson(text, check)
+    return parseJson(text, kind.check, kind.mend) as T
   } catch (error) {
     if (messageOf(error) === 'not JSON') throw new ProductError('UPLOAD_JSON', undefined, error)
     throw new ProductError('UPLOAD_CONTENT', messageOf(error), error)
   }
+}
+
+function wrongTime(entry: BlocklistEntry): string | undefined {
+  return timeOf(entry.lastModified) > LAST_MOMENT ? 'lastModified lies beyond the year 9999' : undefined
 }
 
 function wrongJail(list: ListName, entry: BlocklistEntry): string | undefined {

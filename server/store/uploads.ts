@@ -8,6 +8,7 @@ import type { Clock } from '../../common/clock.js'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { namesIn } from '../../common/json-file.js'
 import type { ServerName } from '../../common/names.js'
+import { refuseLinks } from '../../common/no-links.js'
 import type { Paths } from './folders.js'
 
 /** An upload lying in `temp/` while it is checked. */
@@ -41,6 +42,7 @@ export class UploadStore {
   async spool(server: ServerName, name: string, content: Readable): Promise<SpooledUpload> {
     const folder = this.paths.uploads(server)
     const path = join(folder, `${randomUUID()}.upload`)
+    await refuseLinks(this.paths.dataRoots(), folder)
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await pipeline(content, createWriteStream(path, { flags: 'wx', mode: 0o600 }))
@@ -63,6 +65,7 @@ export class UploadStore {
   /** Deletes what servers that were killed left behind: uploads untouched for ten minutes. */
   async removeAbandoned(server: ServerName): Promise<void> {
     const folder = this.paths.uploads(server)
+    await refuseLinks(this.paths.dataRoots(), folder)
     for (const name of await namesIn(folder)) {
       const path = join(folder, name)
       const info = await stat(path).catch(() => undefined)

@@ -1,6 +1,8 @@
 import { ProductError } from '../../common/errors.js'
-import type { JsonFiles } from '../../common/json-file.js'
+import { serialise, type JsonFiles } from '../../common/json-file.js'
 import type { Role, UserEntry } from '../../common/shapes.js'
+import type { AuditStore } from './audit.js'
+import type { AuditActor, AuditDraft } from './audit-row.js'
 import { bcrypt, replaceNamed, withoutNamed } from './clients.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
@@ -14,7 +16,8 @@ const LONGEST_PASSWORD = 72
 export class UserStore {
   constructor(
     private readonly files: JsonFiles,
-    private readonly paths: Paths
+    private readonly paths: Paths,
+    private readonly audit: AuditStore
   ) {}
 
   /** All users. @throws ProductError FILE_CORRUPT; the file is left as it is */
@@ -23,7 +26,7 @@ export class UserStore {
   }
 
   /** Adds a user. @throws ProductError CONFLICT, BAD_NAME, BAD_INPUT (password) */
-  async add(username: string, password: string, role: Role): Promise<void> {
+  async add(username: string, password: string, role: Role, actor: AuditActor): Promise<void> {
     if (!NAME.test(username)) {
       throw new ProductError(
         'BAD_NAME',
@@ -31,7 +34,8 @@ export class UserStore {
       )
     }
     const entry: UserEntry = { username, password: await newPassword(password), role }
-    await this.#change(users => {
+    const row: AuditDraft = { what: 'user-added', user: username, before: null, after: { role } }
+    await this.#change(actor, row, users => {
       if (users.some(user => user.username === username)) {
         throw new ProductError(
           'CONFLICT',
@@ -43,22 +47,46 @@ export class UserStore {
   }
 
   /** Sets a new password; every session of the user ends. @throws ProductError NOT_FOUND, BAD_INPUT */
-  async setPassword(username: string, password: string): Promise<void> {
+  async setPassword(username: string, password: string, actor: AuditActor): Promise<void> {
     const hashed = await newPassword(password)
-    await this.#change(users => replaceNamed(users, username, user => ({ ...user, password: hashed })))
+    await this.#change(actor, { what: 'user-password', user: username }, users =>
+      replaceNamed(users, username, user => ({ ...user, password: hashed }))
+    )
   }
 
-  /** Removes a user; every session of the user ends. @throws ProductError NOT_FOUND */
-  async remove(username: string): Promise<void> {
-    await this.#change(users => withoutNamed(users, username))
+  /**
+   * Removes a user; every session of the user ends.
+   * @throws ProductError NOT_FOUND; CONFLICT for the last admin: nobody could change anything any more
+   */
+  async remove(username: string, actor: AuditActor): Promise<void> {
+    const row: AuditDraft = { what: 'user-removed', user: username, after: null }
+    await this.#change(actor, row, users => {
+      row.before = { role: users.find(user => user.username === username)?.role }
+      const left = withoutNamed(users, username)
+      if (users.some(isAdmin) && !left.some(isAdmin)) {
+        throw new ProductError('CONFLICT', `${username} is the last admin; add another one first`)
+      }
+      return left
+    })
   }
 
-  async #change(decide: (users: UserEntry[]) => UserEntry[]): Promise<void> {
-    await this.files.change(this.paths.userList(), KINDS.userList, ({ value }) => ({
-      value: decide(value),
-      result: undefined
-    }))
+  async #change(
+    actor: AuditActor,
+    row: AuditDraft,
+    decide: (users: UserEntry[]) => UserEntry[]
+  ): Promise<void> {
+    const path = this.paths.userList()
+    await this.files.change(path, KINDS.userList, async current => {
+      const value = decide(current.value)
+      const text = serialise(value, KINDS.userList.rows)
+      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, [row])
+      return { value, text, written, result: undefined }
+    })
   }
+}
+
+function isAdmin(user: UserEntry): boolean {
+  return user.role === 'admin'
 }
 
 async function newPassword(password: string): Promise<string> {

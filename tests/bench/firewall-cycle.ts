@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Installation, execute } from '../support/installation.js'
+import { BIN, Installation, execute } from '../support/installation.js'
 import { available, createNamespace, joinByVeth, type Namespace } from '../support/netns.js'
-import { medianMs } from './median.js'
+import { median, medianMs, timeNode, type Run } from './median.js'
 import type { BenchRow } from './row.js'
 
 const RUNS = 5
@@ -21,11 +21,16 @@ export async function firewallCycle(): Promise<BenchRow[]> {
     await at.serve(server, '--host', '10.77.0.1')
     await at.addHost('web-1')
     await writeFile(at.path('fail2ban.log'), '')
-    await at.cli(at.syncArgs('nftables'), { where: host })
-    const idle = await medianMs(RUNS, () => at.cli(at.syncArgs('nftables'), { where: host }))
-    const node = await medianMs(RUNS, () => execute([...host.prefix, process.execPath, '-e', '0']))
-    const rows: BenchRow[] = [row('cycle, nothing to do', idle, node, 'node -e 0')]
-    for (const size of [1000, 10_000]) rows.push(await fresh(at, host, size))
+    const cycle = () => timeNode(host.prefix, [BIN, ...at.syncArgs('nftables')])
+    await cycle()
+    const idle: Run[] = []
+    const node: Run[] = []
+    for (let run = 0; run < RUNS; run++) {
+      idle.push(await cycle())
+      node.push(await timeNode(host.prefix, ['-e', '0']))
+    }
+    const rows: BenchRow[] = [row('cycle, nothing to do', idle, medianOf(node), 'node -e 0')]
+    for (const size of [1000, 10_000]) rows.push(await fresh(at, host, size, cycle))
     return rows
   } finally {
     await at.stop()
@@ -34,40 +39,53 @@ export async function firewallCycle(): Promise<BenchRow[]> {
   }
 }
 
-async function fresh(at: Installation, host: Namespace, size: number): Promise<BenchRow> {
+async function fresh(
+  at: Installation,
+  host: Namespace,
+  size: number,
+  cycle: () => Promise<Run>
+): Promise<BenchRow> {
   const ips = Array.from({ length: size }, (_, n) => `${11 + (n >> 14)}.${(n >> 7) & 127}.${n & 127}.9`)
-  const change = async (want: string) => {
+  const change = async (want: 'block' | 'unblock') => {
     for (let from = 0; from < ips.length; from += 5000) {
-      await at.cli([
+      const some = ips.slice(from, from + 5000)
+      const { code, err } = await at.cli([
         want,
-        ...ips.slice(from, from + 5000),
-        '--server',
-        'web-1',
-        '--jail',
-        'sshd',
+        ...some,
+        ...['--server', 'web-1', '--jail', 'sshd'],
         ...at.folders
       ])
+      if (code !== 0) throw new Error(err)
     }
   }
-  const taken: number[] = []
+  const table = 'add table inet bench\nadd set inet bench s { type ipv4_addr; flags interval; }'
+  const script = `add table inet bench\ndelete table inet bench\n${table}\nadd element inet bench s { ${ips.join(', ')} }\n`
+  const taken: Run[] = []
+  const bare: number[] = []
   for (let run = 0; run < RUNS; run++) {
     await change('block')
-    taken.push(await medianMs(1, () => at.cli(at.syncArgs('nftables'), { where: host })))
+    taken.push(await cycle())
+    bare.push(
+      await medianMs(1, async () => {
+        const { code, err } = await execute([...host.prefix, 'nft', '-f', '-'], script)
+        if (code !== 0) throw new Error(err)
+      })
+    )
     await change('unblock')
-    await at.cli(at.syncArgs('nftables'), { where: host })
+    await cycle()
   }
-  const table = 'table inet bench { set s { type ipv4_addr; flags interval; } }'
-  const script = `add table inet bench\ndelete table inet bench\n${table}\nadd element inet bench s { ${ips.join(', ')} }\n`
-  const bare = await medianMs(RUNS, () => execute([...host.prefix, 'nft', '-f', '-'], script))
-  const cycle = taken.sort((a, b) => a - b)[Math.floor(RUNS / 2)] ?? NaN
-  return row(`cycle, ${size} new addresses on nftables`, cycle, bare, 'nft -f of the same set')
+  return row(`cycle, ${size} new addresses on nftables`, taken, median(bare), 'nft -f of the same set')
 }
 
-function row(what: string, ms: number, baseMs: number, base: string): BenchRow {
+const medianOf = (runs: readonly Run[]) => median(runs.map(run => run.ms))
+
+function row(what: string, runs: readonly Run[], baseMs: number, base: string): BenchRow {
+  const ms = medianOf(runs)
   return {
     what,
     value: `${Math.round(ms)} ms`,
     baseline: `${Math.round(baseMs)} ms, ${base}`,
-    ratio: ms / baseMs
+    ratio: ms / baseMs,
+    peakMb: Math.max(...runs.map(run => run.peakMb))
   }
 }

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { median } from './median.js'
 import type { BenchRow } from './row.js'
 
 const MEGABYTES = 100
@@ -61,7 +62,7 @@ export async function logParsing(): Promise<BenchRow[]> {
       return {
         what: `${what} (${measured[0]?.events ?? 0} events)`,
         value: `${ms.toFixed(0)} ms, ${((MEGABYTES / ms) * 1000).toFixed(0)} MB/s`,
-        baseline: `grep -cE "Ban|Unban": ${yardstick.toFixed(0)} ms`,
+        baseline: `grep -cE "Ban\\|Unban": ${yardstick.toFixed(0)} ms`,
         ratio: ms / yardstick,
         peakMb: Math.round(Math.max(...measured.map(item => item.peakMb)))
       }
@@ -139,8 +140,4 @@ function inProcess(script: string, env: Record<string, string>): Promise<Measure
       else reject(new Error(`a measuring process ended with ${String(code)}`))
     })
   })
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN
 }

@@ -1,5 +1,13 @@
+import fc from 'fast-check'
 import t from 'tap'
-import { AddressSet, address, networksOfRange, parseAddress, rangeOf } from '../../common/address.js'
+import {
+  AddressSet,
+  address,
+  type Address,
+  networksOfRange,
+  parseAddress,
+  rangeOf
+} from '../../common/address.js'
 
 t.test('an address is read strictly and spelled in one way', async t => {
   const cases: [string, string | undefined][] = [
@@ -47,4 +55,23 @@ t.test('a range is split into the fewest networks', async t => {
   const { first } = rangeOf(address('10.0.0.1'))
   t.strictSame(networksOfRange({ family: 4, first, last: first + 2n }), ['10.0.0.1', '10.0.0.2/31'])
   t.strictSame(networksOfRange(rangeOf(address('::/0'))), ['::/0'])
+})
+
+t.test('what overlaps is found as by looking at every pair', t => {
+  const network = fc
+    .tuple(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 20, max: 32 }))
+    .map(([host, bits]) => address(`10.0.${host & 3}.${host}/${bits}`))
+  const meets = (a: Address, b: Address) =>
+    rangeOf(a).first <= rangeOf(b).last && rangeOf(b).first <= rangeOf(a).last
+  fc.assert(
+    fc.property(fc.array(network, { maxLength: 8 }), network, (members, item) => {
+      const found = new AddressSet(members).overlapping(item)
+      t.equal(
+        found !== undefined,
+        members.some(member => meets(member, item))
+      )
+      if (found !== undefined) t.ok(meets(found, item) && members.includes(found))
+    })
+  )
+  t.end()
 })

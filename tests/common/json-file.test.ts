@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { chmod, mkdir, readFile, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readFile, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import t from 'tap'
 import { JsonFiles, removeAbandonedCopies, type JsonKind, type SetAside } from '../../common/json-file.js'
 import { shapeCheck } from '../../common/shapes.js'
 
+const notRoot = process.getuid?.() === 0 ? false : 'only root can give files away'
 const NUMBERS: JsonKind<number[]> = {
   check: shapeCheck(Type.Array(Type.Number())),
   empty: () => [],
@@ -76,6 +77,38 @@ t.test('a corrupt file is set aside, told of, and never overwritten', async t =>
   }
 })
 
+t.test('a second corrupt file within the same second is set aside beside the first', async t => {
+  const { files, aside } = make()
+  const path = join(t.testdir(), 'numbers.json')
+  for (const bad of ['[1,', '[2,', '[3,']) {
+    await writeFile(path, bad)
+    await files.read(path, NUMBERS)
+  }
+  t.strictSame(await Promise.all(aside.map(({ movedTo }) => readFile(movedTo, 'utf8'))), [
+    '[1,',
+    '[2,',
+    '[3,'
+  ])
+})
+
+t.test('nothing is written that a reader would set aside', async t => {
+  const { files } = make()
+  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const write = files.change(path, NUMBERS, () => ({ value: ['x'] as never, result: undefined }))
+  await t.rejects(write, { code: 'CONFLICT', message: /numbers\.json/ })
+  t.equal(await readFile(path, 'utf8'), '[1]')
+})
+
+t.test("what root makes belongs to the folder's owner", { skip: notRoot }, async t => {
+  const dir = t.testdir()
+  await chown(dir, 12_345, 23_456)
+  const path = join(dir, 'a', 'b', 'numbers.json')
+  await add(make().files, path, 1)
+  for (const made of [join(dir, 'a'), join(dir, 'a', 'b'), path]) {
+    t.match(await stat(made), { uid: 12_345, gid: 23_456 }, made)
+  }
+})
+
 t.test('a corrupt settings file stays where it is, and every use says so', async t => {
   const { files } = make()
   const path = join(t.testdir({ 'numbers.json': '[1' }), 'numbers.json')
@@ -111,6 +144,31 @@ t.test('a lock held by another process ends in LOCK_TIMEOUT, a dead one is taken
   t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1])
 })
 
+t.test(
+  'a lock from the future is waited for while its holder lives, and taken over when it is dead',
+  async t => {
+    const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+    await mkdir(`${path}.lock`)
+    const future = () => new Date(Date.now() + 3_600_000)
+    await utimes(`${path}.lock`, future(), future())
+    const refreshing = setInterval(() => void utimes(`${path}.lock`, future(), future()), 50)
+    await t.rejects(add(make({ wait: 2500, stale: 2000 }).files, path, 1), { code: 'LOCK_TIMEOUT' })
+    clearInterval(refreshing)
+    await add(make({ wait: 20_000, stale: 2000 }).files, path, 1)
+    t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1])
+  }
+)
+
+t.test('a file grows no larger than its kind allows', async t => {
+  const { files } = make()
+  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  await t.rejects(add(files, path, 123_456, { ...NUMBERS, most: 12 }), {
+    code: 'CONFLICT',
+    message: /12 bytes/
+  })
+  t.equal(await readFile(path, 'utf8'), '[1]')
+})
+
 t.test('a lock that was lost aborts the write', async t => {
   const { files } = make({ stale: 2000 })
   const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
@@ -129,7 +187,7 @@ t.test('a symbolic link in a data folder is not followed', async t => {
   const { files } = make()
   const dir = t.testdir({ secret: '[1]' })
   await symlink(join(dir, 'secret'), join(dir, 'numbers.json'))
-  await t.rejects(files.read(join(dir, 'numbers.json'), NUMBERS), { code: 'DISK' })
+  await t.rejects(files.read(join(dir, 'numbers.json'), NUMBERS), { code: 'UNREADABLE' })
 })
 
 const noMount = process.getuid?.() === 0 ? false : 'mounting a small file system needs root'

@@ -11,7 +11,24 @@ import {
 
 t.test('names that become paths are told from those that must not', async t => {
   for (const good of ['web-1', 'A', 'a.b_c-d', '9'.repeat(64)]) t.ok(isServerName(good), good)
-  for (const bad of ['', '.', '..', '.a', '-a', 'a/b', 'a\\b', 'a\0', 'ä', 'a b', 'a'.repeat(65), 'a\n']) {
+  for (const bad of [
+    '',
+    '.',
+    '..',
+    '.a',
+    '-a',
+    'a/b',
+    'a\\b',
+    'a\0',
+    'ä',
+    'a b',
+    'a'.repeat(65),
+    'a\n',
+    'update.json',
+    'update.json.lock',
+    'x.JSONL',
+    'a.lock'
+  ]) {
     t.notOk(isServerName(bad), JSON.stringify(bad))
   }
   for (const good of ['sshd.blocklist.json', 'SSHD_2-x.BLOCKLIST.JSON']) t.ok(isListName(good), good)

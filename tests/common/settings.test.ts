@@ -1,6 +1,13 @@
 import { Command } from 'commander'
 import t from 'tap'
-import { addFlags, flagOf, readSettings, setting } from '../../common/settings.js'
+import {
+  addFlags,
+  flagOf,
+  readSettings,
+  refuseUnknownEnv,
+  setsAnything,
+  setting
+} from '../../common/settings.js'
 
 const TABLE = {
   host: setting.host({ describe: 'address', fallback: '127.0.0.1' }),
@@ -108,4 +115,23 @@ t.test('flags are added to a command, secrets are not', async t => {
   t.notMatch(help, /password/i)
   command.parse(['--base-path', '/x', '--port', '1'], { from: 'user' })
   t.match(read(command.opts()), { basePath: '/x', port: 1 })
+})
+
+t.test('a variable of ours that names no setting is refused, and the nearest one is named', async t => {
+  const other = { logFile: setting.path({ describe: 'file', fallback: '' }) }
+  const check = (env: Record<string, string>) => refuseUnknownEnv(env, [TABLE, other], ['config'])
+  const known = { F2BR_PORT: '1', F2BR_LOG_FILE: '/x', F2BR_CONFIG: 'y', F2BR_PASSWORD: 'z', PORT: '1' }
+  t.doesNotThrow(() => check(known))
+  t.ok(setsAnything(known))
+  t.notOk(setsAnything({ PORT: '1', XF2BR_PORT: '1' }))
+  for (const [name, meant] of [
+    ['F2BR_PROT', 'F2BR_PORT'],
+    ['F2BR_LOGFILE', 'F2BR_LOG_FILE'],
+    ['F2BR_TRUSTED_PROXY', 'F2BR_TRUST_PROXY'],
+    ['F2BR_CONFIGURATION', 'F2BR_CONFIG'],
+    ['F2BR_port', 'F2BR_PORT']
+  ] as const) {
+    const message = new RegExp(`${name}: there is no such setting; the nearest is ${meant}$`)
+    t.throws(() => check({ ...known, [name]: 'hunter2' }), { code: 'CONFIG', message })
+  }
 })

@@ -1,4 +1,4 @@
-import { readFile, readdir, writeFile } from 'node:fs/promises'
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer, connect } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
@@ -74,6 +74,30 @@ t.test('a host that lost its state, or whose copy is corrupt, gets its lists aga
   t.match(healed.err, /set aside/)
   t.strictSame(await firewall(at), ['203.0.113.1'])
   t.ok((await readdir(at.path('state', 'blocklists'))).some(name => name.includes('.corrupt-')))
+})
+
+t.test('a list that is gone while the server is away lets nobody in', async t => {
+  const at = await oneHost(t.testdir())
+  t.teardown(() => at.stop())
+  await block(at, 'block', '203.0.113.1', '203.0.113.2')
+  await at.cli(at.syncArgs('dry-run'))
+  const conf = await readFile(at.path('client.conf'), 'utf8')
+  const away = conf.replace(/^server = .*$/m, 'server = http://127.0.0.1:1')
+  await writeFile(at.path('client.conf'), away)
+  for (const lost of ['corrupt', 'missing', 'the whole state']) {
+    if (lost === 'corrupt') await writeFile(at.path('state', 'blocklists', 'sshd.blocklist.json'), '{bad')
+    if (lost === 'missing') await rm(at.path('state', 'blocklists'), { recursive: true })
+    if (lost === 'the whole state') await rm(at.path('state', 'held-lists.json'))
+    const ended = await at.cli(at.syncArgs('dry-run'))
+    t.equal(ended.code, 1, lost)
+    t.strictSame(await firewall(at), ['203.0.113.1', '203.0.113.2'], lost)
+    if (lost !== 'the whole state') t.match(ended.err, /copy of sshd\.blocklist\.json is gone/)
+  }
+  await writeFile(at.path('client.conf'), conf)
+  await block(at, 'unblock', '203.0.113.2')
+  const healed = await at.cli(at.syncArgs('dry-run'))
+  t.equal(healed.code, 0, healed.err)
+  t.strictSame(await firewall(at), ['203.0.113.1'])
 })
 
 t.test('nobody locks themselves out: server and client refuse', async t => {

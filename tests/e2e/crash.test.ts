@@ -1,14 +1,12 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { execute, type Installation } from '../support/installation.js'
+import { built, execute, type Installation } from '../support/installation.js'
 import { HOST, block, firewall, local, oneHost } from '../support/one-host.js'
 
 const STEPS = ['events', 'asked', 'downloaded', 'applied', 'settled', 'synced-back']
 
 /** A cycle that kills itself, without any chance to tidy up, right after a step. */
 const killedAfter = (at: Installation, step: string) => {
-  const dist = (path: string) => fileURLToPath(new URL(`../../dist/${path}`, import.meta.url))
   const script = `
     const { syncOnce } = await import(process.argv[1])
     const { readClientConfig } = await import(process.argv[2])
@@ -18,7 +16,7 @@ const killedAfter = (at: Installation, step: string) => {
     await syncOnce(config, { report: () => undefined, onStep })`
   return execute([
     ...[process.execPath, '--input-type=module', '-e', script],
-    ...[dist('client/sync.js'), dist('client/config/config.js')],
+    ...[built('client/sync.js'), built('client/config/config.js')],
     ...[at.path('client.conf'), at.path('state'), at.path('fail2ban.log'), step]
   ])
 }

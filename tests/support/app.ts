@@ -135,6 +135,7 @@ function configOf(path: (...parts: string[]) => string, more: Partial<ServerConf
     },
     trustProxy: [],
     syncback: 'merge',
+    sessionBinding: 'agent',
     widest: { 4: 8, 6: 19 },
     uploadBytes: 1024 * 1024,
     abuseipdbUrl: 'http://127.0.0.1:9/',

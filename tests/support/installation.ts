@@ -1,14 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join, resolve } from 'node:path'
 import type { BlocklistEntry } from '../../common/shapes.js'
 import { listeningUrl } from '../../server/cli/spawned-server.js'
 import type { Namespace } from './netns.js'
 
-/** The built program: end-to-end tests run what users run. */
-export const BIN = fileURLToPath(new URL('../../dist/client/bin.js', import.meta.url))
+/** A file of the built program: end-to-end tests, which run at the checkout's top, run what users run. */
+export const built = (path: string) => resolve('dist', path)
+export const BIN = built('client/bin.js')
 
 /** Longer than the server itself waits for requests in flight. */
 const STOP_MS = 40_000

@@ -137,7 +137,9 @@ t.test('the password may be in a file of its own', async t => {
   await writeFile(`${path}.conf`, conf)
   t.match(read(`${path}.conf`), { password: 'hunter3', warnings: [] })
   await chmod(path, 0o644)
-  t.match(read(`${path}.conf`).warnings, [/holds the password and others can read it: chmod 600/])
+  t.match(read(`${path}.conf`).warnings, [
+    { what: /holds the password and others can read it/, mend: /chmod 600/ }
+  ])
   t.throws(() => read(undefined, { passwordFile: `${path}.none` }, { F2BR_CONFIG: `${path}.conf` }), {
     code: 'CONFIG',
     message: /password_file .*none can't be read \(ENOENT\)/
@@ -145,15 +147,17 @@ t.test('the password may be in a file of its own', async t => {
 })
 
 t.test('what works but should be put right is a warning', async t => {
-  t.match(read(await file(t, OWN, 0o640)).warnings, [/others can read it: chmod 600/])
-  t.match(read(await file(t, PHP, 0o644)).warnings, [/others can read it: chmod 600/])
+  t.match(read(await file(t, OWN, 0o640)).warnings, [{ what: /others can read it/, mend: /^chmod 600 .+/ }])
+  t.match(read(await file(t, PHP, 0o644)).warnings, [{ what: /others can read it/, mend: /^chmod 600 .+/ }])
   t.strictSame(
     read(await file(t, OWN.replace(/password.*\n/, ''), 0o644), {}, { F2BR_PASSWORD: 'x' }).warnings,
     []
   )
   const plain = (server: string) => readClientConfig({ file: undefined, flags: { server }, env }).warnings
   const env = { F2BR_CONFIG: await file(t, OWN) }
-  t.match(plain('http://reports.example'), [/goes to reports\.example unencrypted: use https/])
+  t.match(plain('http://reports.example'), [
+    { what: /goes to reports\.example unencrypted/, mend: /use https/ }
+  ])
   for (const server of [
     'http://127.0.0.1:8080',
     'http://[::1]:8080',

@@ -95,7 +95,12 @@ const cases: {
     host: { ...nothing, ipset: undefined },
     error: /install ipset and iptables/
   },
-  { name: 'ufw by name without ufw is an error', kind: 'ufw', host: nothing, error: /install ufw/ }
+  {
+    name: 'ufw by name that is off or missing is an error',
+    kind: 'ufw',
+    host: nothing,
+    error: /install ufw|ufw is not active/
+  }
 ]
 
 for (const { name, host, kind = 'auto', ufw, chosen, error } of cases) {

@@ -102,9 +102,9 @@ t.test('many addresses in many lists are one write a list', async t => {
   const { lists } = at.app.store
   const change = lists.change.bind(lists)
   const calls: string[] = []
-  lists.change = (server, list, changes) => {
+  lists.change = (server, list, changes, actor) => {
     calls.push(`${server} ${list} ${changes.length}`)
-    return change(server, list, changes)
+    return change(server, list, changes, actor)
   }
   const wish = { servers: ['web-1', 'db-1'], jails: ['sshd', 'nginx'], ips }
   const reply = await send(at, 'block', wish, alice)
@@ -270,9 +270,9 @@ t.test('when a later write fails the results tell which', async t => {
   const alice = await at.login()
   const { lists } = at.app.store
   const change = lists.change.bind(lists)
-  lists.change = async (server, list, changes) => {
+  lists.change = async (server, list, changes, actor) => {
     if (list.startsWith('b.')) throw new ProductError('LOCK_TIMEOUT')
-    return change(server, list, changes)
+    return change(server, list, changes, actor)
   }
   const reply = await send(at, 'block', { ...ONE, jails: ['a', 'b', 'c'] }, alice)
   t.match(reply, { status: 200, success: false, message: '1 to be blocked, 2 failed.' })

@@ -1,6 +1,7 @@
-import { existsSync } from 'node:fs'
-import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { once } from 'node:events'
+import { existsSync, watch } from 'node:fs'
+import { mkdir, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isoTime } from '../../../common/clock.js'
 import type { BlocklistEntry } from '../../../common/shapes.js'
@@ -10,10 +11,11 @@ import { WEB1, asBody, asFields, endpointApp, type EndpointApp } from '../../sup
 
 const web1 = serverName('web-1')
 const sshd = listOfJail('sshd')
+const ALICE = { kind: 'user', name: 'alice', from: '192.0.2.1' } as const
 const EVENT = { timestamp: '2026-03-01 10:00:00,123', action: 'Ban', ip: '203.0.113.7', jail: 'sshd' }
 
 const block = (at: EndpointApp, ip: string, want: 'block' | 'unblock' = 'block') =>
-  at.app.store.lists.change(web1, sshd, [{ ip: address(ip), want, source: 'manual' }])
+  at.app.store.lists.change(web1, sshd, [{ ip: address(ip), want, source: 'manual' }], ALICE)
 const listOnDisk = async (at: EndpointApp) =>
   JSON.parse(await readFile(at.path('archive', 'web-1', 'blocklists', sshd), 'utf8')) as BlocklistEntry[]
 const index = async (at: EndpointApp) =>
@@ -126,6 +128,37 @@ t.test('authentication: failures from one address are limited, and the limit end
   t.ok(limited.headers['retry-after'])
   at.clock.now += 61_000
   t.equal((await at.post('update.php', asBody())).statusCode, 200)
+})
+
+t.test('authentication: wrong ones sent together pass no limit, and stop nobody else', async t => {
+  const at = await start(t)
+  let most = 0
+  let running = 0
+  const { passwords } = at.app.store
+  const matches = passwords.matches.bind(passwords)
+  passwords.matches = async (...args) => {
+    most = Math.max(most, ++running)
+    return matches(...args).finally(() => running--)
+  }
+  const guess = (form: string) => at.post('update.php', form)
+  const unknown = await Promise.all(
+    Array.from({ length: 60 }, () => guess(asBody({ username: 'nobody', password: 'x' })))
+  )
+  t.equal(unknown.filter(reply => reply.statusCode === 403).length, 20)
+  t.equal(unknown.filter(reply => reply.statusCode === 429).length, 40)
+  at.clock.now += 61_000
+  most = 0
+  const known = await Promise.all(
+    Array.from({ length: 60 }, (_, n) => guess(asBody({ password: `wrong ${n}` })))
+  )
+  t.ok(known.every(reply => reply.statusCode === 403 || reply.statusCode === 429))
+  t.ok(most <= 3, `${most} at a time`)
+  at.clock.now += 61_000
+  const right = await Promise.all(Array.from({ length: 60 }, () => guess(asBody())))
+  t.ok(
+    right.every(reply => reply.statusCode === 200),
+    'the right one, sent by many at once, is checked once'
+  )
 })
 
 t.test('authentication: a changed client list counts at once, also for a remembered credential', async t => {
@@ -380,7 +413,7 @@ t.test(
       { success: true, updates: [] },
       'old clients see no more'
     )
-    const hash = (await at.app.store.lists.hashes(web1)).get(sshd) ?? ''
+    const hash = (await at.app.store.lists.hash(web1, sshd)) ?? ''
     const told = async (have: string) => (await at.post('update.php', asBody({ have }))).json<unknown>()
     t.strictSame(await told(`${sshd}=${hash}`), { success: true, updates: [], restore: [] })
     t.strictSame(await told(`lost.blocklist.json=00,${sshd}=${hash}`), {
@@ -394,9 +427,9 @@ t.test(
 
 t.test('what has expired is handed out as an unblock, to clients that know no expiry too', async t => {
   const at = await start(t)
-  await at.app.store.lists.change(web1, sshd, [
-    { ip: address('1.1.1.1'), want: 'block', source: 'manual', expires: isoTime(at.clock.now + 60_000) }
-  ])
+  const expires = isoTime(at.clock.now + 60_000)
+  const wish = { ip: address('1.1.1.1'), want: 'block', source: 'manual', expires } as const
+  await at.app.store.lists.change(web1, sshd, [wish], ALICE)
   await at.post('update.php', asBody())
   const handed = (await at.post(`download.php?file=${sshd}`, asBody())).json<BlocklistEntry[]>()
   await at.post('syncback.php', [...asFields(), ['file[]', JSON.stringify(handed), sshd]])
@@ -500,6 +533,93 @@ t.test('no data, settings or dot-file is served, whatever the path tricks', asyn
   }
 })
 
+t.test('what PHP writes for emptied and filtered arrays is read', async t => {
+  const at = await start(t)
+  const folder = at.path('archive', 'web-1', 'blocklists')
+  await mkdir(folder, { recursive: true })
+  const list = '{"0":{"ip":"1.1.1.1"},"2":{"ip":"2.2.2.2","active":true,"pending":true}}'
+  await writeFile(join(folder, sshd), list)
+  for (const index of ['[]', '{"web-1":[]}']) {
+    await writeFile(at.path('archive', 'update.json'), index)
+    t.strictSame((await at.post('update.php', asBody())).json<{ updates: string[] }>().updates, [], index)
+    t.equal(await readFile(at.path('archive', 'update.json'), 'utf8'), index, 'it is left as it is')
+    t.strictSame(at.logs, [])
+  }
+  await block(at, '3.3.3.3')
+  t.match(await listOnDisk(at), [{ ip: '1.1.1.1' }, { ip: '2.2.2.2' }, { ip: '3.3.3.3' }])
+  const sent = '{"1":{"ip":"3.3.3.3","pending":false}}'
+  t.equal((await at.post('syncback.php', [...asFields(), ['file[]', sent, sshd]])).statusCode, 200)
+})
+
+t.test('a form without boundary is the sender’s mistake', async t => {
+  const at = await start(t)
+  const reply = await at.post('update.php', 'x', { 'content-type': 'multipart/form-data' })
+  t.equal(reply.statusCode, 400)
+  t.match(reply.json(), { success: false, message: /Malformed form upload/ })
+})
+
+t.test('a day the calendar does not have is no events file', async t => {
+  const at = await start(t)
+  for (const day of ['99999999', '20260230', '20261301', '20250229']) {
+    const reply = await at.post('index.php', [...asFields(), ['file', '[]', `fail2ban-events-${day}.json`]])
+    t.equal(reply.statusCode, 400, day)
+    t.match(reply.json(), { message: /^Invalid filename/ })
+  }
+})
+
+t.test('a time beyond all years can’t make a list unchangeable', async t => {
+  const at = await start(t)
+  await block(at, '1.1.1.1')
+  const late = (lastModified: string) => JSON.stringify([{ ip: '1.1.1.1', lastModified, pending: false }])
+  const send = (text: string) => at.post('syncback.php', [...asFields(), ['file[]', text, sshd]])
+  t.equal((await send(late('+275760-09-13T00:00:00.000Z'))).statusCode, 400)
+  const path = at.path('archive', 'web-1', 'blocklists', sshd)
+  for (const stamp of ['+275760-09-13T00:00:00.000Z', '9999-12-31T23:59:59.999Z']) {
+    await writeFile(path, late(stamp))
+    await at.post('update.php', asBody({ have: '' }))
+    t.strictSame(await block(at, '1.1.1.1', 'unblock'), ['unblocked'], stamp)
+  }
+})
+
+t.test('a list that can’t be read doesn’t keep the others from their host', async t => {
+  const at = await start(t)
+  await block(at, '1.1.1.1')
+  await symlink('/dev/null', at.path('archive', 'web-1', 'blocklists', 'apache.blocklist.json'))
+  const reply = await at.post('update.php', asBody({ have: '' }))
+  t.strictSame(reply.json<{ updates: string[] }>().updates, [sshd])
+  t.match(at.logs, [{ event: 'list_not_offered', list: 'apache.blocklist.json' }])
+  await rm(at.path('archive', 'web-1', 'blocklists', sshd))
+  await rm(at.path('archive', 'update.json'))
+  t.equal(
+    (await at.post('update.php', asBody({ have: '' }))).statusCode,
+    500,
+    'there is nothing else to give'
+  )
+})
+
+t.test('an unblock between two hand-overs that are both out survives both sync-backs', async t => {
+  const at = await start(t)
+  await block(at, '1.1.1.1')
+  const handOver = async () => {
+    at.clock.now += 60_000
+    await at.post('update.php', asBody())
+    return (await at.post(`download.php?file=${sshd}`, asBody())).json<BlocklistEntry[]>()
+  }
+  const [mine] = await handOver()
+  at.clock.now += 60_000
+  await block(at, '1.1.1.1', 'unblock')
+  await handOver()
+  at.clock.now += 60_000
+  // An old client stamps what it puts in force by its own clock.
+  const stamped = [{ ...mine, pending: false, lastModified: isoTime(at.clock.now) }]
+  await at.post('syncback.php', [...asFields(), ['file[]', JSON.stringify(stamped), sshd]])
+  t.match(await listOnDisk(at), [{ ip: '1.1.1.1', active: false, pending: true }])
+  t.match((await at.post('update.php', asBody())).json(), { updates: [sshd] })
+  await at.post('syncback.php', [...asFields(), ['file[]', '[]', sshd]])
+  t.strictSame(await listOnDisk(at), [])
+  t.strictSame(await index(at), {})
+})
+
 t.test('healthz answers, and says so when a folder is not usable', async t => {
   const at = await start(t)
   const reply = await at.app.inject('/healthz')
@@ -508,7 +628,7 @@ t.test('healthz answers, and says so when a folder is not usable', async t => {
 
 /** Waits until a file is gone: the server deletes a copy right after its last byte went out. */
 async function gone(path: string): Promise<void> {
-  for (let tries = 0; tries < 500 && existsSync(path); tries++)
-    await new Promise(resolve => setImmediate(resolve))
-  if (existsSync(path)) throw new Error(`${path} is still there`)
+  const watcher = watch(dirname(path))
+  while (existsSync(path)) await once(watcher, 'change')
+  watcher.close()
 }

@@ -1,0 +1,111 @@
+import { constants } from 'node:fs'
+import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { ProductError, systemCode } from '../../common/errors.js'
+import type { HeldLock } from '../../common/file-lock.js'
+import { ownerBelow } from '../../common/json-file.js'
+
+/** A trail's file is set aside as `.1` before a write that finds it this large; bytes. */
+export const ROTATE_AT = 16 * 1024 * 1024
+/** Older files kept, `.1` the youngest. */
+export const KEPT_FILES = 8
+/** As all data: the group may read it (kinds.ts). */
+const MODE = 0o640
+
+/** The files of a trail, newest first; any of them may be missing. */
+export function trailFiles(path: string): string[] {
+  return [path, ...Array.from({ length: KEPT_FILES }, (_, at) => `${path}.${at + 1}`)]
+}
+
+/**
+ * Appends whole lines to a trail by one write and sees them onto the disk. To be called under the trail's lock.
+ * @param lines each with its final newline
+ * @throws ProductError DISK, LOCK_LOST; no part of the lines is left in the file then
+ */
+export async function appendLines(
+  path: string,
+  lines: string,
+  lock: HeldLock,
+  rotateAt: number = ROTATE_AT
+): Promise<void> {
+  try {
+    const info = await stat(path).catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') return undefined
+      throw error
+    })
+    lock.check()
+    if (info !== undefined && info.size >= rotateAt) await rotate(path)
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW
+    const file = await open(path, flags, MODE)
+    try {
+      await append(file, lines, lock)
+      if (info === undefined) await adopt(path, file)
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw asDiskError(path, error)
+  }
+}
+
+/** Writes a new file of whole lines, durably. @throws ProductError DISK */
+export async function writeLines(path: string, lines: string): Promise<void> {
+  try {
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
+    const file = await open(path, flags, MODE)
+    try {
+      await file.writeFile(lines)
+      await adopt(path, file)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw asDiskError(path, error)
+  }
+}
+
+async function append(file: FileHandle, lines: string, lock: HeldLock): Promise<void> {
+  const { size } = await file.stat()
+  // A writer that was killed may have left half a line: it must not swallow the first of these.
+  const torn = size > 0 && (await file.read(Buffer.alloc(1), 0, 1, size - 1)).buffer[0] !== 0x0a
+  const bytes = Buffer.from(torn ? `\n${lines}` : lines)
+  lock.check()
+  try {
+    for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done)).bytesWritten
+    await file.sync()
+  } catch (error) {
+    // A full disk takes half a batch: it goes again, and with it nothing but what was written here.
+    await file.truncate(size).catch(() => undefined)
+    throw error
+  }
+}
+
+/** A crash in between leaves a gap in the numbers, which readers pass over, and loses nothing. */
+async function rotate(path: string): Promise<void> {
+  const files = trailFiles(path)
+  for (let at = files.length - 1; at > 0; at--) {
+    await rename(files[at - 1] ?? path, files[at] ?? path).catch((error: unknown) => {
+      if (systemCode(error) !== 'ENOENT') throw error
+    })
+  }
+}
+
+async function adopt(path: string, file: FileHandle): Promise<void> {
+  const owner = await ownerBelow(dirname(path))
+  if (owner !== undefined) await file.chown(owner.uid, owner.gid)
+}
+
+/** Deletes a file that may be gone already. @throws ProductError DISK */
+export async function removeFile(path: string): Promise<void> {
+  await unlink(path).catch((error: unknown) => {
+    if (systemCode(error) !== 'ENOENT') throw asDiskError(path, error)
+  })
+}
+
+/** What went wrong with a file, as the one error that says what to do. */
+export function asDiskError(path: string, error: unknown): ProductError {
+  if (error instanceof ProductError) return error
+  const reason = systemCode(error) ?? 'unknown error'
+  return new ProductError('DISK', `${basename(path)} (${reason}); check space and permissions`, error)
+}

@@ -1,0 +1,191 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { setImmediate as breathe } from 'node:timers/promises'
+import { isoTime, type Clock } from '../../common/clock.js'
+import { systemCode } from '../../common/errors.js'
+import { makeFolder, namesIn, syncFolder, type JsonFiles } from '../../common/json-file.js'
+import { isListName, type ServerName } from '../../common/names.js'
+import { appendLines, asDiskError, removeFile, ROTATE_AT, writeLines } from './audit-file.js'
+import { olderLines, type Place } from './audit-read.js'
+import { readRow, type AuditActor, type AuditDraft } from './audit-row.js'
+import type { Paths } from './folders.js'
+
+/** A file that is about to be replaced, whole texts. To be used under that file's lock. */
+export interface Replacing {
+  path: string
+  from: string
+  to: string
+}
+
+const AT_ONCE = 5000
+
+/**
+ * Writes the audit trails: `archive/<server>/audit.jsonl` of a host's lists, `archive/audit.jsonl` of users, clients
+ * and the whitelist.
+ *
+ * The change itself is the truth; the trail tells of it, and no line is lost by a crash. A change of a file goes
+ * so, all under that file's lock: (1) its rows are written to `audit-open-<file>.jsonl` beside the trail and
+ * synced, with the hashes of the file before and after; (2) the file is replaced; (3) the rows are appended to the
+ * trail and synced; (4) the note of (1) is deleted; then the reply goes out. Whoever next changes the file, or
+ * housekeeping, finds the note that a killed process left, and the file's hash tells whether the change took
+ * place: its rows are appended then (those that are not there yet, marked `recovered`), else dropped. If other
+ * hands changed the file meanwhile that can't be told: the rows come with `unconfirmed`. A failure of (1) refuses
+ * the change; a failure of (3) does not, as it has happened: `delayed` is told, the note stays, and so do the rows.
+ *
+ * Edits of the files by other hands leave no trace here.
+ */
+export class AuditStore {
+  /** @param delayed told when a change is made but its rows could not be appended yet */
+  constructor(
+    private readonly files: JsonFiles,
+    private readonly paths: Paths,
+    private readonly clock: Clock,
+    private readonly delayed: (error: unknown) => void,
+    private readonly rotateAt: number = ROTATE_AT
+  ) {}
+
+  /**
+   * To be called before a file is replaced, under its lock. @param server whose trail; undefined for users' and
+   * clients' @returns to be called once the file has been replaced, still under the lock: never throws
+   * @throws ProductError DISK: the change must not be made then
+   */
+  async begin(
+    server: ServerName | undefined,
+    file: Replacing,
+    actor: AuditActor,
+    drafts: readonly AuditDraft[]
+  ): Promise<() => Promise<void>> {
+    const trail = this.paths.audit(server)
+    const note = noteOf(trail, file.path)
+    await this.#settle(trail, note, file.from)
+    if (drafts.length === 0) return () => Promise.resolve()
+    const { batch, lines } = await this.#lines(actor, drafts)
+    const head: Note = { batch, from: hashOf(file.from), to: hashOf(file.to), rows: drafts.length }
+    await makeFolder(dirname(note))
+    await writeLines(note, `${JSON.stringify(head)}\n${lines}`)
+    await syncFolder(dirname(note))
+    return async () => {
+      try {
+        await this.#append(trail, lines)
+        await removeFile(note)
+      } catch (error) {
+        this.delayed(error)
+      }
+    }
+  }
+
+  /** Appends rows of what replaces no file, such as a hand-over. @throws ProductError DISK, LOCK_TIMEOUT, LOCK_LOST */
+  async note(server: ServerName, actor: AuditActor, drafts: readonly AuditDraft[]): Promise<void> {
+    await this.#append(this.paths.audit(server), (await this.#lines(actor, drafts)).lines)
+  }
+
+  /** Completes what killed processes left half done. */
+  async recover(server?: ServerName): Promise<void> {
+    const trail = this.paths.audit(server)
+    for (const name of await namesIn(dirname(trail))) {
+      const path = this.#fileOfNote(server, name)
+      if (path === undefined) continue
+      // Under the file's lock: no writer is between its note and its change.
+      await this.files.locked(path, async () => {
+        await this.#settle(trail, join(dirname(trail), name), await textOf(path))
+      })
+    }
+  }
+
+  async #lines(actor: AuditActor, drafts: readonly AuditDraft[]): Promise<{ batch: string; lines: string }> {
+    const now = this.clock()
+    const batch = `${now.toString(36)}-${randomBytes(6).toString('hex')}`
+    // The same in every row of the batch: spelled once.
+    const rest = JSON.stringify({ time: isoTime(now), actor }).slice(1, -1)
+    const parts: string[] = []
+    for (let at = 0; at < drafts.length; at += AT_ONCE) {
+      // A bulk change must not keep other requests waiting while its rows are spelled.
+      if (at > 0) await breathe()
+      for (const draft of drafts.slice(at, at + AT_ONCE)) {
+        parts.push(`{"id":"${batch}-${parts.length}",${rest},${JSON.stringify(draft).slice(1)}\n`)
+      }
+    }
+    return { batch, lines: parts.join('') }
+  }
+
+  async #append(trail: string, lines: string): Promise<void> {
+    await this.files.locked(trail, lock => appendLines(trail, lines, lock, this.rotateAt))
+  }
+
+  /** @param text the changed file as it is now */
+  async #settle(trail: string, note: string, text: string): Promise<void> {
+    const left = await textOf(note)
+    if (left === '') return removeFile(note)
+    const { head, lines } = parseNote(left)
+    const now = hashOf(text)
+    // A note that was not finished precedes its change; so does one whose file is as it was.
+    if (head !== undefined && (now === head.to || now !== head.from)) {
+      const known = await this.#idsOf(trail, head.batch)
+      const missing = lines.flatMap(line => {
+        const row = readRow(line)
+        if (row === undefined || known.has(row.id)) return []
+        return `${JSON.stringify({ ...row, recovered: true, ...(now === head.to ? {} : { unconfirmed: true }) })}\n`
+      })
+      if (missing.length > 0) await this.#append(trail, missing.join(''))
+    }
+    await removeFile(note)
+  }
+
+  async #idsOf(trail: string, batch: string): Promise<Set<string>> {
+    const ids = new Set<string>()
+    let next: Place | undefined
+    do {
+      const piece = await olderLines(trail, next)
+      for (const { text } of piece.lines) {
+        const id = text.includes(batch) ? readRow(text)?.id : undefined
+        if (id !== undefined) ids.add(id)
+      }
+      next = piece.next
+    } while (next !== undefined)
+    return ids
+  }
+
+  #fileOfNote(server: ServerName | undefined, name: string): string | undefined {
+    const [, stem] = /^audit-open-(.+)\.jsonl$/.exec(name) ?? []
+    if (stem === undefined) return undefined
+    const file = `${stem}.json`
+    if (server !== undefined) return isListName(file) ? this.paths.list(server, file) : undefined
+    return [this.paths.userList(), this.paths.clientList(), this.paths.whitelist()].find(
+      path => basename(path) === file
+    )
+  }
+}
+
+interface Note {
+  batch: string
+  from: string
+  to: string
+  rows: number
+}
+
+function noteOf(trail: string, path: string): string {
+  return join(dirname(trail), `audit-open-${basename(path, '.json')}.jsonl`)
+}
+
+function parseNote(text: string): { head: Note | undefined; lines: string[] } {
+  const [first = '', ...lines] = text.split('\n')
+  const whole = lines.pop() === ''
+  try {
+    const head = JSON.parse(first) as Note
+    return { head: whole && lines.length === head.rows ? head : undefined, lines }
+  } catch {
+    return { head: undefined, lines }
+  }
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
+
+async function textOf(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return ''
+    throw asDiskError(path, error)
+  })
+}

@@ -1,0 +1,249 @@
+import { createHash } from 'node:crypto'
+import { stat } from 'node:fs/promises'
+import { AddressSet, familyOf, parseAddress, prefixOf, type Address } from '../../common/address.js'
+import { isoTime, timeOf, type Clock } from '../../common/clock.js'
+import { ProductError } from '../../common/errors.js'
+import { serialise, type JsonFiles } from '../../common/json-file.js'
+import type { ListName, ServerName } from '../../common/names.js'
+import type { AuditStore } from './audit.js'
+import type { AuditActor, AuditDraft } from './audit-row.js'
+import type { BlocklistStore, Protection } from './blocklists.js'
+import type { Paths } from './folders.js'
+import type { HostStore } from './hosts.js'
+import { KINDS, type Whitelist } from './kinds.js'
+
+export type WhitelistEntry = Whitelist[number]
+
+/** An address or network that is never to be blocked: on the servers named, or on all. */
+export interface WhitelistWish {
+  ip: Address
+  description: string
+  /** ISO 8601, or null for no end. */
+  expires: string | null
+  /** Empty for every server. */
+  servers: readonly ServerName[]
+}
+
+/** What came of one wish, and what it overlaps with. */
+export interface WhitelistOutcome {
+  ip: Address
+  outcome: 'added' | 'changed' | 'already-there' | 'removed' | 'not-there'
+  /** Other entries around it or within it. */
+  overlaps: Address[]
+}
+
+/** A block that was ended because the whitelist now holds its address. */
+export interface Lifted {
+  server: ServerName
+  list: ListName
+  ip: Address
+}
+
+/** What a host is given: text, one entry per line, and its SHA-256 (hex). */
+export interface PlainWhitelist {
+  text: string
+  hash: string
+}
+
+/** Wider ones would switch blocking off for a large part of the Internet; fc00::/7 is all private IPv6. */
+const WIDEST = { 4: 8, 6: 7 } as const
+const MOST_ENTRIES = 20_000
+
+/** archive/whitelist.json: what is never blocked. Every host's lists are kept in line with it. */
+export class WhitelistStore {
+  constructor(
+    private readonly files: JsonFiles,
+    private readonly paths: Paths,
+    private readonly lists: BlocklistStore,
+    private readonly hosts: HostStore,
+    private readonly clock: Clock,
+    private readonly audit: AuditStore
+  ) {}
+
+  /** All entries as they stand in the file, expired ones too. @throws ProductError FILE_CORRUPT */
+  async read(): Promise<{ entries: readonly WhitelistEntry[]; version: string }> {
+    const { value, version } = await this.files.read(this.paths.whitelist(), KINDS.whitelist)
+    return { entries: value, version }
+  }
+
+  /** What holds for one server now. @throws ProductError FILE_CORRUPT */
+  async of(server: ServerName): Promise<WhitelistEntry[]> {
+    const now = this.clock()
+    return (await this.read()).entries.filter(entry => holds(entry, now) && concerns(entry, server))
+  }
+
+  /**
+   * Adds entries, one per address: an entry of the same address is replaced. Blocks of these addresses, and blocks
+   * of networks around them, are lifted everywhere; the hosts are told.
+   * @param actor who adds them @returns one outcome per wish, the blocks that were lifted, and the lists that
+   *   could not be changed now: their hosts' next asking does it
+   * @throws ProductError BAD_INPUT for a network that is too wide, CONFLICT for too many entries
+   */
+  async add(
+    wishes: readonly WhitelistWish[],
+    actor: AuditActor
+  ): Promise<{ outcomes: WhitelistOutcome[]; lifted: Lifted[]; failed: string[] }> {
+    const wide = wishes.find(({ ip }) => prefixOf(ip) < WIDEST[familyOf(ip)])
+    if (wide !== undefined) {
+      throw new ProductError(
+        'BAD_INPUT',
+        `${wide.ip} is wider than /${WIDEST[familyOf(wide.ip)]}, the widest network for the whitelist`
+      )
+    }
+    const outcomes = await this.#change(actor, entries => this.#added(entries, wishes, actor.name))
+    const lifted: Lifted[] = []
+    const failed: string[] = []
+    for (const server of await this.hosts.names()) {
+      const protect = await this.protection(server)
+      for (const list of protect === undefined ? [] : await this.lists.names(server)) {
+        // The entries are in the file already: what can't be lifted now is lifted when its host next asks.
+        const ips = await this.lists.lift(server, list, protect as Protection, actor).catch(() => undefined)
+        if (ips === undefined) failed.push(`${server}: ${list}`)
+        else lifted.push(...ips.map(ip => ({ server, list, ip })))
+      }
+    }
+    return { outcomes, lifted, failed }
+  }
+
+  /** Removes entries: their addresses may be blocked again. @returns one outcome per address */
+  async remove(ips: readonly Address[], actor: AuditActor): Promise<WhitelistOutcome[]> {
+    const wanted = new Set<string>(ips)
+    return this.#change(actor, entries => {
+      const kept = entries.filter(entry => !wanted.has(addressOf(entry) ?? ''))
+      const there = new Set(entries.map(addressOf))
+      const outcomes = [...new Set(ips)].map(ip => ({
+        ip,
+        outcome: there.has(ip) ? ('removed' as const) : ('not-there' as const),
+        overlaps: []
+      }))
+      return { entries: kept, outcomes }
+    })
+  }
+
+  /** What holds for a server now, to be kept out of its lists; undefined when nothing does. */
+  async protection(server: ServerName): Promise<Protection | undefined> {
+    const { version } = await this.read()
+    const entries = await this.of(server)
+    if (entries.length === 0) return undefined
+    return {
+      set: () => new AddressSet(entries.flatMap(entry => addressOf(entry) ?? [])),
+      // Of one version of the file, ever fewer entries hold.
+      key: `${version} ${entries.length}`
+    }
+  }
+
+  /** What a host pulls: two comment lines, then what holds for it, sorted, each once. */
+  async plain(server: ServerName): Promise<PlainWhitelist> {
+    const holding = await this.of(server)
+    // An end that came is a change too.
+    const ends = (await this.read()).entries
+      .filter(entry => concerns(entry, server) && !holds(entry, this.clock()))
+      .map(entry => timeOf(entry.expires))
+    const last = Math.max(await this.#written(), ...ends)
+    const changed = last === 0 ? 'never' : isoTime(last)
+    const ips = [...new Set(holding.flatMap(entry => addressOf(entry) ?? []))].sort()
+    const head = [
+      '# Managed by Fail2Ban-Report; changes made here are overwritten.',
+      `# Last change: ${changed}`
+    ]
+    const text = [...head, ...ips].map(line => line + '\n').join('')
+    return { text, hash: createHash('sha256').update(text).digest('hex') }
+  }
+
+  /** When the file was last written, in whole milliseconds; 0 when there is none. */
+  async #written(): Promise<number> {
+    const info = await stat(this.paths.whitelist()).catch(() => undefined)
+    return Math.floor(info?.mtimeMs ?? 0)
+  }
+
+  #added(
+    entries: readonly WhitelistEntry[],
+    wishes: readonly WhitelistWish[],
+    by: string
+  ): { entries: readonly WhitelistEntry[]; outcomes: WhitelistOutcome[] } {
+    const next = new Map<string, WhitelistEntry>(entries.map(entry => [addressOf(entry) ?? entry.ip, entry]))
+    const now = isoTime(this.clock())
+    const outcomes = wishes.map((wish): WhitelistOutcome => {
+      const { ip, description, expires, servers } = wish
+      const known = next.get(ip)
+      const same = known !== undefined && sameWish(known, wish)
+      if (!same) {
+        next.set(ip, { ...known, ip, description, addedBy: by, addedAt: now, expires, servers: [...servers] })
+      }
+      return { ip, outcome: same ? 'already-there' : known === undefined ? 'added' : 'changed', overlaps: [] }
+    })
+    if (next.size > MOST_ENTRIES) {
+      throw new ProductError('CONFLICT', `the whitelist may have at most ${MOST_ENTRIES} entries`)
+    }
+    tellOverlaps(outcomes, new Set([...next.values()].flatMap(entry => addressOf(entry) ?? [])))
+    return { entries: [...next.values()], outcomes }
+  }
+
+  async #change(
+    actor: AuditActor,
+    decide: (entries: readonly WhitelistEntry[]) => {
+      entries: readonly WhitelistEntry[]
+      outcomes: WhitelistOutcome[]
+    }
+  ): Promise<WhitelistOutcome[]> {
+    const path = this.paths.whitelist()
+    return this.files.change(path, KINDS.whitelist, async current => {
+      const { entries, outcomes } = decide(current.value)
+      const rows = rowsOf(current.value, entries)
+      if (rows.length === 0) return { result: outcomes }
+      const value = [...entries]
+      const text = serialise(value, KINDS.whitelist.rows)
+      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, rows)
+      return { value, text, written, result: outcomes }
+    })
+  }
+}
+
+/** The audit rows of a change: entries that came, changed or went. */
+function rowsOf(before: readonly WhitelistEntry[], after: readonly WhitelistEntry[]): AuditDraft[] {
+  const old = new Map(before.map(entry => [entry.ip, entry]))
+  const kept = new Set(after.map(entry => entry.ip))
+  const came = after.flatMap((entry): AuditDraft[] => {
+    const known = old.get(entry.ip)
+    if (known === entry) return []
+    const what = known === undefined ? 'whitelist-added' : 'whitelist-changed'
+    return [{ what, ip: entry.ip, before: known ?? null, after: entry }]
+  })
+  const went = before
+    .filter(entry => !kept.has(entry.ip))
+    .map((entry): AuditDraft => ({ what: 'whitelist-removed', ip: entry.ip, before: entry, after: null }))
+  return [...came, ...went]
+}
+
+function addressOf(entry: WhitelistEntry): Address | undefined {
+  return parseAddress(entry.ip.trim())
+}
+
+function holds(entry: WhitelistEntry, now: number): boolean {
+  return !(timeOf(entry.expires) <= now)
+}
+
+function concerns(entry: WhitelistEntry, server: ServerName): boolean {
+  return entry.servers == null || entry.servers.length === 0 || entry.servers.includes(server)
+}
+
+function sameWish(entry: WhitelistEntry, wish: WhitelistWish): boolean {
+  return (
+    (entry.description ?? '') === wish.description &&
+    (entry.expires ?? null) === wish.expires &&
+    (entry.servers ?? []).join('\n') === wish.servers.join('\n')
+  )
+}
+
+/** Tells each outcome what lies around its address and, for a network, what lies within it. */
+function tellOverlaps(outcomes: readonly WhitelistOutcome[], all: ReadonlySet<Address>): void {
+  const set = new AddressSet(all)
+  const told = new Map(outcomes.map(outcome => [outcome.ip, outcome.overlaps]))
+  for (const member of all) {
+    for (const around of set.coverings(member)) {
+      if (around === member) continue
+      told.get(member)?.push(around)
+      told.get(around)?.push(member)
+    }
+  }
+}

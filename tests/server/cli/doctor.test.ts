@@ -1,0 +1,214 @@
+import { chmod, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { Finding } from '../../../common/findings.js'
+import { checkServer } from '../../../server/cli/doctor.js'
+
+const MINUTE = 60_000
+const USERS = [{ username: 'alice', password: 'x', role: 'admin' }]
+const CLIENTS = [{ username: 'web-1', password: 'x', uuid: 'u' }]
+
+/** A server's folders with nothing wrong, and what doctor finds in them. */
+async function healthy(t: Test) {
+  const dir = t.testdir({})
+  const path = (...parts: string[]) => join(dir, ...parts)
+  const write = async (file: string, value: unknown, mode = 0o640) => {
+    await mkdir(join(file, '..'), { recursive: true, mode: 0o750 })
+    await writeFile(file, typeof value === 'string' ? value : JSON.stringify(value), { mode })
+  }
+  for (const name of ['archive', 'download']) await mkdir(path(name), { mode: 0o750 })
+  for (const name of ['temp', 'settings']) await mkdir(path(name), { mode: 0o700 })
+  await write(path('settings', 'users.json'), USERS, 0o600)
+  await write(path('settings', 'client-list.json'), CLIENTS, 0o600)
+  await write(path('settings', 'session-key.json'), { key: 'k'.repeat(64) }, 0o600)
+  await write(path('archive', 'update.json'), { 'web-1': { 'sshd.blocklist.json': true } })
+  const host = path('archive', 'web-1')
+  await write(join(host, 'host.json'), { lastSeen: new Date().toISOString(), clockSkewMs: 20 })
+  await write(join(host, 'handover.json'), {})
+  await write(join(host, 'blocklists', 'sshd.blocklist.json'), [{ ip: '192.0.2.1' }])
+  await write(join(host, 'fail2ban', 'fail2ban-events-20260301.json'), [])
+  const flags = Object.fromEntries(
+    ['archive', 'download', 'temp', 'settings'].map(name => [name, path(name)])
+  )
+  const heard: string[] = []
+  const terminal = { err: (text: string) => heard.push(text), env: {} } as unknown as Parameters<
+    typeof checkServer
+  >[1]
+  return {
+    path,
+    write,
+    heard,
+    find: async (more: object = {}) => checkServer({ side: 'both', ...flags, ...more }, terminal)
+  }
+}
+
+/** What is not in order. */
+const wrong = (found: Finding[]) => found.filter(finding => finding.level !== 'ok')
+
+t.test('when all is well, everything looked at is ok', async t => {
+  const { find, heard } = await healthy(t)
+  const found = await find()
+  t.strictSame(wrong(found), [])
+  const told = found.map(finding => finding.what)
+  t.match(told, [
+    /archive, download, temp and settings can be read and written/,
+    /1 host\(s\) may sync/,
+    /1 user\(s\), an admin among them/,
+    /the data files are whole/,
+    /web-1 asked last at /,
+    /1 of 1 list\(s\) of web-1 wait for it/
+  ])
+  t.strictSame(heard, [])
+})
+
+t.test(
+  'each folder and settings file that others can get into is a problem, and the mend mends it',
+  async t => {
+    const { find, path } = await healthy(t)
+    for (const [target, mode, what, mend] of [
+      [path('archive'), 0o755, /archive folder .* is open to others/, `chmod o-rwx ${path('archive')}`],
+      [path('download'), 0o751, /download folder .* is open to others/, `chmod o-rwx ${path('download')}`],
+      [path('temp'), 0o750, /temp folder .* is open to others/, `chmod go-rwx ${path('temp')}`],
+      [path('settings'), 0o710, /settings folder .* is open to others/, `chmod go-rwx ${path('settings')}`],
+      [path('settings', 'users.json'), 0o640, /others can read the user list/, /^chmod 600 .*users\.json$/],
+      [path('settings', 'client-list.json'), 0o604, /others can read the client list/, /^chmod 600 /],
+      [path('settings', 'session-key.json'), 0o644, /others can read the session key/, /^chmod 600 /]
+    ] as const) {
+      const right = target.endsWith('.json') ? 0o600 : /archive|download/.test(target) ? 0o750 : 0o700
+      await chmod(target, mode)
+      const found = wrong(await find())
+      t.match(found, [{ level: 'problem', what, mend }], target)
+      t.equal(found.length, 1, target)
+      await chmod(target, right)
+    }
+    t.strictSame(wrong(await find()), [])
+  }
+)
+
+t.test('a folder that is missing is a problem', async t => {
+  const { find, path } = await healthy(t)
+  await rm(path('temp'), { recursive: true })
+  t.match(wrong(await find()), [
+    { level: 'problem', what: /the temp folder can't be/, mend: /make the folders/ }
+  ])
+})
+
+t.test('no server at all is a warning, and a problem for who asks for it', async t => {
+  const { find, path } = await healthy(t)
+  const settings = path('none')
+  t.match(await find({ settings }), [
+    { level: 'warning', what: /no server here: .*none/, mend: /fail2ban-report serve/ }
+  ])
+  t.match(await find({ settings, side: 'server' }), [{ level: 'problem', what: /no server here/ }])
+})
+
+t.test('nobody who could log in or sync is a warning that says how to add one', async t => {
+  const { find, path, write } = await healthy(t)
+  await write(path('settings', 'users.json'), [{ username: 'victor', password: 'x', role: 'viewer' }])
+  t.match(wrong(await find()), [
+    { level: 'warning', what: 'no admin can log in', mend: 'fail2ban-report user add NAME --role admin' }
+  ])
+  await write(path('settings', 'users.json'), USERS)
+  await write(path('settings', 'client-list.json'), [])
+  t.match(wrong(await find()), [
+    { level: 'warning', what: 'no host may sync', mend: 'fail2ban-report client add HOST' }
+  ])
+})
+
+t.test('a corrupt whitelist and corrupt settings are a problem and stay as they are', async t => {
+  const { find, path, write } = await healthy(t)
+  for (const [folder, name, good] of [
+    ['settings', 'users.json', USERS],
+    ['settings', 'client-list.json', CLIENTS],
+    ['settings', 'session-key.json', { key: 'k'.repeat(64) }],
+    ['archive', 'whitelist.json', []]
+  ] as const) {
+    await write(path(folder, name), '{"half')
+    const [found, ...others] = wrong(await find()).filter(finding => finding.level === 'problem')
+    t.match(found, { what: /corrupt/, mend: /mend the file by hand/ }, name)
+    t.strictSame(others, [], name)
+    t.notOk(
+      (await readdir(path(folder))).some(file => file.includes('.corrupt-')),
+      name
+    )
+    await write(path(folder, name), good)
+  }
+  t.strictSame(wrong(await find()), [])
+})
+
+t.test(
+  'a corrupt data file of any kind is a problem, set aside at once and told of until it is gone',
+  async t => {
+    for (const parts of [
+      ['archive', 'update.json'],
+      ['archive', 'web-1', 'host.json'],
+      ['archive', 'web-1', 'handover.json'],
+      ['archive', 'web-1', 'blocklists', 'sshd.blocklist.json'],
+      ['archive', 'web-1', 'fail2ban', 'fail2ban-events-20260301.json'],
+      ['settings', 'ended-sessions.json']
+    ]) {
+      const { find, path, write, heard } = await healthy(t)
+      const file = path(...parts)
+      const name = parts.at(-1) ?? ''
+      await write(file, '{"half')
+      for (const time of ['first', 'second']) {
+        const problems = (await find()).filter(finding => finding.level === 'problem')
+        const what = new RegExp(`a corrupt file was set aside: .*/${name}\\.corrupt-`)
+        t.match(
+          problems,
+          [{ what, mend: /mend it and put it back .* or delete it/ }],
+          `${name}, ${time} look`
+        )
+        t.equal(problems.length, 1, `${name}, ${time} look`)
+      }
+      t.match(heard, [/was corrupt/], name)
+      const folder = join(file, '..')
+      const copy = (await readdir(folder)).find(item => item.startsWith(`${name}.corrupt-`)) ?? ''
+      await rm(join(folder, copy))
+      t.strictSame(
+        (await find()).filter(finding => finding.level === 'problem'),
+        [],
+        `${name} when the copy is gone`
+      )
+    }
+  }
+)
+
+t.test('an abandoned lock is a warning; one that is held is none', async t => {
+  const { find, path } = await healthy(t)
+  const old = new Date(Date.now() - 10 * MINUTE)
+  for (const parts of [
+    ['archive', 'update.json.lock'],
+    ['archive', 'web-1', 'blocklists', 'sshd.blocklist.json.lock'],
+    ['settings', 'users.json.lock']
+  ]) {
+    const lock = path(...parts)
+    await mkdir(lock)
+    t.strictSame(wrong(await find()), [], 'held')
+    await utimes(lock, old, old)
+    t.match(wrong(await find()), [
+      { level: 'warning', what: `an abandoned lock: ${lock}`, mend: /the next writer takes it over/ }
+    ])
+    await rm(lock, { recursive: true })
+  }
+})
+
+t.test('a host that is quiet, or never asked, or whose clock is wrong, is a warning', async t => {
+  const { find, path, write } = await healthy(t)
+  const host = path('archive', 'web-1', 'host.json')
+  const ago = (ms: number) => new Date(Date.now() - ms).toISOString()
+  for (const [value, what, mend] of [
+    [{ lastSeen: ago(16 * MINUTE) }, /web-1 has not asked since 20/, /doctor --side client" on web-1/],
+    [{ lastSeen: 'never mind' }, /web-1 has not asked since never mind/, /doctor --side client" on web-1/],
+    [{}, /web-1 has never asked/, /doctor --side client" on web-1/],
+    [{ lastSeen: ago(0), clockSkewMs: 61_000 }, /web-1's clock differs by 61 s/, /NTP/],
+    [{ lastSeen: ago(0), clockSkewMs: -3_600_000 }, /web-1's clock differs by -3600 s/, /NTP/]
+  ] as const) {
+    await write(host, value)
+    const found = wrong(await find())
+    t.match(found, [{ level: 'warning', what, mend }])
+    t.equal(found.length, 1)
+  }
+  await write(host, { lastSeen: ago(14 * MINUTE), clockSkewMs: -59_000 })
+  t.strictSame(wrong(await find()), [])
+})
