@@ -93,6 +93,8 @@ export interface Settings {
   defaultServer: string
   maxDisplayDays: number
   lookups: LookupName[]
+  /** True where the server tells of changes by itself. */
+  hub: boolean
 }
 export type LookupName = 'dns' | 'abuseipdb' | 'ipinfo'
 export interface Lookup {

@@ -5,6 +5,8 @@ export const de: Messages = {
   'app.skip': 'Zum Inhalt',
   'app.menu': 'Ansichten',
   'app.live': 'Aktuell',
+  'app.live.hub': 'Der Server meldet jede Änderung sofort.',
+  'app.live.poll': 'Die Seite fragt alle paar Sekunden nach Änderungen.',
   'app.offline': 'Server nicht erreichbar',
   'app.offline.hint': 'Der Server antwortet nicht. Der Stand ist von {when}; die Seite versucht es weiter.',
   'app.failed': 'Das konnte nicht geladen werden: {why}',

@@ -3,6 +3,8 @@ export const en = {
   'app.skip': 'Skip to the content',
   'app.menu': 'Views',
   'app.live': 'Live',
+  'app.live.hub': 'The server tells of every change at once.',
+  'app.live.poll': 'This page asks for changes every few seconds.',
   'app.offline': 'Server unreachable',
   'app.offline.hint': 'The server does not answer. What you see is from {when}; this page goes on trying.',
   'app.failed': 'This could not be loaded: {why}',

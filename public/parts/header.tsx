@@ -2,6 +2,7 @@ import { useRef } from 'preact/hooks'
 import { placeBelow } from './place-below.js'
 import iconUrl from '../icon.svg'
 import { language, LANGUAGE_NAMES, t } from '../state/i18n.js'
+import { hubIsUp } from '../state/live.js'
 import { theme, THEMES } from '../state/preferences.js'
 import { forgetAll, heardAt, unreachable } from '../state/resource.js'
 import { href, param, route, VIEWS } from '../state/route.js'
@@ -29,7 +30,10 @@ export function Header({ onHelp }: { onHelp: () => void }) {
         ))}
       </nav>
       <div class="top-end">
-        <span class={unreachable.value ? 'live off' : 'live'}>
+        <span
+          class={unreachable.value ? 'live off' : 'live'}
+          title={unreachable.value ? '' : t(hubIsUp.value ? 'app.live.hub' : 'app.live.poll')}
+        >
           <span class="dot" aria-hidden="true" />
           {unreachable.value ? t('app.offline') : heardAt.value > 0 ? t('app.live') : ''}
         </span>

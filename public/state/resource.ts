@@ -19,8 +19,6 @@ interface Kept extends Resource<unknown> {
   running: Promise<void> | undefined
 }
 
-/** How often what is shown is asked for again; milliseconds. */
-const EVERY_MS = 8000
 /** Resources nobody looks at that stay for the way back. */
 const MOST_IDLE = 150
 
@@ -79,14 +77,16 @@ export function forgetAll(): void {
   }
 }
 
-/** Begins to look for news. */
-export function startPolling(): void {
-  const look = () => {
-    if (document.visibilityState !== 'visible' || session.value == null) return
-    for (const one of all.values()) if (one.readers > 0 && one.live) void load(one, true)
+/**
+ * Asks for news of what is on the screen.
+ * @param concerns told a path of the API; false leaves it out
+ * @param anew true when something is known to have changed just now
+ */
+export function lookForNews(concerns: (path: string) => boolean, anew = false): void {
+  if (document.visibilityState !== 'visible' || session.value == null) return
+  for (const one of all.values()) {
+    if (one.readers > 0 && one.live && concerns(one.path)) void load(one, true, anew)
   }
-  setInterval(look, EVERY_MS)
-  document.addEventListener('visibilitychange', look)
 }
 
 const NONE: Kept = make('')
@@ -113,9 +113,11 @@ function keep(path: string): Kept {
 
 /** @param anew waits for a read that is under way and reads once more: it may have begun before the change */
 async function load(one: Kept, byItself: boolean, anew = false): Promise<void> {
-  if (one.running !== undefined) {
-    await one.running
-    if (!anew) return
+  const before = one.running
+  if (before !== undefined) {
+    await before
+    // Whatever runs now was begun after the change.
+    if (!anew || one.running !== undefined) return one.running
   }
   one.running = read(one, byItself)
   await one.running

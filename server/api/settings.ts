@@ -11,7 +11,9 @@ const Reply = Type.Object({
   defaultServer: Type.String(),
   maxDisplayDays: Type.Integer(),
   /** Look-ups that can be asked for. */
-  lookups: Type.Array(Type.Unsafe<LookupName>({ type: 'string', enum: [...LOOKUPS] }))
+  lookups: Type.Array(Type.Unsafe<LookupName>({ type: 'string', enum: [...LOOKUPS] })),
+  /** True where GET <base>/api/ws tells of changes. */
+  hub: Type.Boolean()
 })
 
 /** GET /api/settings: what of the operator's settings the dashboard needs; never a key. */
@@ -23,6 +25,7 @@ export function settingRoutes(scope: FastifyInstance): void {
     version: ownVersion(),
     defaultServer,
     maxDisplayDays,
-    lookups: LOOKUPS.filter(name => name === 'dns' || keys[name] !== '')
+    lookups: LOOKUPS.filter(name => name === 'dns' || keys[name] !== ''),
+    hub: app.hasRoute({ method: 'GET', url: `${scope.prefix}/ws` })
   }))
 }
