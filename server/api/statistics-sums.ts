@@ -1,5 +1,6 @@
 import { dayOfEventsFile, type ServerName } from '../../common/names.js'
-import { bansOn, type AddressBook, type DaySummary } from '../store/day-summary.js'
+import type { AddressBook } from '../store/address-book.js'
+import { bansOn, type DaySummary } from '../store/day-summary.js'
 import type { SummedDay } from '../store/summaries.js'
 import type { Statistics } from './statistics.js'
 

@@ -67,17 +67,46 @@ export const DAYS = 30
 /** GET /api/statistics: numbers of one server, or of all. */
 export function statisticsRoutes(scope: FastifyInstance, summaries: Summaries): void {
   const app = scope.withTypeProvider<TypeBoxTypeProvider>()
+  const kept: Kept = new Map()
   app.get(
     '/statistics',
     { schema: { querystring: OfServer, response: { 200: Statistics, ...FAILURES } } },
-    async (request, reply) => sendStatistics(request, reply, summaries, request.query.server)
+    async (request, reply) => sendStatistics(request, reply, summaries, kept, request.query.server)
   )
+  sumUpBeforehand(scope, summaries)
+}
+
+/** The last reply of each server, '' for all, and what it was made from. */
+type Kept = Map<string, { mark: string; body: string }>
+
+/** The first to look after a start need not wait for a month to be read: it is read while nobody looks. */
+function sumUpBeforehand(app: FastifyInstance, summaries: Summaries): void {
+  let closed = false
+  app.addHook('onClose', (_app, done) => {
+    closed = true
+    done()
+  })
+  const run = async () => {
+    for (const server of await app.store.hosts.names()) {
+      for (const one of await versionsOf(app.store, summaries, [server], app.clock())) {
+        if (closed) return
+        await summaries.of([one])
+      }
+    }
+  }
+  app.addHook('onListen', done => {
+    run().catch((error: unknown) =>
+      app.log.warn({ event: 'sums_failed', err: error }, 'a day could not be summed up beforehand')
+    )
+    done()
+  })
 }
 
 async function sendStatistics(
   request: FastifyRequest,
   reply: FastifyReply,
   summaries: Summaries,
+  kept: Kept,
   wanted: string | undefined
 ): Promise<FastifyReply> {
   const { store, clock, reportConfig } = request.server
@@ -86,20 +115,21 @@ async function sendStatistics(
   const versions = await versionsOf(store, summaries, servers, now)
   const mark = versions.map(one => `${one.server}/${one.day}:${one.version}`).join('\n')
   const hour = new Date(now).getHours()
-  const known = isKnown(
-    request,
-    reply,
-    `${localDay(now)} ${hour}\n${wanted ?? ''}\n${servers.join()}\n${mark}`
-  )
-  if (known) return reply.code(304).send()
+  const made = `${localDay(now)} ${hour}\n${wanted ?? ''}\n${servers.join()}\n${mark}`
+  if (isKnown(request, reply, made)) return reply.code(304).send()
+  reply.type('application/json; charset=utf-8')
+  const known = kept.get(wanted ?? '')
+  if (known?.mark === made) return reply.send(known.body)
   const summed = await summaries.of(versions)
-  const today = Array.from({ length: DAYS }, (_, ago) => localDay(now, DAYS - 1 - ago))
-  return reply.send({
+  const days = Array.from({ length: DAYS }, (_, ago) => localDay(now, DAYS - 1 - ago))
+  const body = reply.serialize({
     success: true,
     time: isoTime(now),
     hour,
-    ...statisticsOf(summed, servers, today, reportConfig.warnings?.critical)
-  })
+    ...statisticsOf(summed, servers, days, reportConfig.warnings?.critical)
+  }) as string
+  kept.set(wanted ?? '', { mark: made, body })
+  return reply.send(body)
 }
 
 /** The versions of the last days of some servers. */

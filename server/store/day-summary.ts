@@ -1,4 +1,5 @@
 import type { BanEvent } from '../../common/shapes.js'
+import type { AddressBook } from './address-book.js'
 
 /** Numbers of one jail on one day. */
 export interface JailNumbers {
@@ -30,73 +31,91 @@ export interface DaySummary {
   bursts: Burst[]
 }
 
-/** Gives every address a number, so that a fleet's month of them fits into memory. */
-export class AddressBook {
-  readonly #ids = new Map<string, number>()
-  readonly #texts: string[] = []
-
-  get size(): number {
-    return this.#texts.length
-  }
-
-  idOf(ip: string): number {
-    const known = this.#ids.get(ip)
-    if (known !== undefined) return known
-    this.#ids.set(ip, this.#texts.push(ip) - 1)
-    return this.#texts.length - 1
-  }
-
-  /** The address's number if it has one. */
-  find(ip: string): number | undefined {
-    return this.#ids.get(ip)
-  }
-
-  textOf(id: number): string {
-    return this.#texts[id] ?? ''
-  }
-}
-
 /** Sums a day up. @param least bans of a jail in a minute that make a burst; Infinity for none */
 export function summarise(events: readonly BanEvent[], book: AddressBook, least: number): DaySummary {
   const counts = { Ban: 0, Unban: 0, 'Increase Ban': 0, 'Restore Ban': 0 }
   const hours = new Array<number>(24).fill(0)
-  const jails = new Map<string, JailNumbers>()
-  const addresses = new Map<number, number>()
-  const minutes = new Map<string, { jail: string; minute: string; events: number; ips: Set<string> }>()
+  const jails = new Map<string, JailNumbers & { minutes: Uint32Array }>()
+  const idOf = new Uint32Array(events.length)
+  let at = 0
   for (const { action, ip, jail, timestamp } of events) {
     counts[action]++
-    const id = book.idOf(ip)
+    idOf[at++] = book.idOf(ip)
     const ban = action === 'Ban'
-    addresses.set(id, (addresses.get(id) ?? 0) + (ban ? 1 : 0))
     if (!ban && action !== 'Unban') continue
-    const numbers = jails.get(jail) ?? { bans: 0, unbans: 0 }
-    jails.set(jail, numbers)
+    let numbers = jails.get(jail)
+    if (numbers === undefined) {
+      numbers = { bans: 0, unbans: 0, minutes: new Uint32Array(MINUTES) }
+      jails.set(jail, numbers)
+    }
     numbers[ban ? 'bans' : 'unbans']++
     if (!ban) continue
-    const hour = Number(timestamp.slice(11, 13))
+    const minute = minuteOf(timestamp)
+    const hour = Math.floor(minute / 60)
     hours[hour] = (hours[hour] ?? 0) + 1
-    if (least === Infinity) continue
-    const minute = timestamp.slice(11, 16)
-    const key = `${minute}${jail}`
-    const burst = minutes.get(key) ?? { jail, minute, events: 0, ips: new Set() }
-    minutes.set(key, burst)
-    burst.events++
-    burst.ips.add(ip)
+    numbers.minutes[minute] = (numbers.minutes[minute] ?? 0) + 1
   }
-  const ids = Uint32Array.from(addresses.keys()).sort()
+  const ids = differentOf(idOf, book.size)
+  // A place for every address of the book, and no search, however many there are.
+  const bansById = new Uint32Array(book.size)
+  for (let at = 0; at < events.length; at++) {
+    const id = idOf[at] ?? 0
+    if (events[at]?.action === 'Ban') bansById[id] = (bansById[id] ?? 0) + 1
+  }
+  const bansOf = ids.map(id => bansById[id] ?? 0)
   return {
     bans: counts.Ban,
     unbans: counts.Unban,
     increases: counts['Increase Ban'],
     restores: counts['Restore Ban'],
     hours,
-    jails,
+    jails: new Map([...jails].map(([jail, { bans, unbans }]) => [jail, { bans, unbans }])),
     ids,
-    bansOf: ids.map(id => addresses.get(id) ?? 0),
-    bursts: [...minutes.values()]
-      .filter(burst => burst.events >= least)
-      .map(({ ips, ...burst }) => ({ ...burst, addresses: ips.size }))
+    bansOf,
+    bursts: burstsOf(events, new Map([...jails].map(([jail, { minutes }]) => [jail, minutes])), least)
   }
+}
+
+const MINUTES = 24 * 60
+
+/** Different numbers, ascending. */
+function differentOf(ids: Uint32Array, size: number): Uint32Array {
+  const seen = new Uint8Array(size)
+  const found = new Uint32Array(ids.length)
+  let count = 0
+  for (const id of ids) {
+    if (seen[id] === 1) continue
+    seen[id] = 1
+    found[count++] = id
+  }
+  return found.slice(0, count).sort()
+}
+
+/** Minutes since midnight; the store's shape check has seen that digits stand there. */
+function minuteOf(timestamp: string): number {
+  const digit = (at: number) => timestamp.charCodeAt(at) - 48
+  return (digit(11) * 10 + digit(12)) * 60 + digit(14) * 10 + digit(15)
+}
+
+/** Few minutes are bursts, most days have none: only for those are the addresses told apart. */
+function burstsOf(
+  events: readonly BanEvent[],
+  bansOf: ReadonlyMap<string, Uint32Array>,
+  least: number
+): Burst[] {
+  const found = new Map<string, { burst: Burst; ips: Set<string> }>()
+  const isBurst = (jail: string, minute: number) => (bansOf.get(jail)?.[minute] ?? 0) >= least
+  if (![...bansOf.values()].some(minutes => minutes.some(bans => bans >= least))) return []
+  for (const { action, ip, jail, timestamp } of events) {
+    if (action !== 'Ban' || !isBurst(jail, minuteOf(timestamp))) continue
+    const minute = timestamp.slice(11, 16)
+    const key = `${minute}${jail}`
+    const one = found.get(key) ?? { burst: { jail, minute, events: 0, addresses: 0 }, ips: new Set() }
+    found.set(key, one)
+    one.burst.events++
+    one.ips.add(ip)
+  }
+  return [...found.values()].map(({ burst, ips }) => ({ ...burst, addresses: ips.size }))
 }
 
 /** How often an address was banned that day; undefined when it had no event at all. */

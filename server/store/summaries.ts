@@ -1,5 +1,6 @@
 import type { EventsFileName, ServerName } from '../../common/names.js'
-import { AddressBook, summarise, type DaySummary } from './day-summary.js'
+import { AddressBook } from './address-book.js'
+import { summarise, type DaySummary } from './day-summary.js'
 import type { EventStore } from './events.js'
 
 /** Addresses remembered before the book is begun anew: old days' addresses would stay in it for ever. */
