@@ -6,11 +6,13 @@ import { Help } from './parts/help.js'
 import { Failed, Loading } from './parts/states.js'
 import { Toasts } from './parts/toasts.js'
 import { UnblockDialog } from './parts/unblock-dialog.js'
+import { WhitelistDialog } from './parts/whitelist-dialog.js'
 import { blockDialog, unblockDialog } from './state/blocking.js'
 import { moment, now, t } from './state/i18n.js'
 import { heardAt, unreachable } from './state/resource.js'
 import { route, type View } from './state/route.js'
 import { ended, session, sessionProblem } from './state/session.js'
+import { whitelistDialog } from './state/whitelisting.js'
 import { AddressView } from './views/address.js'
 import { BlocklistsView } from './views/blocklists.js'
 import { EventsView } from './views/events.js'
@@ -18,12 +20,14 @@ import { LoginPage, LoginDialog } from './views/login.js'
 import { OverviewView } from './views/overview.js'
 import { StatisticsView } from './views/statistics.js'
 import { WarningsView } from './views/warnings.js'
+import { WhitelistView } from './views/whitelist.js'
 import { timeOf } from './data/time.js'
 
 const VIEW_OF: Record<View, () => preact.JSX.Element> = {
   overview: OverviewView,
   events: EventsView,
   blocklists: BlocklistsView,
+  whitelist: WhitelistView,
   statistics: StatisticsView,
   warnings: WarningsView,
   address: AddressView
@@ -68,6 +72,7 @@ export function App() {
       <Toasts />
       {blockDialog.value !== undefined && <BlockDialog />}
       {unblockDialog.value !== undefined && <UnblockDialog />}
+      {whitelistDialog.value !== undefined && <WhitelistDialog />}
       {helpIsOpen.value && <Help onClose={() => (helpIsOpen.value = false)} />}
       {session.value === null && <LoginDialog />}
     </>

@@ -24,6 +24,11 @@ export function parseIp(text: string): IpRange | undefined {
   return { family, first, last: first + size - 1n, bits }
 }
 
+/** The addresses that somebody typed or pasted, each once; whatever is between them. */
+export function ipsIn(text: string): string[] {
+  return [...new Set(text.split(/[\s,;]+/).filter(one => one !== ''))]
+}
+
 /** True when `inner` lies wholly in `outer`. */
 export function isWithin(inner: IpRange, outer: IpRange): boolean {
   return inner.family === outer.family && inner.first >= outer.first && inner.last <= outer.last

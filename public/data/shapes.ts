@@ -109,6 +109,43 @@ export interface AddressReply {
   total: number
   events: { server: string; timestamp: string; action: string; jail: string }[]
   entries: { server: string; jail: string; entry: BlocklistEntry }[]
+  /** Null while the whitelist can't be read. */
+  whitelist: WhitelistEntry[] | null
+}
+
+/** Addresses that are never blocked; old entries may lack all but `ip`. */
+export interface WhitelistEntry {
+  ip: string
+  description?: string
+  addedBy?: string
+  addedAt?: string
+  expires?: string | null
+  /** Empty or absent: on every server. */
+  servers?: string[] | null
+}
+export interface Whitelist {
+  entries: WhitelistEntry[]
+}
+
+/** Who made a change. */
+export interface Actor {
+  kind: 'user' | 'cli' | 'client' | 'server'
+  name: string
+  from: string
+}
+/** What became of one wish; times are ISO 8601, null where it did not come to pass. */
+export interface HistoryStep {
+  what: string
+  by: Actor | null
+  asked: string | null
+  handedOut: string | null
+  done: string | null
+  doneBy: Actor | null
+  before: Record<string, unknown> | null
+  after: Record<string, unknown> | null
+}
+export interface History {
+  history: HistoryStep[]
 }
 
 /** One list. */

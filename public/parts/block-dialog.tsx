@@ -1,14 +1,15 @@
 import { useState } from 'preact/hooks'
-import { isWide, parseIp } from '../data/ip.js'
+import { ipsIn, parseIp } from '../data/ip.js'
 import type { Overview } from '../data/shapes.js'
 import { Refusal } from '../state/api.js'
-import { block, blockDialog, detailsOf, MANY } from '../state/blocking.js'
+import { block, blockDialog, detailsOf } from '../state/blocking.js'
 import { t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { Choices } from './choices.js'
-import { Dialog } from './dialog.js'
+import { Dialog, DialogProblem } from './dialog.js'
 import { EndField, endOf } from './end-field.js'
 import { wordsOf } from './states.js'
+import { WideConfirm, wideWords } from './wide-confirm.js'
 
 /** Asks what to block where; wide things are confirmed in words. */
 export function BlockDialog() {
@@ -26,7 +27,7 @@ export function BlockDialog() {
   const [busy, setBusy] = useState(false)
   const close = () => (blockDialog.value = undefined)
 
-  const ips = [...new Set(text.split(/[\s,;]+/).filter(one => one !== ''))]
+  const ips = ipsIn(text)
   const wide = wideWords(ips)
   const known = fleet.flatMap(server => server.lists.map(list => list.jail))
   const allJails = [...jails, ...newJail.split(',').map(one => one.trim())].filter(one => one !== '')
@@ -122,31 +123,8 @@ export function BlockDialog() {
             onInput={event => setTags(event.currentTarget.value)}
           />
         </label>
-        {wide.length > 0 && (
-          <div class="banner wait">
-            {wide.map(line => (
-              <p key={line}>{line}</p>
-            ))}
-            <label class="check">
-              <input
-                type="checkbox"
-                checked={sure}
-                onChange={event => setSure(event.currentTarget.checked)}
-              />
-              {t('block.wide.confirm')}
-            </label>
-          </div>
-        )}
-        {problem && (
-          <div class="banner bad" role="alert">
-            <p>{problem.text}</p>
-            <ul>
-              {problem.details.slice(0, 20).map((line, at) => (
-                <li key={at}>{line}</li>
-              ))}
-            </ul>
-          </div>
-        )}
+        <WideConfirm words={wide} sure={sure} onChange={setSure} />
+        <DialogProblem problem={problem} />
         <footer>
           <button type="button" onClick={close}>
             {t('app.cancel')}
@@ -158,18 +136,6 @@ export function BlockDialog() {
       </form>
     </Dialog>
   )
-}
-
-/** What makes a block wide, in words; empty when it is not. */
-function wideWords(ips: readonly string[]): string[] {
-  const networks = ips.flatMap(ip => {
-    const range = parseIp(ip)
-    if (range === undefined || !isWide(range)) return []
-    return range.family === 4
-      ? [t('block.wide.network', { ip, n: 2 ** (32 - range.bits) })]
-      : [t('block.wide.network6', { ip })]
-  })
-  return ips.length > MANY ? [...networks, t('block.wide.many', { n: ips.length })] : networks
 }
 
 function whatIsWrong(

@@ -49,3 +49,22 @@ export function Dialog({
     </dialog>
   )
 }
+
+/** Why a dialog's wish was not carried out; nothing while there is no reason. */
+export function DialogProblem({
+  problem
+}: {
+  problem: { text: string; details: readonly string[] } | undefined
+}) {
+  if (problem === undefined) return null
+  return (
+    <div class="banner bad" role="alert">
+      <p>{problem.text}</p>
+      <ul>
+        {problem.details.slice(0, 20).map((line, at) => (
+          <li key={at}>{line}</li>
+        ))}
+      </ul>
+    </div>
+  )
+}

@@ -3,6 +3,7 @@ import { askUnblock, blockDialog } from '../state/blocking.js'
 import { t } from '../state/i18n.js'
 import { go, listParam, param } from '../state/route.js'
 import { mayChange } from '../state/session.js'
+import { whitelistDialog } from '../state/whitelisting.js'
 import { isBlocked, placeOf } from './entry-cell.js'
 import { addressesHref } from './event-tools.js'
 import { ExportMenu } from './export-menu.js'
@@ -55,6 +56,11 @@ export function EntryTools({
           }}
         >
           {t('select.unblock')}
+        </button>
+      )}
+      {mayChange.value && some && (
+        <button type="button" onClick={() => (whitelistDialog.value = { ips })}>
+          {t('select.whitelist')}
         </button>
       )}
       {some && (

@@ -4,6 +4,7 @@ import { askUnblock, blockDialog, type Place } from '../state/blocking.js'
 import { t } from '../state/i18n.js'
 import { go } from '../state/route.js'
 import { mayChange } from '../state/session.js'
+import { whitelistDialog } from '../state/whitelisting.js'
 import { ExportMenu } from './export-menu.js'
 
 const HEAD = ['timestamp', 'server', 'jail', 'action', 'ip', 'mark', 'increases'] as const
@@ -45,6 +46,11 @@ export function EventTools({
       {mayChange.value && some && (
         <button type="button" onClick={() => void askUnblock({ places: eachOf(table, rows), entries: [] })}>
           {t('select.unblock')}
+        </button>
+      )}
+      {mayChange.value && some && (
+        <button type="button" onClick={() => (whitelistDialog.value = { ips: places.ips })}>
+          {t('select.whitelist')}
         </button>
       )}
       {some && (

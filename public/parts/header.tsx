@@ -22,7 +22,10 @@ export function Header({ onHelp }: { onHelp: () => void }) {
         {VIEWS.map(view => (
           <a
             key={view}
-            href={href(view, view === 'overview' || view === 'address' ? {} : { server })}
+            href={href(
+              view,
+              view === 'overview' || view === 'address' || view === 'whitelist' ? {} : { server }
+            )}
             {...(route.value.view === view ? { 'aria-current': 'page' as const } : {})}
           >
             {t(`view.${view}`)}

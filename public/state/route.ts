@@ -1,6 +1,14 @@
 import { signal } from '@preact/signals'
 
-export const VIEWS = ['overview', 'events', 'blocklists', 'statistics', 'warnings', 'address'] as const
+export const VIEWS = [
+  'overview',
+  'events',
+  'blocklists',
+  'whitelist',
+  'statistics',
+  'warnings',
+  'address'
+] as const
 export type View = (typeof VIEWS)[number]
 
 /** Where the reader is: the whole state of a view, so that its address can be passed on. */

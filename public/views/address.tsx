@@ -3,6 +3,7 @@ import { parseIp } from '../data/ip.js'
 import type { AddressReply, Overview } from '../data/shapes.js'
 import { AddressEvents } from '../parts/address-events.js'
 import { AddressLists } from '../parts/address-lists.js'
+import { AddressWhitelist } from '../parts/address-whitelist.js'
 import { Lookups } from '../parts/lookups.js'
 import { Failed, Loading } from '../parts/states.js'
 import { Tile } from '../parts/tile.js'
@@ -120,7 +121,10 @@ function Known({ ip }: { ip: string }) {
       </div>
       <div class="columns">
         <AddressLists reply={reply} fleet={fleet} />
-        <Lookups ip={reply.ip} />
+        <div class="stack-panels">
+          <AddressWhitelist reply={reply} />
+          <Lookups ip={reply.ip} />
+        </div>
       </div>
       <AddressEvents reply={reply} />
     </>

@@ -4,9 +4,11 @@ import Type from 'typebox'
 import type { Static } from 'typebox'
 import { address, parseAddress, rangeOf, type Address } from '../../common/address.js'
 import { localDay } from '../../common/clock.js'
+import { ProductError } from '../../common/errors.js'
 import { eventsFileOfDay, jailOfList } from '../../common/names.js'
 import { BlocklistEntry } from '../../common/shapes.js'
 import { bansOn } from '../store/day-summary.js'
+import { Whitelist } from '../store/kinds.js'
 import type { Store } from '../store/store.js'
 import type { Summaries } from '../store/summaries.js'
 import { FAILURES } from './reply-shapes.js'
@@ -34,7 +36,9 @@ const Reply = Type.Object({
     })
   ),
   /** Entries of blocklists that have this address, or a network around it or within it. */
-  entries: Type.Array(Type.Object({ server: Type.String(), jail: Type.String(), entry: BlocklistEntry }))
+  entries: Type.Array(Type.Object({ server: Type.String(), jail: Type.String(), entry: BlocklistEntry })),
+  /** Entries of the whitelist that do, expired ones too; null while the whitelist can't be read. */
+  whitelist: Type.Union([Whitelist, Type.Null()])
 })
 type Reply = Static<typeof Reply>
 
@@ -52,10 +56,23 @@ export function addressRoutes(scope: FastifyInstance, summaries: Summaries): voi
         ip,
         total: events.length,
         events: events.slice(0, MOST_EVENTS),
-        entries: await entriesOf(app.store, ip)
+        entries: await entriesOf(app.store, ip),
+        whitelist: await whitelistOf(app.store, ip)
       }
     }
   )
+}
+
+async function whitelistOf(store: Store, ip: Address): Promise<Reply['whitelist']> {
+  try {
+    const { entries } = await store.whitelist.read()
+    const meets = meeting(ip)
+    return entries.filter(entry => meets(entry.ip))
+  } catch (error) {
+    // Everything else that is known of the address is told all the same; /api/whitelist says what is wrong.
+    if (error instanceof ProductError && error.code === 'FILE_CORRUPT') return null
+    throw error
+  }
 }
 
 /** Reads only the days whose summary knows the address. */
@@ -86,7 +103,7 @@ async function eventsOf(
 
 async function entriesOf(store: Store, ip: Address): Promise<Reply['entries']> {
   const found: Reply['entries'] = []
-  const wanted = rangeOf(ip)
+  const meets = meeting(ip)
   for (const server of await store.hosts.names()) {
     for (const list of await store.lists.names(server)) {
       const { value } = await store.lists.read(server, list)
@@ -96,11 +113,16 @@ async function entriesOf(store: Store, ip: Address): Promise<Reply['entries']> {
     }
   }
   return found
+}
 
-  function meets(text: string): boolean {
+/** Tells of an address or network whether it has one in common with `ip`. */
+function meeting(ip: Address): (text: string) => boolean {
+  const wanted = rangeOf(ip)
+  const single = wanted.first === wanted.last && wanted.family === 4
+  return text => {
     if (text === ip) return true
     // Most entries are single addresses: of those only the very same one meets a single address.
-    if (!text.includes('/') && wanted.first === wanted.last && wanted.family === 4) return false
+    if (single && !text.includes('/')) return false
     const parsed = parseAddress(text)
     if (parsed === undefined) return false
     const range = rangeOf(parsed)
