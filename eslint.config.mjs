@@ -13,7 +13,7 @@ export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', '.tap/', '.tsimp/'] },
   js.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.tsx'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: {
       parserOptions: {
@@ -48,6 +48,7 @@ export default tseslint.config(
   room(['server/store/**/*.ts'], ['/client/', '/(endpoint|api|live)/'], 'the store imports only common'),
   room(['server/endpoint/**/*.ts'], ['/client/', '/(api|live)/'], 'endpoints import the store and common'),
   room(['server/api/**/*.ts'], ['/client/', '/endpoint/'], 'the API imports store, live and common'),
+  room(['public/**/*.{ts,tsx}'], ['/(server|client|tests)/'], 'the page knows the server by its API only'),
   room(['client/**/*.ts'], ['/server/'], 'server and client never import each other'),
   room(['client/{log,firewall}/**/*.ts'], ['/server/', '/cycle/'], 'log and firewall import only common'),
   // The one bin is the composition root of both sides.

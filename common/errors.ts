@@ -45,6 +45,7 @@ const TABLE = {
   COMMAND: { status: 500, message: 'A command failed' },
   FIREWALL: { status: 500, message: 'The firewall could not be read or changed' },
   NETWORK: { status: 502, message: 'The server could not be reached' },
+  LOOKUP: { status: 502, message: 'The look-up failed' },
   REFUSED: { status: 502, message: 'The server refused the request' },
   BUSY: { status: 503, message: 'Another run is under way' },
   BUSY_UPLOADS: { status: 503, message: 'Too many large uploads at once. Try again in a minute.' },

@@ -94,15 +94,16 @@ export class JsonFiles {
 
   /**
    * Reads and validates a file; a missing one gives `kind.empty()`.
+   * @param keep false for a file that is looked at once: it pushes nothing else out of memory
    * @throws ProductError FILE_CORRUPT for a corrupt file of a kind that refuses
    */
-  async read<T>(path: string, kind: JsonKind<T>): Promise<Snapshot<T>> {
+  async read<T>(path: string, kind: JsonKind<T>, keep = true): Promise<Snapshot<T>> {
     const cached = this.#cache.get(path)
     if (cached !== undefined && cached.version === (await versionOf(path))) {
       return { value: cached.value as T, version: cached.version, text: cached.text }
     }
     try {
-      return await this.#load(path, kind)
+      return await this.#load(path, kind, keep)
     } catch (error) {
       if (!(error instanceof CorruptFile) || kind.corrupt === 'refuse') throw asProductError(path, error)
     }
@@ -204,14 +205,14 @@ export class JsonFiles {
     }
   }
 
-  async #load<T>(path: string, kind: JsonKind<T>): Promise<Snapshot<T>> {
+  async #load<T>(path: string, kind: JsonKind<T>, keep = true): Promise<Snapshot<T>> {
     await refuseLinks(this.#roots, dirname(path))
     const raw = await readWhole(path, kind.corrupt === 'set-aside')
     if (raw === undefined) return { value: kind.empty(), version: '', text: '' }
     const cached = this.#cache.get(path)
     if (cached?.version === raw.version) return { ...raw, value: cached.value as T }
     const value = parseJson(raw.text, kind.check, kind.mend)
-    this.#remember(path, { ...raw, value })
+    if (keep) this.#remember(path, { ...raw, value })
     return { ...raw, value: value as T }
   }
 

@@ -54,6 +54,11 @@ export function isEventsFileName(text: string): text is EventsFileName {
   return date.getUTCMonth() + 1 === Number(month) && date.getUTCDate() === Number(day)
 }
 
+/** The day of an events file, `YYYYMMDD`: the inverse of `eventsFileOfDay`. */
+export function dayOfEventsFile(name: EventsFileName): string {
+  return name.slice('fail2ban-events-'.length, -'.json'.length)
+}
+
 /** Events file of a day. @param day `YYYYMMDD` or `YYYY-MM-DD` @throws ProductError FILE_NAME */
 export function eventsFileOfDay(day: string): EventsFileName {
   const name = `fail2ban-events-${day.replaceAll('-', '')}.json`

@@ -16,6 +16,7 @@ import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
 import { decodable, refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
+import { readReportConfig, type ReportConfig } from './store/report-config.js'
 import { Store } from './store/store.js'
 import { refuseAmbiguous } from './strict-http.js'
 import { watchFolders } from './store/watch.js'
@@ -31,6 +32,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     store: Store
     config: ServerConfig
+    reportConfig: ReportConfig
     clock: Clock
   }
 }
@@ -78,6 +80,7 @@ export async function buildApp(
   })
   app.decorate('store', store)
   app.decorate('config', config)
+  app.decorate('reportConfig', await readReportConfig(config.folders.settings))
   app.decorate('clock', clock)
   handleErrors(app)
   endConnectionsOnClose(app)

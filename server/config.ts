@@ -22,6 +22,9 @@ export interface ServerConfig {
   widest: { 4: number; 6: number }
   /** Bytes of one uploaded file. */
   uploadBytes: number
+  /** Where look-up services answer. */
+  abuseipdbUrl: string
+  ipinfoUrl: string
   logLevel: string
   /** The user to become when started as root; none when empty. */
   user: string
@@ -100,6 +103,11 @@ export const SERVE_SETTINGS = {
     { describe: 'user to become before listening, when started as root', fallback: '' },
     'NAME'
   ),
+  abuseipdbUrl: setting.url({
+    describe: 'where AbuseIPDB answers',
+    fallback: 'https://api.abuseipdb.com/api/v2/check'
+  }),
+  ipinfoUrl: setting.url({ describe: 'where ipinfo answers', fallback: 'https://ipinfo.io' }),
   logLevel: setting.oneOf(['debug', 'info', 'warn', 'error'], {
     describe: 'least level that is logged',
     fallback: 'info'

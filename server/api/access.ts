@@ -12,6 +12,8 @@ declare module 'fastify' {
 }
 
 const COOKIE = 'f2br_session'
+/** A page that looks for news by itself says so: that is no use of the session, which ends all the same. */
+const BY_ITSELF = 'x-by-itself'
 
 /**
  * A hook that lets only logged-in users pass, before the body is read. Replaces the cookie when that is due.
@@ -22,12 +24,13 @@ export function requireUser(
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
   return async (request, reply) => {
     const from = whereFrom(request, request.server.config.sessionBinding)
-    const found = await sessions.check(request.cookies[COOKIE], from, user => {
+    const used = request.headers[BY_ITSELF] === undefined
+    const elsewhere = (user: string) =>
       request.log.warn(
         { event: 'session_elsewhere', user, peer: request.ip },
         'a session was used from elsewhere than where it began; it was refused'
       )
-    })
+    const found = await sessions.check(request.cookies[COOKIE], from, elsewhere, used)
     if (found === undefined) throw new ProductError('LOGIN_NEEDED')
     request.session = found.session
     if (found.cookie !== undefined) setSessionCookie(request, reply, found.cookie)

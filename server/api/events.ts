@@ -1,17 +1,14 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
-import { eventsFileOfDay, type EventsFileName } from '../../common/names.js'
+import { dayOfEventsFile, eventsFileOfDay } from '../../common/names.js'
 import { DayEvents } from '../../common/shapes.js'
 import { knownServer } from './known-server.js'
-import { FAILURES, ServerText } from './reply-shapes.js'
+import { DayText, FAILURES, ServerText } from './reply-shapes.js'
 import { sendWholeFile } from './whole-file.js'
 
 const OfServer = Type.Object({ server: ServerText }, { additionalProperties: false })
-const OfDay = Type.Object(
-  { server: ServerText, day: Type.String({ pattern: '^(\\d{8}|\\d{4}-\\d{2}-\\d{2})$' }) },
-  { additionalProperties: false }
-)
+const OfDay = Type.Object({ server: ServerText, day: DayText }, { additionalProperties: false })
 const DaysReply = Type.Object({
   success: Type.Literal(true),
   server: Type.String(),
@@ -33,7 +30,7 @@ export function eventRoutes(scope: FastifyInstance): void {
     { schema: { querystring: OfServer, response: { 200: DaysReply, ...FAILURES } } },
     async request => {
       const server = await knownServer(app.store, request.query.server)
-      const days = (await app.store.events.days(server)).map(dayOf)
+      const days = (await app.store.events.days(server)).map(dayOfEventsFile)
       return { success: true as const, server, days }
     }
   )
@@ -44,11 +41,7 @@ export function eventRoutes(scope: FastifyInstance): void {
       const server = await knownServer(app.store, request.query.server)
       const name = eventsFileOfDay(request.query.day)
       const file = await app.store.events.read(server, name)
-      return sendWholeFile(request, reply, file, { server, day: dayOf(name) }, 'events')
+      return sendWholeFile(request, reply, file, { server, day: dayOfEventsFile(name) }, 'events')
     }
   )
-}
-
-function dayOf(name: EventsFileName): string {
-  return name.slice('fail2ban-events-'.length, -'.json'.length)
 }

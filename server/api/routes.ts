@@ -1,12 +1,19 @@
 import type { FastifyInstance } from 'fastify'
 import { requireUser } from './access.js'
+import { addressRoutes } from './address.js'
 import { auditRoutes } from './audit.js'
 import { blockingRoutes } from './blocking.js'
 import { blocklistRoutes } from './blocklists.js'
+import { columnRoutes } from './columns.js'
 import { eventRoutes } from './events.js'
+import { lookupRoutes } from './lookups.js'
 import { refuseOtherOrigins, requireCsrfToken } from './same-origin.js'
 import { serverRoutes } from './servers.js'
 import { loginRoute, sessionRoutes } from './session.js'
+import { settingRoutes } from './settings.js'
+import { Summaries } from '../store/summaries.js'
+import { statisticsRoutes } from './statistics.js'
+import { warningRoutes } from './warnings.js'
 import { Sessions } from './sessions.js'
 import { whitelistRoutes } from './whitelist.js'
 
@@ -39,6 +46,13 @@ export default async function api(app: FastifyInstance): Promise<void> {
     blocklistRoutes(scope)
     blockingRoutes(scope)
     eventRoutes(scope)
+    columnRoutes(scope)
+    const summaries = new Summaries(app.store.events, app.reportConfig.warnings?.warning ?? Infinity)
+    statisticsRoutes(scope, summaries)
+    warningRoutes(scope, summaries)
+    addressRoutes(scope, summaries)
+    lookupRoutes(scope)
+    settingRoutes(scope)
     whitelistRoutes(scope)
     auditRoutes(scope)
     done()

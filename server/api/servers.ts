@@ -2,7 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import type { Static } from 'typebox'
-import { isoTime } from '../../common/clock.js'
+import { isoTime, localDay } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { jailOfList, type ListName, type ServerName } from '../../common/names.js'
 import { Host } from '../store/kinds.js'
@@ -38,6 +38,8 @@ const ServersReply = Type.Object({
   success: Type.Literal(true),
   /** The server's time: ages are told from it, whatever the browser's clock says. */
   time: Type.String(),
+  /** This machine's day, `YYYYMMDD`: what "today" means. */
+  today: Type.String(),
   servers: Type.Array(ServerSummary),
   /** Corrupt files at the top of the archive. */
   setAside: Type.Array(Type.String())
@@ -50,6 +52,7 @@ export function serverRoutes(scope: FastifyInstance): void {
   app.get('/servers', { schema: { response: { 200: ServersReply, ...FAILURES } } }, async request => ({
     success: true as const,
     time: isoTime(app.clock()),
+    today: localDay(app.clock()),
     servers: await summaries(app.store, counts, error =>
       request.log.error({ event: 'request_failed', err: error }, "a server's files can't be read")
     ),

@@ -52,11 +52,13 @@ export class Sessions {
   /**
    * The session of a cookie, or undefined when there is none that counts.
    * @param elsewhere told the user's name when the cookie is good but comes from elsewhere than where it began
+   * @param used false for what a page asks without anybody's doing: the session is not prolonged then
    */
   async check(
     cookie: string | undefined,
     from: string,
-    elsewhere: (user: string) => void
+    elsewhere: (user: string) => void,
+    used = true
   ): Promise<CheckedSession | undefined> {
     if (cookie === undefined) return undefined
     const key = await this.store.sessions.key()
@@ -69,7 +71,7 @@ export class Sessions {
       elsewhere(token.user)
       return undefined
     }
-    const next = await this.#next(key, token)
+    const next = used ? await this.#next(key, token) : token
     const session = sessionOf(key, next, user)
     return next === token ? { session } : { session, cookie: signToken(key, next) }
   }

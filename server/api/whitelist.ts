@@ -1,11 +1,12 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { address } from '../../common/address.js'
 import { Whitelist } from '../store/kinds.js'
 import { readWhitelistText } from '../store/whitelist-text.js'
 import type { WhitelistWish } from '../store/whitelist.js'
 import { requireAdmin, sessionOf, userActor } from './access.js'
+import { isKnown } from './etag.js'
 import { endOf } from './expiry.js'
 import { knownServers } from './known-server.js'
 import { FAILURES, ServerText } from './reply-shapes.js'
@@ -52,10 +53,11 @@ const RemoveReply = Type.Object({ success: Type.Literal(true), outcomes: Type.Ar
 export function whitelistRoutes(scope: FastifyInstance): void {
   const app = scope.withTypeProvider<TypeBoxTypeProvider>()
   const { whitelist } = app.store
-  app.get('/whitelist', { schema: { response: { 200: WhitelistReply, ...FAILURES } } }, async () => {
-    const { entries } = await whitelist.read()
-    return { success: true as const, entries: [...entries] }
-  })
+  app.get(
+    '/whitelist',
+    { schema: { response: { 200: WhitelistReply, ...FAILURES } } },
+    async (request, reply) => sendWhitelist(request, reply)
+  )
   app.post(
     '/whitelist',
     { onRequest: requireAdmin, schema: { body: Add, response: { 200: AddReply, ...FAILURES } } },
@@ -88,6 +90,12 @@ export function whitelistRoutes(scope: FastifyInstance): void {
       return { success: true as const, outcomes }
     }
   )
+}
+
+async function sendWhitelist(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { entries, version } = await request.server.store.whitelist.read()
+  if (isKnown(request, reply, `whitelist ${version}`)) return reply.code(304).send()
+  return reply.send({ success: true, entries })
 }
 
 function note(request: FastifyRequest, event: string, counts: Record<string, number>): void {

@@ -57,6 +57,10 @@ export async function writeLines(path: string, lines: string): Promise<void> {
       await file.writeFile(lines)
       await adopt(path, file)
       await file.sync()
+    } catch (error) {
+      // A full disk takes the file's name and not its lines.
+      await unlink(path).catch(() => undefined)
+      throw error
     } finally {
       await file.close()
     }

@@ -1,6 +1,6 @@
 import { parseAddress } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
-import { namesIn, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import { namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isEventsFileName, type EventsFileName, type ServerName } from '../../common/names.js'
 import type { BanEvent } from '../../common/shapes.js'
 import type { Paths } from './folders.js'
@@ -22,6 +22,16 @@ export class EventStore {
   /** The events of one day in the order they were logged; none when there is no such day. */
   async read(server: ServerName, day: EventsFileName): Promise<Snapshot<BanEvent[]>> {
     return this.files.read(this.paths.day(server, day), KINDS.events)
+  }
+
+  /** Like `read`, for a day that is turned into something smaller: it stays in nobody's memory. */
+  async readOnce(server: ServerName, day: EventsFileName): Promise<Snapshot<BanEvent[]>> {
+    return this.files.read(this.paths.day(server, day), KINDS.events, false)
+  }
+
+  /** Changes whenever the day's file does; empty when there is none. Cheaper than `read`. */
+  async version(server: ServerName, day: EventsFileName): Promise<string> {
+    return versionOf(this.paths.day(server, day))
   }
 
   /**

@@ -53,9 +53,14 @@ export const USERS: UserEntry[] = [
   { username: 'victor', password: HASHES.victor, role: 'viewer' }
 ]
 
-/** Builds the app in the test's own folder and closes it with the test. */
-export async function testApp(t: Test, more: Partial<ServerConfig> = {}): Promise<TestApp> {
-  const dir = t.testdir({ archive: {}, download: {}, temp: {}, settings: {} })
+/** Builds the app in the test's own folder and closes it with the test. @param reportConfig fail2ban-report.config */
+export async function testApp(
+  t: Test,
+  more: Partial<ServerConfig> = {},
+  reportConfig = ''
+): Promise<TestApp> {
+  const settings = reportConfig === '' ? {} : { 'fail2ban-report.config': reportConfig }
+  const dir = t.testdir({ archive: {}, download: {}, temp: {}, settings })
   const path = (...parts: string[]) => join(dir, ...parts)
   const clock = { now: Date.parse('2026-03-01T12:00:00Z') }
   const lines: string[] = []
@@ -133,6 +138,8 @@ function configOf(path: (...parts: string[]) => string, more: Partial<ServerConf
     sessionBinding: 'agent',
     widest: { 4: 8, 6: 19 },
     uploadBytes: 1024 * 1024,
+    abuseipdbUrl: 'http://127.0.0.1:9/',
+    ipinfoUrl: 'http://127.0.0.1:9/',
     logLevel: 'info',
     logFile: '',
     user: '',

@@ -63,6 +63,8 @@ export async function endpointApp(
     sessionBinding: 'agent',
     widest: { 4: 8, 6: 19 },
     uploadBytes: 1024 * 1024,
+    abuseipdbUrl: 'http://127.0.0.1:9/',
+    ipinfoUrl: 'http://127.0.0.1:9/',
     logLevel: 'info',
     logFile: '',
     user: '',

@@ -8,7 +8,13 @@ const READS = [
   '/api/servers',
   '/api/blocklists?server=web-1&jail=sshd',
   '/api/days?server=web-1',
-  '/api/events?server=web-1&day=20260301'
+  '/api/events?server=web-1&day=20260301',
+  '/api/columns?server=web-1&day=20260301',
+  '/api/statistics',
+  '/api/warnings',
+  '/api/address?ip=203.0.113.9',
+  '/api/lookups?source=dns&ip=203.0.113.9',
+  '/api/settings'
 ]
 const CHANGES: [string, object][] = [
   ['/api/block', BLOCK],

@@ -41,6 +41,7 @@ t.test('GET /api/servers tells of each server, its host and its lists', async t 
   t.strictSame((await at.get('/api/servers', alice)).json(), {
     success: true,
     time: '2026-03-01T12:00:00.000+00:00',
+    today: '20260301',
     servers: ['db-1', 'web-1'].map(name => ({ name, host: {}, lists: [], setAside: [] })),
     setAside: []
   })

@@ -112,8 +112,10 @@ for (const file of [LIST.slice(1), ['update.json']]) {
         t.match(reply.headers['retry-after'], /^\d+$/)
       }
       t.ok(performance.now() - since < 25_000, `${Math.round(performance.now() - since)} ms`)
-      t.strictSame(await at.bytes(), {}, 'nothing changed')
       await release()
+      // The audit trail's notes of changes that were never made go with the next change, or by housekeeping.
+      await at.app.store.housekeeping()
+      t.strictSame(await at.bytes(), {}, 'nothing changed')
       t.equal((await at.post('/api/block', wish('203.0.113.2'), as)).statusCode, 200, 'and then it works')
     }
   )

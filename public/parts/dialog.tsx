@@ -1,0 +1,70 @@
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef } from 'preact/hooks'
+import { t } from '../state/i18n.js'
+
+/** A native modal dialog that is open as long as it is drawn. @param onClose also on Escape */
+export function Dialog({
+  title,
+  onClose,
+  children,
+  firm = false
+}: {
+  title: string
+  onClose: () => void
+  children: ComponentChildren
+  /** True when there is no way past it. */
+  firm?: boolean
+}) {
+  const dialog = useRef<HTMLDialogElement>(null)
+  useEffect(() => {
+    const opener = document.activeElement
+    dialog.current?.showModal()
+    return () => {
+      if (opener instanceof HTMLElement) opener.focus()
+    }
+  }, [])
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby="dialog-title"
+      onCancel={event => {
+        event.preventDefault()
+        if (!firm) onClose()
+      }}
+      onClick={event => {
+        if (event.target === dialog.current && !firm) onClose()
+      }}
+    >
+      <div class="dialog">
+        <header>
+          <h2 id="dialog-title">{title}</h2>
+          {!firm && (
+            <button type="button" class="quiet icon" aria-label={t('app.close')} onClick={onClose}>
+              ✕
+            </button>
+          )}
+        </header>
+        {children}
+      </div>
+    </dialog>
+  )
+}
+
+/** Why a dialog's wish was not carried out; nothing while there is no reason. */
+export function DialogProblem({
+  problem
+}: {
+  problem: { text: string; details: readonly string[] } | undefined
+}) {
+  if (problem === undefined) return null
+  return (
+    <div class="banner bad" role="alert">
+      <p>{problem.text}</p>
+      <ul>
+        {problem.details.slice(0, 20).map((line, at) => (
+          <li key={at}>{line}</li>
+        ))}
+      </ul>
+    </div>
+  )
+}

@@ -1,0 +1,147 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import type { Static } from 'typebox'
+import { isoTime, localDay } from '../../common/clock.js'
+import { eventsFileOfDay, type ServerName } from '../../common/names.js'
+import type { Store } from '../store/store.js'
+import type { Summaries } from '../store/summaries.js'
+import { isKnown } from './etag.js'
+import { knownServer } from './known-server.js'
+import { FAILURES, ServerText } from './reply-shapes.js'
+import { statisticsOf } from './statistics-sums.js'
+
+const OfServer = Type.Object({ server: Type.Optional(ServerText) }, { additionalProperties: false })
+const Numbers = Type.Object({
+  bans: Type.Integer(),
+  unbans: Type.Integer(),
+  /** Different addresses that were banned. */
+  addresses: Type.Integer()
+})
+const Jails = Type.Array(Type.Object({ jail: Type.String(), bans: Type.Integer(), unbans: Type.Integer() }))
+const Top = Type.Array(
+  Type.Object({ ip: Type.String(), bans: Type.Integer(), servers: Type.Integer(), days: Type.Integer() })
+)
+/** Periods end with today; `today` is the server's own day, events are told by their hosts' clocks. */
+const Periods = Type.Object({ today: Numbers, yesterday: Numbers, days7: Numbers, days30: Numbers })
+export const Statistics = Type.Object({
+  success: Type.Literal(true),
+  time: Type.String(),
+  today: Type.String(),
+  /** The hour that is running on this machine's clock: where the last 24 hours end. */
+  hour: Type.Integer(),
+  periods: Periods,
+  /** Bans a day on average over the 7 days before today that have a file. */
+  mean7: Type.Number(),
+  jails: Type.Object({ today: Jails, days7: Jails, days30: Jails }),
+  top: Type.Object({ today: Top, days7: Top, days30: Top }),
+  /** The last 30 days, oldest first; `hours` are bans by hour. */
+  days: Type.Array(
+    Type.Object({
+      day: Type.String(),
+      bans: Type.Integer(),
+      unbans: Type.Integer(),
+      increases: Type.Integer(),
+      hours: Type.Array(Type.Integer())
+    })
+  ),
+  servers: Type.Array(
+    Type.Object({
+      server: Type.String(),
+      today: Type.Integer(),
+      yesterday: Type.Integer(),
+      mean7: Type.Number(),
+      /** Minutes of today that reached the thresholds. */
+      warnings: Type.Integer(),
+      critical: Type.Integer(),
+      /** Bans by hour of yesterday and today, 48 numbers. */
+      hours: Type.Array(Type.Integer())
+    })
+  )
+})
+export type Statistics = Static<typeof Statistics>
+
+/** Days that statistics look back on. */
+export const DAYS = 30
+
+/** GET /api/statistics: numbers of one server, or of all. */
+export function statisticsRoutes(scope: FastifyInstance, summaries: Summaries): void {
+  const app = scope.withTypeProvider<TypeBoxTypeProvider>()
+  const kept: Kept = new Map()
+  app.get(
+    '/statistics',
+    { schema: { querystring: OfServer, response: { 200: Statistics, ...FAILURES } } },
+    async (request, reply) => sendStatistics(request, reply, summaries, kept, request.query.server)
+  )
+  sumUpBeforehand(scope, summaries)
+}
+
+/** The last reply of each server, '' for all, and what it was made from. */
+type Kept = Map<string, { mark: string; body: string }>
+
+/** The first to look after a start need not wait for a month to be read: it is read while nobody looks. */
+function sumUpBeforehand(app: FastifyInstance, summaries: Summaries): void {
+  let closed = false
+  app.addHook('onClose', (_app, done) => {
+    closed = true
+    done()
+  })
+  const run = async () => {
+    for (const server of await app.store.hosts.names()) {
+      for (const one of await versionsOf(app.store, summaries, [server], app.clock())) {
+        if (closed) return
+        await summaries.of([one])
+      }
+    }
+  }
+  app.addHook('onListen', done => {
+    run().catch((error: unknown) =>
+      app.log.warn({ event: 'sums_failed', err: error }, 'a day could not be summed up beforehand')
+    )
+    done()
+  })
+}
+
+async function sendStatistics(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  summaries: Summaries,
+  kept: Kept,
+  wanted: string | undefined
+): Promise<FastifyReply> {
+  const { store, clock, reportConfig } = request.server
+  const now = clock()
+  const servers = wanted === undefined ? await store.hosts.names() : [await knownServer(store, wanted)]
+  const versions = await versionsOf(store, summaries, servers, now)
+  const mark = versions.map(one => `${one.server}/${one.day}:${one.version}`).join('\n')
+  const hour = new Date(now).getHours()
+  const made = `${localDay(now)} ${hour}\n${wanted ?? ''}\n${servers.join()}\n${mark}`
+  if (isKnown(request, reply, made)) return reply.code(304).send()
+  reply.type('application/json; charset=utf-8')
+  const known = kept.get(wanted ?? '')
+  if (known?.mark === made) return reply.send(known.body)
+  const summed = await summaries.of(versions)
+  const days = Array.from({ length: DAYS }, (_, ago) => localDay(now, DAYS - 1 - ago))
+  const body = reply.serialize({
+    success: true,
+    time: isoTime(now),
+    hour,
+    ...statisticsOf(summed, servers, days, reportConfig.warnings?.critical)
+  }) as string
+  kept.set(wanted ?? '', { mark: made, body })
+  return reply.send(body)
+}
+
+/** The versions of the last days of some servers. */
+async function versionsOf(store: Store, summaries: Summaries, servers: readonly ServerName[], now: number) {
+  const oldest = localDay(now, DAYS - 1)
+  const newest = localDay(now)
+  const wanted = await Promise.all(
+    servers.map(async server => {
+      const days = await store.events.days(server)
+      const inside = days.filter(day => day >= eventsFileOfDay(oldest) && day <= eventsFileOfDay(newest))
+      return inside.map(day => ({ server, day }))
+    })
+  )
+  return summaries.versions(wanted.flat())
+}

@@ -1,0 +1,91 @@
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
+import type { Test } from 'tap'
+import { Installation } from './installation.js'
+import { PASSWORDS, USERS } from './app.js'
+
+const CHROMIUM = '/usr/bin/chromium'
+
+/** Why browser tests can't run here, or false. */
+export const NO_BROWSER = existsSync(CHROMIUM) ? false : 'no chromium on this machine'
+
+/** Starts Debian's Chromium; it ends with the test. */
+export async function browserOf(t: Test): Promise<Browser> {
+  const browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+      ...['--disable-background-networking', '--disable-component-update', '--disable-sync']
+    ]
+  })
+  t.teardown(() => browser.close())
+  return browser
+}
+
+/** A real server with the users alice (admin) and victor (viewer). @param prepare fills the folders before it starts */
+export async function serverOf(
+  t: Test,
+  prepare: (at: Installation) => Promise<void> = () => Promise.resolve(),
+  ...flags: string[]
+): Promise<Installation> {
+  const at = new Installation(t.testdir({}))
+  await mkdir(at.path('settings'), { recursive: true })
+  await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
+  await mkdir(at.path('archive'), { recursive: true })
+  await prepare(at)
+  await at.serve(undefined, ...flags)
+  t.teardown(() => at.stop())
+  return at
+}
+
+/** Something went wrong in a page that nobody asked about. */
+export interface Opened {
+  page: Page
+  /** Errors of scripts, and what the console and the CSP complained of. */
+  complaints: string[]
+}
+
+/** Opens the dashboard; logs in unless `user` is null. @param view what follows the `?` */
+export async function open(
+  browser: Browser,
+  at: Installation,
+  view = '',
+  user: keyof typeof PASSWORDS | null = 'alice',
+  options: BrowserContextOptions = {}
+): Promise<Opened> {
+  const context = await browser.newContext({
+    viewport: { width: 1440, height: 900 },
+    locale: 'en-GB',
+    ...options
+  })
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('pageerror', error => complaints.push(String(error)))
+  page.on('console', message => {
+    // A refused log-in or change is told on the page; the browser lists every reply that is no 2xx.
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
+      complaints.push(message.text())
+    }
+  })
+  await page.goto(`${at.url}/${view === '' ? '' : `?${view}`}`)
+  if (user !== null) await logIn(page, user)
+  return { page, complaints }
+}
+
+/** Logs in with the form. */
+export async function logIn(page: Page, user: keyof typeof PASSWORDS): Promise<void> {
+  await tryLogIn(page, user, PASSWORDS[user])
+  await page.locator('header.top').waitFor()
+}
+
+/** Fills the log-in form and sends it. */
+export async function tryLogIn(page: Page, user: string, password: string): Promise<void> {
+  await page.locator('[name=username]').fill(user)
+  await page.locator('[name=password]').fill(password)
+  await page.locator('form:has([name=username]) button[type=submit]').click()
+}
+
+/** Where the built program's data of a server lies. */
+export const archiveOf = (at: Installation, ...parts: string[]) => join(at.path('archive'), ...parts)
