@@ -7,7 +7,7 @@ import { ownVersion } from '../common/version.js'
 import { buildApp } from './app.js'
 import { becomeUser, systemUser } from './become-user.js'
 import type { ServerConfig } from './config.js'
-import { prepareFolders, prepareLogFolder } from './store/folders.js'
+import { checkFolders, prepareFolders, prepareLogFolder } from './store/folders.js'
 
 /** Longest wait for requests in flight when the server is told to stop. */
 const STOP_MS = 30_000
@@ -36,10 +36,10 @@ export async function startServer(
   // What has no mode of its own is nobody else's either.
   process.umask(0o027)
   const logger = serverLogger(config)
-  const app = await buildApp(config, { logger })
-  await app.store.checkFolders().catch((error: unknown) => {
+  await checkFolders(config.folders).catch((error: unknown) => {
     throw new ProductError('CONFIG', `${messageOf(error)}; chown -R it to the user the server runs as`, error)
   })
+  const app = await buildApp(config, { logger })
   await tellFirstSteps(app.store, config, made, tell)
   try {
     await app.listen({ host: config.host, port: config.port })

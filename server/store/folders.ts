@@ -1,4 +1,5 @@
-import { chmod, chown, readdir, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { access, chmod, chown, readdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { makeFolders } from '../../common/json-file.js'
@@ -60,6 +61,18 @@ export async function prepareFolders(
     }
   }
   return made
+}
+
+/** Shows that every folder can be read and written. @throws ProductError DISK naming the folder's role */
+export async function checkFolders(folders: Folders): Promise<void> {
+  for (const [name, path] of Object.entries<string>({ ...folders })) {
+    try {
+      // A path with a slash at its end must be a folder.
+      await access(`${path}/`, constants.R_OK | constants.W_OK | constants.X_OK)
+    } catch (error) {
+      throw new ProductError('DISK', `the ${name} folder can't be read and written`, error)
+    }
+  }
 }
 
 /** Creates the log file's folder for the server's user. @throws ProductError CONFIG */

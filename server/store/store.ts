@@ -1,7 +1,4 @@
-import { constants } from 'node:fs'
-import { access } from 'node:fs/promises'
 import type { Clock } from '../../common/clock.js'
-import { ProductError } from '../../common/errors.js'
 import { corruptCopies, JsonFiles, type SetAside } from '../../common/json-file.js'
 import type { LockTimes } from '../../common/file-lock.js'
 import type { ServerName } from '../../common/names.js'
@@ -12,7 +9,7 @@ import { BlocklistStore } from './blocklists.js'
 import { ClientStore } from './clients.js'
 import { DownloadStore } from './downloads.js'
 import { EventStore } from './events.js'
-import { Paths, type Folders } from './folders.js'
+import { checkFolders, Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
 import { PasswordCheck } from './password-check.js'
@@ -102,16 +99,9 @@ export class Store {
     return (await Promise.all(folders.map(folder => corruptCopies(folder)))).flat()
   }
 
-  /** Shows that every folder can be read and written. @throws ProductError DISK naming the folder's role */
-  async checkFolders(): Promise<void> {
-    for (const [name, path] of Object.entries<string>({ ...this.paths.root })) {
-      try {
-        // A path with a slash at its end must be a folder.
-        await access(`${path}/`, constants.R_OK | constants.W_OK | constants.X_OK)
-      } catch (error) {
-        throw new ProductError('DISK', `the ${name} folder can't be read and written`, error)
-      }
-    }
+  /** As `checkFolders`. @throws ProductError DISK naming the folder's role */
+  checkFolders(): Promise<void> {
+    return checkFolders(this.paths.root)
   }
 
   /**
