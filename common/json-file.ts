@@ -308,7 +308,8 @@ async function readWhole(
   }
   try {
     const version = versionText(await file.stat({ bigint: true }))
-    return { text: await file.readFile('utf8'), version }
+    // Decoded in one piece: Node.js' own decoding of a large file glues pieces, at twice the memory and time.
+    return { text: (await file.readFile()).toString('utf8'), version }
   } finally {
     await file.close()
   }

@@ -232,7 +232,7 @@ export class BlocklistStore {
       }
       await this.#handOvers.noteGone(server, list, current.value, merged.list)
       const text = merged.kept === 0 ? upload.text : undefined
-      const drafts = await this.#draftsOfUpload(server, list, current, merged.list, new Set(upload.entries))
+      const drafts = await this.#draftsOfUpload(server, list, current, merged.list, upload.entries)
       const written = await this.#audited(server, list, current, merged.list, actor, drafts, text)
       return {
         ...written,
@@ -259,7 +259,7 @@ export class BlocklistStore {
       const next = isNew ? upload.entries : confirmEntries(current.value, upload.entries)
       if (!isNew && next === current.value) return { result: undefined }
       await this.#handOvers.noteGone(server, list, current.value, next)
-      const drafts = await this.#draftsOfUpload(server, list, current, next, new Set(next))
+      const drafts = await this.#draftsOfUpload(server, list, current, next, next)
       const text = isNew ? upload.text : undefined
       return { ...(await this.#audited(server, list, current, next, actor, drafts, text)), result: undefined }
     })
@@ -270,13 +270,13 @@ export class BlocklistStore {
     list: ListName,
     current: Snapshot<BlocklistEntry[]>,
     next: readonly BlocklistEntry[],
-    uploaded: ReadonlySet<BlocklistEntry>
+    uploaded: readonly BlocklistEntry[]
   ): Promise<AuditDraft[]> {
     const jail = jailOfList(list)
     // A list the server didn't have, or lost: the host's own copy as a whole.
     if (current.version === '') return [{ what: 'list-stored', jail, count: next.length }]
     const handedOut = (await this.#handOvers.of(server, list)).at
-    return draftsOfUpload(current.value, next, { jail, handedOut, uploaded })
+    return draftsOfUpload(current.value, next, { jail, handedOut, uploaded: new Set(uploaded) })
   }
 
   /** The change of a list as JsonFiles wants it, its audit rows noted before and told after (AuditStore). */

@@ -53,6 +53,7 @@ export class DownloadStore {
     failed: (list: ListName, error: unknown) => void
   ): Promise<Offer> {
     const protect = await this.#protection(server)
+    await this.index.make()
     const waiting = new Set((await this.index.of(server)).keys())
     const updates: ListName[] = []
     const errors: unknown[] = []

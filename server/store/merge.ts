@@ -27,34 +27,34 @@ export function mergeSyncBack(
   now: number,
   gone: ReadonlyMap<string, number> = new Map()
 ): Merge {
-  const places = new Map<string, number[]>()
-  client.forEach((entry, at) => {
-    const key = keyOf(entry)
-    places.set(key, [...(places.get(key) ?? []), at])
-  })
+  if (server.length === 0 && gone.size === 0) return { list: client, kept: 0 }
+  const { firsts, more } = placesOf(client)
   const list: (BlocklistEntry | undefined)[] = [...client]
   let kept = 0
-  const present = gone.size === 0 ? undefined : new Set(server.map(keyOf))
-  for (const [at, entry] of client.entries()) {
-    const stamp = gone.get(keyOf(entry))
-    if (stamp === undefined || present?.has(keyOf(entry)) === true) continue
-    if (timeOf(entry.lastModified) > stamp) continue
-    kept++
-    list[at] = undefined
+  if (gone.size > 0) {
+    const present = new Set(server.map(keyOf))
+    for (const [at, entry] of client.entries()) {
+      const key = keyOf(entry)
+      const stamp = gone.get(key)
+      if (stamp === undefined || present.has(key) || timeOf(entry.lastModified) > stamp) continue
+      kept++
+      list[at] = undefined
+    }
   }
   for (const entry of server) {
-    const copies = places.get(keyOf(entry)) ?? []
+    const key = keyOf(entry)
+    const first = firsts.get(key)
+    const others = more.get(key)
     const changed =
-      copies.length === 0
+      first === undefined
         ? asksForBlock(entry, now)
-        : timeOf(entry.lastModified) > handedOutAt || copies.every(at => isNewer(entry, client[at]))
+        : timeOf(entry.lastModified) > handedOutAt || isNewer(entry, others?.newest ?? client[first])
     if (!changed) continue
     kept++
     const stays = { ...entry, pending: true }
-    const [first, ...others] = copies
     if (first === undefined) list.push(stays)
     else list[first] = stays
-    for (const at of others) list[at] = undefined
+    for (const at of others?.places.splice(0) ?? []) list[at] = undefined
   }
   return { list: kept === 0 ? client : list.filter(entry => entry !== undefined), kept }
 }
@@ -80,6 +80,37 @@ export function confirmEntries(
     return [{ ...entry, pending: false }]
   })
   return list.length === server.length && list.every((entry, at) => entry === server[at]) ? server : list
+}
+
+interface Copies {
+  /** Where the address stands again, its first place left out. */
+  places: number[]
+  newest: BlocklistEntry
+}
+
+/**
+ * Where each address stands first, and those that stand there again: apart, as an array for each of a long list costs
+ * more than the list; and looked at once, as a hostile host may name one address by the hundred thousand.
+ */
+function placesOf(list: readonly BlocklistEntry[]): {
+  firsts: Map<string, number>
+  more: Map<string, Copies>
+} {
+  const firsts = new Map<string, number>()
+  const more = new Map<string, Copies>()
+  list.forEach((entry, at) => {
+    const key = keyOf(entry)
+    const first = list[firsts.get(key) ?? -1]
+    if (first === undefined) {
+      firsts.set(key, at)
+      return
+    }
+    const copies = more.get(key) ?? { places: [], newest: first }
+    more.set(key, copies)
+    copies.places.push(at)
+    if (isNewer(entry, copies.newest)) copies.newest = entry
+  })
+  return { firsts, more }
 }
 
 /** What tells entries apart: the address as the parser prints it. */

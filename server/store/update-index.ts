@@ -1,5 +1,4 @@
-import type { JsonFiles } from '../../common/json-file.js'
-import { namesIn } from '../../common/json-file.js'
+import { namesIn, versionOf, type JsonFiles } from '../../common/json-file.js'
 import { isListName, isServerName, type ListName, type ServerName } from '../../common/names.js'
 import type { UpdateIndex } from '../../common/shapes.js'
 import type { Paths } from './folders.js'
@@ -17,21 +16,32 @@ export class UpdateIndexStore {
 
   /** The lists of a server that are not in sync. */
   async of(server: ServerName): Promise<Map<ListName, boolean>> {
-    const index = await this.#read()
-    const own = Object.hasOwn(index, server) ? (index[server] ?? {}) : {}
+    const own = ofServer(await this.#read(), server)
     const found = new Map<ListName, boolean>()
     for (const [list, waits] of Object.entries(own)) if (isListName(list)) found.set(list, waits)
     return found
   }
 
+  /**
+   * Makes a missing index. To be called where hosts ask: without the file each look at it would read all lists of all
+   * hosts.
+   */
+  async make(): Promise<void> {
+    if ((await versionOf(this.paths.updateIndex())) !== '') return
+    await this.files.change(this.paths.updateIndex(), KINDS.updateIndex, async ({ version }) =>
+      version === '' ? { value: await this.#rebuilt(), result: undefined } : { result: undefined }
+    )
+  }
+
   /** Sets what is said of one list. Call it while holding the list's lock. Nothing is written if it says so already. */
   async set(server: ServerName, list: ListName, state: ListState): Promise<void> {
     const wanted = state === 'in-sync' ? undefined : state === 'waits'
+    await this.make()
     const said = await this.of(server)
     if (said.get(list) === wanted) return
     await this.files.change(this.paths.updateIndex(), KINDS.updateIndex, async ({ value, version }) => {
       const index = version === '' ? await this.#rebuilt() : value
-      const own = new Map(Object.entries(Object.hasOwn(index, server) ? (index[server] ?? {}) : {}))
+      const own = new Map(Object.entries(ofServer(index, server)))
       if (own.get(list) === wanted && version !== '') return { result: undefined }
       if (wanted === undefined) own.delete(list)
       else own.set(list, wanted)
@@ -43,7 +53,7 @@ export class UpdateIndexStore {
 
   async #read(): Promise<UpdateIndex> {
     const { value, version } = await this.files.read(this.paths.updateIndex(), KINDS.updateIndex)
-    // Looking writes nothing: a missing index is made by the first change.
+    // Looking writes nothing.
     return version === '' ? this.#rebuilt() : value
   }
 
@@ -63,4 +73,8 @@ export class UpdateIndexStore {
     }
     return Object.fromEntries(index)
   }
+}
+
+function ofServer(index: UpdateIndex, server: ServerName): Record<string, boolean> {
+  return Object.hasOwn(index, server) ? (index[server] ?? {}) : {}
 }

@@ -41,9 +41,10 @@ const EARLY_BYTES = 64 * 1024 * 1024
 
 /** Uploads being checked, in `temp/<server>/`; empty at rest (sync-contract.md §1). */
 export class UploadStore {
-  // Fifty hosts that send 20 MB at once would need gigabytes as text and objects. A small upload waits for no large one.
-  readonly #small = new MemoryRoom(32 * SMALL, LONGEST_WAIT_MS)
-  readonly #large = new MemoryRoom(64 * SMALL, LONGEST_WAIT_MS)
+  // Bytes on the disk: as text and objects, old list and new, an upload needs ten times as many. Large ones are
+  // therefore worked on one at a time, which takes no longer: it is all one thread's work. A small one waits for none.
+  readonly #small = new MemoryRoom(16 * SMALL, LONGEST_WAIT_MS)
+  readonly #large = new MemoryRoom(24 * SMALL, LONGEST_WAIT_MS)
   #early = 0
 
   constructor(

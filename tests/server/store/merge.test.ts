@@ -128,3 +128,35 @@ t.test('confirming by index.php clears what is in force and removes what is gone
   const same = [done(entry('1.1.1.1'))]
   t.equal(confirmEntries(same, upload), same, 'nothing to change gives the same list')
 })
+
+t.test(
+  'an address a client names many times: the newest copy counts, and only the first place stays',
+  async t => {
+    const at = (time: string) => done(entry('1.1.1.1', { lastModified: time }))
+    const wish = entry('1.1.1.1', { lastModified: '2026-03-01T10:30:00.000+00:00' })
+    const older = mergeSyncBack([wish], [at(BEFORE), entry('2.2.2.2'), at(BEFORE)], HANDED_OUT, NOW)
+    t.strictSame(older, { list: [wish, entry('2.2.2.2')], kept: 1 })
+    for (const copies of [
+      [at(AFTER), at(BEFORE), at(BEFORE)],
+      [at(BEFORE), at('none'), at(AFTER)]
+    ]) {
+      t.strictSame(mergeSyncBack([wish], copies, HANDED_OUT, NOW), { list: copies, kept: 0 })
+    }
+  }
+)
+
+t.test('lists that name one address over and over take no more looks than others', async t => {
+  const COPIES = 2000
+  let looks = 0
+  const looked = (stamp: string): BlocklistEntry => ({
+    ip: '1.1.1.1',
+    get lastModified() {
+      looks++
+      return stamp
+    }
+  })
+  const server = Array.from({ length: COPIES }, () => looked('2026-03-01T10:30:00.000+00:00'))
+  const client = Array.from({ length: COPIES }, () => looked(BEFORE))
+  t.equal(mergeSyncBack(server, client, HANDED_OUT, NOW).list.length, 1)
+  t.ok(looks < 10 * COPIES, `${looks} looks`)
+})
