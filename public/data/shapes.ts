@@ -147,6 +147,22 @@ export interface HistoryStep {
 export interface History {
   history: HistoryStep[]
 }
+/** A line of a host's audit trail. */
+export interface AuditRow {
+  id: string
+  time: string
+  what: string
+  actor: Actor
+  jail?: string
+  ip?: string
+  recovered?: boolean
+}
+export interface AuditPage {
+  server: string
+  rows: AuditRow[]
+  /** Null when there are no older ones. */
+  next: string | null
+}
 
 /** One list. */
 export interface Entries {

@@ -2,6 +2,7 @@ import { useRef } from 'preact/hooks'
 import { parseIp } from '../data/ip.js'
 import type { AddressReply, Overview } from '../data/shapes.js'
 import { AddressEvents } from '../parts/address-events.js'
+import { AddressHistory } from '../parts/address-history.js'
 import { AddressLists } from '../parts/address-lists.js'
 import { AddressWhitelist } from '../parts/address-whitelist.js'
 import { Lookups } from '../parts/lookups.js'
@@ -127,6 +128,7 @@ function Known({ ip }: { ip: string }) {
         </div>
       </div>
       <AddressEvents reply={reply} />
+      <AddressHistory ip={reply.ip} servers={(fleet?.servers ?? []).map(one => one.name)} />
     </>
   )
 }
