@@ -10,7 +10,7 @@ import { Failed, Loading } from '../parts/states.js'
 import { Tile } from '../parts/tile.js'
 import { query } from '../state/api.js'
 import { blockDialog } from '../state/blocking.js'
-import { num, t } from '../state/i18n.js'
+import { countryName, num, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { go, href, listParam, param } from '../state/route.js'
 import { mayChange } from '../state/session.js'
@@ -85,7 +85,10 @@ function Known({ ip }: { ip: string }) {
   return (
     <>
       <header class="panel-head address-head">
-        <h2 class="ip">{reply.ip}</h2>
+        <h2>
+          <span class="ip">{reply.ip}</span>
+          {reply.country !== null && <span class="country"> {countryName(reply.country)}</span>}
+        </h2>
         {mayChange.value && (
           <button
             type="button"
