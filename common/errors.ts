@@ -59,6 +59,8 @@ export type ErrorCode = keyof typeof TABLE
 export class ProductError extends Error {
   readonly code: ErrorCode
   readonly status: number
+  /** What the message says beyond its row; undefined when it says no more. */
+  readonly detail: string | undefined
 
   /**
    * @param code row of the error table
@@ -71,6 +73,7 @@ export class ProductError extends Error {
     this.name = 'ProductError'
     this.code = code
     this.status = status
+    this.detail = detail
   }
 }
 

@@ -16,6 +16,7 @@ import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
 import { decodable, refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
+import { Countries } from './store/countries.js'
 import { readReportConfig, type ReportConfig } from './store/report-config.js'
 import { Store } from './store/store.js'
 import { refuseAmbiguous } from './strict-http.js'
@@ -33,6 +34,7 @@ declare module 'fastify' {
     store: Store
     config: ServerConfig
     reportConfig: ReportConfig
+    countries: Countries
     clock: Clock
   }
 }
@@ -82,6 +84,11 @@ export async function buildApp(
   app.decorate('config', config)
   app.decorate('reportConfig', await readReportConfig(config.folders.settings))
   app.decorate('clock', clock)
+  const countries = new Countries(config.geoip, clock, error =>
+    logger.error({ event: 'geoip_failed', err: error }, 'the new database of countries can not be read')
+  )
+  await countries.open()
+  app.decorate('countries', countries)
   handleErrors(app)
   endConnectionsOnClose(app)
   await app.register(helmet, {

@@ -25,6 +25,8 @@ export interface ServerConfig {
   /** Where look-up services answer. */
   abuseipdbUrl: string
   ipinfoUrl: string
+  /** Database of countries; empty for none. */
+  geoip: string
   logLevel: string
   /** The user to become when started as root; none when empty. */
   user: string
@@ -108,6 +110,10 @@ export const SERVE_SETTINGS = {
     fallback: 'https://api.abuseipdb.com/api/v2/check'
   }),
   ipinfoUrl: setting.url({ describe: 'where ipinfo answers', fallback: 'https://ipinfo.io' }),
+  geoip: setting.path({
+    describe: "database of addresses' countries in MaxMind's format (.mmdb)",
+    fallback: ''
+  }),
   logLevel: setting.oneOf(['debug', 'info', 'warn', 'error'], {
     describe: 'least level that is logged',
     fallback: 'info'

@@ -49,6 +49,8 @@ export interface TopAddress {
   bans: number
   servers: number
   days: number
+  /** ISO 3166-1 alpha-2; null where it is not known. */
+  country: string | null
 }
 type By<Period extends string, T> = Record<Period, T>
 
@@ -106,6 +108,7 @@ export interface Lookup {
 
 export interface AddressReply {
   ip: string
+  country: string | null
   total: number
   events: { server: string; timestamp: string; action: string; jail: string }[]
   entries: { server: string; jail: string; entry: BlocklistEntry }[]
@@ -146,6 +149,22 @@ export interface HistoryStep {
 }
 export interface History {
   history: HistoryStep[]
+}
+/** A line of a host's audit trail. */
+export interface AuditRow {
+  id: string
+  time: string
+  what: string
+  actor: Actor
+  jail?: string
+  ip?: string
+  recovered?: boolean
+}
+export interface AuditPage {
+  server: string
+  rows: AuditRow[]
+  /** Null when there are no older ones. */
+  next: string | null
 }
 
 /** One list. */

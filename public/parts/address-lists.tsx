@@ -1,13 +1,16 @@
+import { useState } from 'preact/hooks'
 import { stateOf, type EntryRow } from '../data/entry-rows.js'
 import type { AddressReply, Overview } from '../data/shapes.js'
 import { askUnblock } from '../state/blocking.js'
 import { moment, t } from '../state/i18n.js'
 import { mayChange } from '../state/session.js'
+import { EntryDetails } from './entry-details.js'
 import { EntryBadge, isBlocked, pendingWords, placeOf } from './entry-cell.js'
 import { timeOf } from '../data/time.js'
 
 /** The blocklists that have an address, or a network around it. */
 export function AddressLists({ reply, fleet }: { reply: AddressReply; fleet: Overview | undefined }) {
+  const [opened, setOpened] = useState<EntryRow>()
   const now = timeOf(fleet?.time) || Date.now()
   const rows: EntryRow[] = reply.entries.map(one => ({ ...one, state: stateOf(one.entry, now) }))
   return (
@@ -31,6 +34,14 @@ export function AddressLists({ reply, fleet }: { reply: AddressReply; fleet: Ove
                   {(row.entry.reason ?? '') !== '' && ` · ${row.entry.reason ?? ''}`}
                 </small>
               </span>
+              <button
+                type="button"
+                class="small quiet"
+                aria-label={t('lists.details', { ip: row.entry.ip })}
+                onClick={() => setOpened(row)}
+              >
+                …
+              </button>
               {mayChange.value && isBlocked(row) && (
                 <button
                   type="button"
@@ -47,6 +58,14 @@ export function AddressLists({ reply, fleet }: { reply: AddressReply; fleet: Ove
           )
         })}
       </ul>
+      {opened && (
+        <EntryDetails
+          row={opened}
+          host={fleet?.servers.find(server => server.name === opened.server)}
+          now={now}
+          onClose={() => setOpened(undefined)}
+        />
+      )}
     </section>
   )
 }

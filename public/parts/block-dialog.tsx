@@ -8,7 +8,7 @@ import { useResource } from '../state/resource.js'
 import { Choices } from './choices.js'
 import { Dialog, DialogProblem } from './dialog.js'
 import { EndField, endOf } from './end-field.js'
-import { wordsOf } from './states.js'
+import { wordsOf } from '../state/refusals.js'
 import { WideConfirm, wideWords } from './wide-confirm.js'
 
 /** Asks what to block where; wide things are confirmed in words. */

@@ -4,6 +4,7 @@ import { moment, t } from '../state/i18n.js'
 import { href } from '../state/route.js'
 import { Dialog } from './dialog.js'
 import { EntryBadge, pendingWords } from './entry-cell.js'
+import { EntryHistory } from './entry-history.js'
 
 /** Everything an entry says. */
 export function EntryDetails({
@@ -43,6 +44,7 @@ export function EntryDetails({
           </div>
         ))}
       </dl>
+      <EntryHistory server={row.server} jail={row.jail} ip={entry.ip} />
       <footer>
         <a href={href('address', { ip: entry.ip })} onClick={onClose}>
           {t('help.open')}

@@ -3,7 +3,7 @@ import type { Lookup, LookupName, Settings } from '../data/shapes.js'
 import { get, query, Refusal } from '../state/api.js'
 import { ago, now, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
-import { wordsOf } from './states.js'
+import { wordsOf } from '../state/refusals.js'
 
 /** Asks services about an address, each only when somebody wants to know. */
 export function Lookups({ ip }: { ip: string }) {

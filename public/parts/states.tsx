@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact'
 import type { Refusal } from '../state/api.js'
 import { t } from '../state/i18n.js'
+import { wordsOf } from '../state/refusals.js'
 import { refresh } from '../state/resource.js'
 
 /** What stands where there is nothing to be shown: why, and what to do. */
@@ -33,9 +34,4 @@ export function Failed({ problem }: { problem: Refusal }) {
       </button>
     </div>
   )
-}
-
-/** A refusal in words. */
-export function wordsOf(problem: Refusal): string {
-  return problem.status === 0 ? t('app.noAnswer') : problem.message
 }

@@ -8,7 +8,7 @@ import { addToWhitelist, whitelistDialog } from '../state/whitelisting.js'
 import { Choices } from './choices.js'
 import { Dialog, DialogProblem } from './dialog.js'
 import { EndField, endOf } from './end-field.js'
-import { wordsOf } from './states.js'
+import { wordsOf } from '../state/refusals.js'
 import { WideConfirm, wideWords } from './wide-confirm.js'
 
 /** Asks what is never to be blocked, and where. */

@@ -6,6 +6,8 @@ export interface Told {
   outcome:
     'blocked' | 'already-blocked' | 'unblocked' | 'already-unblocked' | 'not-blocked' | 'refused' | 'failed'
   message: string
+  /** With `refused`. */
+  why?: { code: string; hit: string; note: string }
 }
 
 /** What came of a block or an unblock. */
@@ -21,7 +23,10 @@ export class Refusal extends Error {
   constructor(
     readonly status: number,
     message: string,
-    readonly results: Told[] = []
+    readonly results: Told[] = [],
+    /** The server's name for what went wrong, and what it says beyond that; empty where it has none. */
+    readonly code = '',
+    readonly detail = ''
   ) {
     super(message)
   }
@@ -68,7 +73,14 @@ async function answer<T>(request: Promise<Response>): Promise<Answer<T> | undefi
   if (response.status === 304) return undefined
   const reply = (await response.json().catch(() => ({}))) as Partial<Changed>
   if (response.ok) return { value: reply as T, etag: response.headers.get('etag') }
-  throw new Refusal(response.status, reply.message ?? `HTTP ${response.status}`, reply.results)
+  const { headers } = response
+  throw new Refusal(
+    response.status,
+    reply.message ?? `HTTP ${response.status}`,
+    reply.results,
+    headers.get('x-error-code') ?? '',
+    decodeURIComponent(headers.get('x-error-detail') ?? '')
+  )
 }
 
 /** A query as text; what is undefined or empty is left out. */

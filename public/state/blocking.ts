@@ -3,6 +3,7 @@ import { isWide, parseIp } from '../data/ip.js'
 import type { BlocklistEntry } from '../data/shapes.js'
 import { post, Refusal, type Changed, type Told } from './api.js'
 import { t } from './i18n.js'
+import { whyOf, wordsOf } from './refusals.js'
 import { refresh } from './resource.js'
 import { session, sessionIsOver } from './session.js'
 import { tell } from './toasts.js'
@@ -87,7 +88,7 @@ export async function guarded(work: () => Promise<unknown>): Promise<void> {
     await work()
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
-    tell('problem', error.status === 0 ? t('app.noAnswer') : error.message, {
+    tell('problem', wordsOf(error), {
       details: detailsOf(error.results)
     })
   }
@@ -155,12 +156,11 @@ function summary(outcome: Told['outcome'], told: readonly Told[]): string {
   return t(`told.${outcome}`, { n: ips.size, what: told[0]?.ip ?? '', where })
 }
 
-/** Refusals in the server's words; what holds for several lists is said once. */
+/** Refusals in words; what holds for several lists is said once. */
 export function detailsOf(results: readonly Told[]): string[] {
   const lists = new Map<string, Told[]>()
-  for (const one of results) lists.set(one.message, [...(lists.get(one.message) ?? []), one])
-  return [...lists].map(([message, told]) => {
-    const words = message.replace(/^refused: /, '')
+  for (const one of results) lists.set(whyOf(one), [...(lists.get(whyOf(one)) ?? []), one])
+  return [...lists].map(([words, told]) => {
     const [only] = told
     return told.length === 1 && only !== undefined ? `${only.server}, ${only.jail}: ${words}` : words
   })

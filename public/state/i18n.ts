@@ -95,3 +95,8 @@ export function duration(ms: number): string {
         : [Math.round(seconds / 3600), 'hour']
   return new Intl.NumberFormat(locale.value, { style: 'unit', unit, unitDisplay: 'long' }).format(value)
 }
+
+/** A country's name in the reader's language. @param code ISO 3166-1 alpha-2 */
+export function countryName(code: string): string {
+  return new Intl.DisplayNames(locale.value, { type: 'region', fallback: 'code' }).of(code) ?? code
+}

@@ -2,6 +2,7 @@ import { useRef } from 'preact/hooks'
 import { parseIp } from '../data/ip.js'
 import type { AddressReply, Overview } from '../data/shapes.js'
 import { AddressEvents } from '../parts/address-events.js'
+import { AddressHistory } from '../parts/address-history.js'
 import { AddressLists } from '../parts/address-lists.js'
 import { AddressWhitelist } from '../parts/address-whitelist.js'
 import { Lookups } from '../parts/lookups.js'
@@ -9,7 +10,7 @@ import { Failed, Loading } from '../parts/states.js'
 import { Tile } from '../parts/tile.js'
 import { query } from '../state/api.js'
 import { blockDialog } from '../state/blocking.js'
-import { num, t } from '../state/i18n.js'
+import { countryName, num, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { go, href, listParam, param } from '../state/route.js'
 import { mayChange } from '../state/session.js'
@@ -84,7 +85,10 @@ function Known({ ip }: { ip: string }) {
   return (
     <>
       <header class="panel-head address-head">
-        <h2 class="ip">{reply.ip}</h2>
+        <h2>
+          <span class="ip">{reply.ip}</span>
+          {reply.country !== null && <span class="country"> {countryName(reply.country)}</span>}
+        </h2>
         {mayChange.value && (
           <button
             type="button"
@@ -127,6 +131,7 @@ function Known({ ip }: { ip: string }) {
         </div>
       </div>
       <AddressEvents reply={reply} />
+      <AddressHistory ip={reply.ip} servers={(fleet?.servers ?? []).map(one => one.name)} />
     </>
   )
 }

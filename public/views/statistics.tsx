@@ -6,7 +6,7 @@ import { ServerSelect } from '../parts/server-select.js'
 import { Failed, Loading } from '../parts/states.js'
 import { Tile } from '../parts/tile.js'
 import { query } from '../state/api.js'
-import { dayName, num, t } from '../state/i18n.js'
+import { countryName, dayName, num, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { change, href, param } from '../state/route.js'
 
@@ -144,12 +144,14 @@ function JailBars({ jails, server }: { jails: readonly JailNumbers[]; server: st
 }
 
 function TopTable({ top }: { top: readonly TopAddress[] }) {
+  const withCountry = top.some(one => one.country !== null)
   if (top.length === 0) return <p class="quiet">{t('stat.none')}</p>
   return (
     <table class="rows compact">
       <thead>
         <tr>
           <th scope="col">{t('col.ip')}</th>
+          {withCountry && <th scope="col">{t('stat.country')}</th>}
           <th scope="col" class="number">
             {t('stat.bans')}
           </th>
@@ -162,13 +164,14 @@ function TopTable({ top }: { top: readonly TopAddress[] }) {
         </tr>
       </thead>
       <tbody>
-        {top.slice(0, 15).map(({ ip, bans, servers, days }) => (
+        {top.slice(0, 15).map(({ ip, bans, servers, days, country }) => (
           <tr key={ip}>
             <td>
               <a class="ip" href={href('address', { ip })}>
                 {ip}
               </a>
             </td>
+            {withCountry && <td title={country === null ? '' : countryName(country)}>{country ?? '–'}</td>}
             <td class="number strong">{num(bans)}</td>
             <td class="number">{num(servers)}</td>
             <td class="number">{num(days)}</td>

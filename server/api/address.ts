@@ -25,6 +25,8 @@ const Reply = Type.Object({
   success: Type.Literal(true),
   /** In this product's one spelling. */
   ip: Type.String(),
+  /** ISO 3166-1 alpha-2; null where it is not known, or no database is set. */
+  country: Type.Union([Type.String(), Type.Null()]),
   /** All events of the last 30 days, and those of them that are told of, newest first. */
   total: Type.Integer(),
   events: Type.Array(
@@ -50,10 +52,12 @@ export function addressRoutes(scope: FastifyInstance, summaries: Summaries): voi
     { schema: { querystring: Asked, response: { 200: Reply, ...FAILURES } } },
     async (request): Promise<Reply> => {
       const ip = address(request.query.ip.trim())
+      await app.countries.refresh()
       const events = await eventsOf(app.store, summaries, ip, app.clock())
       return {
         success: true,
         ip,
+        country: app.countries.of(ip),
         total: events.length,
         events: events.slice(0, MOST_EVENTS),
         entries: await entriesOf(app.store, ip),

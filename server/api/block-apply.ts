@@ -3,6 +3,7 @@ import { ProductError, type ErrorCode } from '../../common/errors.js'
 import type { ServerName } from '../../common/names.js'
 import type { AuditActor } from '../store/audit-row.js'
 import type { ChangeOutcome } from '../store/entry-changes.js'
+import type { Refused } from '../store/guard.js'
 import type { Store } from '../store/store.js'
 import type { ListPlan } from './block-plan.js'
 
@@ -25,6 +26,8 @@ export interface Told {
   ip: Address
   outcome: Outcome
   message: string
+  /** With `refused`: the same for a page that speaks other languages. */
+  why?: Omit<Refused, 'words'>
 }
 
 /** These concern one list alone; anything else (a full disk, a taken lock) would meet the next list as well. */
@@ -100,8 +103,12 @@ function failure(message: string): Tell {
 function tell({ server, jail, ips, refused }: ListPlan, of: Tell): Told[] {
   return ips.map(ip => {
     const why = refused.get(ip)
-    const result = why === undefined ? of(ip) : { outcome: 'refused' as const, message: `refused: ${why}` }
-    return { server, jail, ip, ...result }
+    if (why === undefined) return { server, jail, ip, ...of(ip) }
+    const { code, hit, note, words } = why
+    return {
+      ...{ server, jail, ip, outcome: 'refused' as const, message: `refused: ${words}` },
+      why: { code, hit, note }
+    }
   })
 }
 

@@ -2,6 +2,7 @@ import { address, type Address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
 import { listOfJail, type ListName, type ServerName } from '../../common/names.js'
 import type { EntryChange } from '../store/entry-changes.js'
+import type { Refused } from '../store/guard.js'
 import type { Store } from '../store/store.js'
 import { endOf } from './expiry.js'
 import { knownServers } from './known-server.js'
@@ -26,7 +27,7 @@ export interface ListPlan {
   ips: readonly Address[]
   changes: EntryChange[]
   /** Addresses that must not be blocked there, and why. */
-  refused: Map<Address, string>
+  refused: Map<Address, Refused>
 }
 
 /** Bounds of one request. */
@@ -60,7 +61,7 @@ export async function planBlocks(
   const entry = entryOf(wish, now)
   const plans: ListPlan[] = []
   for (const server of servers) {
-    const refused = new Map<Address, string>()
+    const refused = new Map<Address, Refused>()
     const refusal = wish.want === 'block' ? await store.guard.forHost(server, asking) : () => undefined
     for (const ip of ips) {
       const why = refusal(ip)

@@ -5,6 +5,7 @@ import { LIMITS } from '../../common/shapes.js'
 import { requireAdmin, sessionOf, userActor } from './access.js'
 import { applyBlocks, OUTCOMES, type Outcome, type Told } from './block-apply.js'
 import { MOST, planBlocks, type BlockWish } from './block-plan.js'
+import { REFUSALS, type Refused } from '../store/guard.js'
 import { FAILURES, JailText, ServerText } from './reply-shapes.js'
 
 const Where = {
@@ -30,7 +31,14 @@ const Result = Type.Object({
   jail: Type.String(),
   ip: Type.String(),
   outcome: Type.Unsafe<Outcome>({ type: 'string', enum: [...OUTCOMES] }),
-  message: Type.String()
+  message: Type.String(),
+  why: Type.Optional(
+    Type.Object({
+      code: Type.Unsafe<Refused['code']>({ type: 'string', enum: [...REFUSALS] }),
+      hit: Type.String(),
+      note: Type.String()
+    })
+  )
 })
 const ChangeReply = Type.Object({
   success: Type.Boolean(),

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { ProductError } from '../../common/errors.js'
 import { requireUser } from './access.js'
 import { addressRoutes } from './address.js'
 import { auditRoutes } from './audit.js'
@@ -26,6 +27,14 @@ export default async function api(app: FastifyInstance): Promise<void> {
   app.decorateRequest('session', undefined)
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+    done()
+  })
+  app.addHook('onError', (_request, reply, error, done) => {
+    // The page has words of its own for these, in the reader's language; the body's are for everybody else.
+    if (error instanceof ProductError) {
+      reply.header('x-error-code', error.code)
+      reply.header('x-error-detail', encodeURIComponent((error.detail ?? '').toWellFormed().slice(0, 500)))
+    }
     done()
   })
   const sessions = new Sessions(app.store, app.clock, error =>

@@ -7,6 +7,8 @@ import type { Statistics } from './statistics.js'
 /** Addresses that the lists of top addresses name. */
 const TOP = 25
 
+type Top = Statistics['top']['today'][number]
+
 interface Summed {
   days: readonly SummedDay[]
   book: AddressBook
@@ -15,13 +17,15 @@ interface Summed {
 /**
  * Adds days up.
  * @param calendar the days looked back on, oldest first, the last is today; `YYYYMMDD`
+ * @param countryOf an address's country
  * @param critical bans of a jail in a minute that are critical; undefined while warnings are off
  */
 export function statisticsOf(
   { days, book }: Summed,
   servers: readonly ServerName[],
   calendar: readonly string[],
-  critical: number | undefined
+  critical: number | undefined,
+  countryOf: (ip: string) => string | null
 ): Omit<Statistics, 'success' | 'time' | 'hour'> {
   const place = new Map(calendar.map((day, at) => [day, at]))
   const last = calendar.length - 1
@@ -44,6 +48,7 @@ export function statisticsOf(
     unbans: total(spans[name], 'unbans'),
     addresses: counted[name].different
   })
+  const withCountry = (one: Omit<Top, 'country'>): Top => ({ ...one, country: countryOf(one.ip) })
   return {
     today: calendar[last] ?? '',
     periods: {
@@ -55,9 +60,9 @@ export function statisticsOf(
     mean7: mean(before),
     jails: { today: jailsOf(spans.today), days7: jailsOf(spans.days7), days30: jailsOf(spans.days30) },
     top: {
-      today: topOf(spans.today, counted.today.bans, book),
-      days7: topOf(spans.days7, counted.days7.bans, book),
-      days30: topOf(spans.days30, counted.days30.bans, book)
+      today: topOf(spans.today, counted.today.bans, book).map(withCountry),
+      days7: topOf(spans.days7, counted.days7.bans, book).map(withCountry),
+      days30: topOf(spans.days30, counted.days30.bans, book).map(withCountry)
     },
     days: calendar.map((day, at) => {
       const those = span(last - at, last - at)
@@ -130,7 +135,7 @@ function forEachBanned({ ids, bansOf }: DaySummary, tell: (id: number, times: nu
   }
 }
 
-function topOf(days: readonly SummedDay[], bans: Uint32Array, book: AddressBook): Statistics['top']['today'] {
+function topOf(days: readonly SummedDay[], bans: Uint32Array, book: AddressBook): Omit<Top, 'country'>[] {
   let best: number[] = []
   let least = 0
   for (let id = 0; id < bans.length; id++) {

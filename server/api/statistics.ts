@@ -2,6 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Static } from 'typebox'
+import type { Address } from '../../common/address.js'
 import { isoTime, localDay } from '../../common/clock.js'
 import { eventsFileOfDay, type ServerName } from '../../common/names.js'
 import type { Store } from '../store/store.js'
@@ -20,7 +21,13 @@ const Numbers = Type.Object({
 })
 const Jails = Type.Array(Type.Object({ jail: Type.String(), bans: Type.Integer(), unbans: Type.Integer() }))
 const Top = Type.Array(
-  Type.Object({ ip: Type.String(), bans: Type.Integer(), servers: Type.Integer(), days: Type.Integer() })
+  Type.Object({
+    ip: Type.String(),
+    bans: Type.Integer(),
+    servers: Type.Integer(),
+    days: Type.Integer(),
+    /** ISO 3166-1 alpha-2 */ country: Type.Union([Type.String(), Type.Null()])
+  })
 )
 /** Periods end with today; `today` is the server's own day, events are told by their hosts' clocks. */
 const Periods = Type.Object({ today: Numbers, yesterday: Numbers, days7: Numbers, days30: Numbers })
@@ -109,13 +116,14 @@ async function sendStatistics(
   kept: Kept,
   wanted: string | undefined
 ): Promise<FastifyReply> {
-  const { store, clock, reportConfig } = request.server
+  const { store, clock, reportConfig, countries } = request.server
+  await countries.refresh()
   const now = clock()
   const servers = wanted === undefined ? await store.hosts.names() : [await knownServer(store, wanted)]
   const versions = await versionsOf(store, summaries, servers, now)
   const mark = versions.map(one => `${one.server}/${one.day}:${one.version}`).join('\n')
   const hour = new Date(now).getHours()
-  const made = `${localDay(now)} ${hour}\n${wanted ?? ''}\n${servers.join()}\n${mark}`
+  const made = `${localDay(now)} ${hour}\n${wanted ?? ''}\n${servers.join()}\n${countries.version}\n${mark}`
   if (isKnown(request, reply, made)) return reply.code(304).send()
   reply.type('application/json; charset=utf-8')
   const known = kept.get(wanted ?? '')
@@ -126,7 +134,7 @@ async function sendStatistics(
     success: true,
     time: isoTime(now),
     hour,
-    ...statisticsOf(summed, servers, days, reportConfig.warnings?.critical)
+    ...statisticsOf(summed, servers, days, reportConfig.warnings?.critical, ip => countries.of(ip as Address))
   }) as string
   kept.set(wanted ?? '', { mark: made, body })
   return reply.send(body)

@@ -124,7 +124,7 @@ async function change(
   const done = new Map(changes.map((one, at) => [one.ip, outcomes[at]]))
   return wanted.map(ip => {
     const outcome = done.get(ip) ?? 'refused'
-    const reason = refused.get(ip)
+    const reason = refused.get(ip)?.words
     return { ip, outcome, message: reason === undefined ? WORDS[outcome] : `${WORDS.refused}: ${reason}` }
   })
 }

@@ -4,8 +4,28 @@ import { printable, type ServerName } from '../../common/names.js'
 import type { HostStore } from './hosts.js'
 import type { WhitelistEntry, WhitelistStore } from './whitelist.js'
 
-/** Says why an address must not be blocked, in words, or undefined when it may be. */
-export type Refusal = (ip: Address) => string | undefined
+export const REFUSALS = [
+  'too-wide',
+  'loopback',
+  'nobody',
+  'this-server',
+  'host',
+  'asking',
+  'whitelist'
+] as const
+/** Why an address must not be blocked. */
+export interface Refused {
+  code: (typeof REFUSALS)[number]
+  /** What the address meets; itself where it is that, and the widest prefix, `/8`, where it is too wide. */
+  hit: string
+  /** What the whitelist says of it; may come from anybody. */
+  note: string
+  /** All of it in English. */
+  words: string
+}
+
+/** Says why an address must not be blocked, or undefined when it may be. */
+export type Refusal = (ip: Address) => Refused | undefined
 
 const LOOPBACK = [address('127.0.0.0/8'), address('::1')]
 // RFC 1122 "this network" and RFC 4291 unspecified: no packet comes from there, and /0 is everyone.
@@ -23,31 +43,39 @@ export class BlockGuard {
   async forHost(server: ServerName, asking: string | undefined): Promise<Refusal> {
     const host = await this.hosts.read(server)
     const whitelist = await this.whitelist.of(server)
-    const guarded: [AddressSet, (hit: Address) => string][] = [
-      [new AddressSet(LOOPBACK), () => 'a loopback address'],
-      [new AddressSet(NOBODY), () => 'not the address of anybody'],
-      [setOf(ownAddresses()), () => "this server's own address"],
-      [setOf([...(host.addresses ?? []), host.peer ?? '']), () => `${server}'s own address`],
-      [setOf([asking ?? '']), () => 'the address you are connected from'],
-      [setOf(whitelist.map(entry => entry.ip)), hit => onWhitelist(hit, whitelist)]
+    const guarded: [Refused['code'], AddressSet, (note: string) => string][] = [
+      ['loopback', new AddressSet(LOOPBACK), () => 'a loopback address'],
+      ['nobody', new AddressSet(NOBODY), () => 'not the address of anybody'],
+      ['this-server', setOf(ownAddresses()), () => "this server's own address"],
+      ['host', setOf([...(host.addresses ?? []), host.peer ?? '']), () => `${server}'s own address`],
+      ['asking', setOf([asking ?? '']), () => 'the address you are connected from'],
+      [
+        'whitelist',
+        setOf(whitelist.map(entry => entry.ip)),
+        note => (note === '' ? 'on the whitelist' : `on the whitelist (${note})`)
+      ]
     ]
     return ip => {
       const bits = Number(ip.split('/')[1] ?? 128)
       const widest = ip.includes(':') ? this.widest[6] : this.widest[4]
-      if (bits < widest) return `${ip} is wider than /${widest}, the widest network that may be blocked`
-      for (const [set, why] of guarded) {
+      if (bits < widest) {
+        const words = `${ip} is wider than /${widest}, the widest network that may be blocked`
+        return { code: 'too-wide', hit: `/${widest}`, note: '', words }
+      }
+      for (const [code, set, why] of guarded) {
         const hit = set.overlapping(ip)
-        if (hit !== undefined) return hit === ip ? `${ip} is ${why(hit)}` : `${ip} meets ${hit}: ${why(hit)}`
+        if (hit === undefined) continue
+        const note = code === 'whitelist' ? noteOf(hit, whitelist) : ''
+        const words = hit === ip ? `${ip} is ${why(note)}` : `${ip} meets ${hit}: ${why(note)}`
+        return { code, hit, note, words }
       }
       return undefined
     }
   }
 }
 
-function onWhitelist(hit: Address, entries: readonly WhitelistEntry[]): string {
-  const entry = entries.find(one => parseAddress(one.ip) === hit)
-  const why = printable(entry?.description ?? '', 80)
-  return why === '' ? 'on the whitelist' : `on the whitelist (${why})`
+function noteOf(hit: Address, entries: readonly WhitelistEntry[]): string {
+  return printable(entries.find(one => parseAddress(one.ip) === hit)?.description ?? '', 80)
 }
 
 /** The addresses of this machine's network interfaces. */

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
+import { dashboard } from './dashboard.js'
 import { firewallCycle } from './firewall-cycle.js'
 import { logParsing } from './log-parsing.js'
 import { updateRequests } from './update-requests.js'
@@ -10,7 +11,8 @@ import type { BenchRow } from './row.js'
 const KINDS: Record<string, () => Promise<BenchRow[]>> = {
   log: logParsing,
   cycle: firewallCycle,
-  update: updateRequests
+  update: updateRequests,
+  dashboard
 }
 
 const wanted = process.argv.slice(2)

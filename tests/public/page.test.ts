@@ -8,7 +8,15 @@ import { archiveOf, browserOf, logIn, NO_BROWSER, open, serverOf, tryLogIn } fro
 import { writeFleet } from '../support/fleet.js'
 import type { Installation } from '../support/installation.js'
 
-const VIEWS = ['overview', 'events', 'blocklists', 'statistics', 'warnings', 'address&ip=198.51.100.64']
+const VIEWS = [
+  'overview',
+  'events',
+  'blocklists',
+  'whitelist',
+  'statistics',
+  'warnings',
+  'address&ip=198.51.100.64'
+]
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
 const small = async (at: Installation) =>
@@ -201,6 +209,11 @@ t.test('text from logs and clients stays text everywhere', { skip: NO_BROWSER },
       ...{ timestamp: text, expires: text, lastModified: text, pending: true }
     }))
     await writeFile(archiveOf(at, 'web-1', 'blocklists', 'sshd.blocklist.json'), JSON.stringify(entries))
+    const white = nasty.map((text, n) => ({
+      ...{ ip: n === 0 ? text : `198.51.100.${n}`, description: text, addedBy: text },
+      ...{ addedAt: text, expires: text, servers: [text] }
+    }))
+    await writeFile(archiveOf(at, 'whitelist.json'), JSON.stringify(white))
     await writeFile(
       archiveOf(at, 'web-1', 'host.json'),
       JSON.stringify({ lastSeen: nasty[1], lastSync: nasty[1], version: nasty[0], firewall: nasty[1] })
@@ -213,6 +226,7 @@ t.test('text from logs and clients stays text everywhere', { skip: NO_BROWSER },
     'events',
     'events&increases=1&jail=%3Cscript%3E&ip=%22%3E%3Cimg%20src=x%20onerror=1%3E',
     'blocklists',
+    'whitelist',
     'statistics',
     'warnings',
     'address&ip=203.0.113.9',
@@ -231,6 +245,10 @@ t.test('text from logs and clients stays text everywhere', { skip: NO_BROWSER },
   await page.locator('dialog .facts').getByText(nasty[1]!).first().waitFor()
   t.equal(await page.locator('dialog img').count(), 0)
   await page.keyboard.press('Escape')
+
+  await page.goto(`${at.url}/?view=whitelist`)
+  await page.locator('.grid-body .grid-row').first().waitFor()
+  for (const text of nasty) t.ok((await page.locator('.cell-description', { hasText: text }).count()) > 0)
 
   await page.goto(`${at.url}/?view=events`)
   await page.locator('.grid-body .grid-row').first().waitFor()
@@ -255,7 +273,10 @@ t.test('text from logs and clients stays text everywhere', { skip: NO_BROWSER },
 t.test('both languages have every text, and the choice is remembered', { skip: NO_BROWSER }, async t => {
   const at = await serverOf(t, small)
   const browser = await browserOf(t)
-  const { page } = await open(browser, at, '', 'alice', { locale: 'de-DE' })
+  const { page } = await open(browser, at, '', null, { locale: 'de-DE' })
+  await tryLogIn(page, 'alice', 'not her password')
+  await page.getByText('Benutzername oder Passwort ist falsch.').waitFor()
+  await logIn(page, 'alice')
   await page.getByRole('link', { name: 'Sperrlisten' }).waitFor()
   t.equal(await page.evaluate(() => document.documentElement.lang), 'de')
   for (const view of VIEWS) {
@@ -269,6 +290,15 @@ t.test('both languages have every text, and the choice is remembered', { skip: N
     )
     t.notMatch(text, /\{\w+\}/, `${view}: every place is filled`)
   }
+  await page.goto(`${at.url}/?view=blocklists`)
+  await page.locator('[data-block]').click()
+  const dialog = page.locator('dialog')
+  await dialog.locator('textarea').fill('127.0.0.1')
+  await dialog.getByLabel('web-1').check()
+  await dialog.getByLabel('sshd').check()
+  await dialog.locator('button[type=submit]').click()
+  await dialog.getByText('127.0.0.1 trifft 127.0.0.0/8: eine Loopback-Adresse').waitFor()
+  await page.keyboard.press('Escape')
   await page.getByRole('button', { name: 'Konto und Anzeige' }).click()
   await page.getByLabel('Sprache').selectOption('en')
   await page.getByLabel('Colours').selectOption('dark')

@@ -140,6 +140,7 @@ function configOf(path: (...parts: string[]) => string, more: Partial<ServerConf
     uploadBytes: 1024 * 1024,
     abuseipdbUrl: 'http://127.0.0.1:9/',
     ipinfoUrl: 'http://127.0.0.1:9/',
+    geoip: '',
     logLevel: 'info',
     logFile: '',
     user: '',

@@ -13,15 +13,20 @@ export const NO_BROWSER = existsSync(CHROMIUM) ? false : 'no chromium on this ma
 
 /** Starts Debian's Chromium; it ends with the test. */
 export async function browserOf(t: Test): Promise<Browser> {
-  const browser = await chromium.launch({
+  const browser = await launchBrowser()
+  t.teardown(() => browser.close())
+  return browser
+}
+
+/** Starts Debian's Chromium, which asks nothing of anybody but the pages it is sent to. */
+export async function launchBrowser(): Promise<Browser> {
+  return chromium.launch({
     executablePath: CHROMIUM,
     args: [
       ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
       ...['--disable-background-networking', '--disable-component-update', '--disable-sync']
     ]
   })
-  t.teardown(() => browser.close())
-  return browser
 }
 
 /** A real server with the users alice (admin) and victor (viewer). @param prepare fills the folders before it starts */
@@ -85,6 +90,36 @@ export async function tryLogIn(page: Page, user: string, password: string): Prom
   await page.locator('[name=username]').fill(user)
   await page.locator('[name=password]').fill(password)
   await page.locator('form:has([name=username]) button[type=submit]').click()
+}
+
+/** Milliseconds from a page's navigation to its first row. */
+export async function rowsAfter(page: Page, url: string, row = '.grid-body .grid-row'): Promise<number> {
+  await page.goto(url, { waitUntil: 'commit' })
+  return page.evaluate(
+    row =>
+      new Promise<number>(done => {
+        const look = () => {
+          if (document.querySelector(row) === null) requestAnimationFrame(look)
+          // One frame later it is painted.
+          else requestAnimationFrame(() => setTimeout(() => done(performance.now())))
+        }
+        look()
+      }),
+    row
+  )
+}
+
+/** Milliseconds from a text typed into the search to its rows. */
+export async function rowsAfterKey(page: Page, text: string): Promise<number> {
+  return page.evaluate(async text => {
+    const input = document.querySelector<HTMLInputElement>('[data-search]')
+    if (input === null) throw new Error('there is no search')
+    const start = performance.now()
+    input.value = text
+    input.dispatchEvent(new Event('input', { bubbles: true }))
+    await new Promise(done => requestAnimationFrame(() => setTimeout(done)))
+    return performance.now() - start
+  }, text)
 }
 
 /** Where the built program's data of a server lies. */

@@ -65,6 +65,7 @@ export async function endpointApp(
     uploadBytes: 1024 * 1024,
     abuseipdbUrl: 'http://127.0.0.1:9/',
     ipinfoUrl: 'http://127.0.0.1:9/',
+    geoip: '',
     logLevel: 'info',
     logFile: '',
     user: '',

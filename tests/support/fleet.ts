@@ -46,11 +46,44 @@ export async function writeFleet(archive: string, options: FleetOptions): Promis
   }
 }
 
+/** How many days of events are made anew; the others repeat them with other dates. */
+const DIFFERENT = 5
+
+/**
+ * A fleet with so many events that making each would take minutes: most days repeat others.
+ * @param options `eventsPerDay` of the whole fleet, split among the servers; the first has `today` events today
+ */
+export async function writeLargeFleet(
+  archive: string,
+  options: FleetOptions & { today: number }
+): Promise<void> {
+  const { servers, days, eventsPerDay, now, today } = options
+  await writeFleet(archive, { ...options, days: 0 })
+  const random = generator(options.seed ?? 1)
+  const each = Math.round(eventsPerDay / servers.length)
+  const mark = '20000101'
+  const texts = Array.from({ length: DIFFERENT }, () => rows(dayEvents(random, mark, each, 24)))
+  for (const [at, server] of servers.entries()) {
+    for (let ago = 0; ago < days; ago++) {
+      const day = localDay(now, ago)
+      const text =
+        at === 0 && ago === 0
+          ? rows(dayEvents(random, day, today, 24))
+          : (texts[(at + ago) % DIFFERENT] ?? '').replaceAll(dashed(mark), dashed(day))
+      await writeFile(join(archive, server, 'fail2ban', `fail2ban-events-${day}.json`), text)
+    }
+  }
+}
+
+/** `YYYY-MM-DD` of `YYYYMMDD`. */
+function dashed(day: string): string {
+  return `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6, 8)}`
+}
+
 /** One day's events in the order they were logged. */
 export function dayEvents(random: () => number, day: string, count: number, hours: number): BanEvent[] {
   const known: string[] = []
   const times = Array.from({ length: count }, () => burst(random, hours)).sort((a, b) => a - b)
-  const dashed = `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6, 8)}`
   return times.map((time, at) => {
     const ip = random() < 0.35 && known.length > 0 ? pick(random, known) : newIp(random)
     if (known.length < 5000) known.push(ip)
@@ -58,7 +91,7 @@ export function dayEvents(random: () => number, day: string, count: number, hour
     const action =
       chance < 0.62 ? 'Ban' : chance < 0.93 ? 'Unban' : chance < 0.985 ? 'Increase Ban' : 'Restore Ban'
     return {
-      timestamp: `${dashed} ${face(time)},${String(at % 1000).padStart(3, '0')}`,
+      timestamp: `${dashed(day)} ${face(time)},${String(at % 1000).padStart(3, '0')}`,
       action,
       ip,
       jail: jailOf(random)

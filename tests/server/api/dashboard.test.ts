@@ -321,3 +321,42 @@ t.test('what a page asks by itself does not prolong a session', async t => {
   at.clock.now += 3 * 60_000
   t.equal((await at.get('/api/servers', alice, { 'x-by-itself': '1' })).statusCode, 401)
 })
+
+t.test('errors have a code beside their words, refusals a reason, for pages in other languages', async t => {
+  const at = await testApp(t)
+  const alice = await at.login()
+  const missing = await at.get('/api/blocklists?server=nobody&jail=sshd', alice)
+  t.match(missing.headers, {
+    'x-error-code': 'NOT_FOUND',
+    'x-error-detail': 'there%20is%20no%20server%20nobody'
+  })
+  t.strictSame(Object.keys(missing.json()), ['success', 'message'], 'the body is as ever')
+  t.match((await at.get('/api/servers')).headers, { 'x-error-code': 'LOGIN_NEEDED', 'x-error-detail': '' })
+  await at.post('/api/whitelist', { ips: ['203.0.113.0/24'], description: 'ours' }, alice)
+  const wish = {
+    servers: ['web-1'],
+    jails: ['sshd'],
+    ips: ['203.0.113.9', '127.0.0.1', '198.51.100.9', '8.0.0.0/7']
+  }
+  const reply = await at.post('/api/block', wish, alice)
+  t.match(
+    reply.json<{ results: { why?: object }[] }>().results.map(one => one.why),
+    [
+      { code: 'whitelist', hit: '203.0.113.0/24', note: 'ours' },
+      { code: 'loopback', hit: '127.0.0.0/8', note: '' },
+      undefined,
+      { code: 'too-wide', hit: '/8', note: '' }
+    ]
+  )
+  const address = await at.get('/api/address?ip=203.0.113.9', alice)
+  t.match(address.json(), { country: null, whitelist: [{ ip: '203.0.113.0/24', description: 'ours' }] })
+  t.match((await at.get('/api/address?ip=203.0.112.0/22', alice)).json(), { whitelist: [{}] })
+  t.match((await at.get('/api/address?ip=203.0.114.1', alice)).json(), { whitelist: [] })
+  const white = await at.get('/api/whitelist', alice)
+  const again = await at.get('/api/whitelist', alice, { 'if-none-match': String(white.headers.etag) })
+  t.equal(again.statusCode, 304)
+  t.equal(
+    (await at.get('/api/settings', alice)).json<{ hub: boolean }>().hub,
+    at.app.hasRoute({ method: 'GET', url: '/api/ws' })
+  )
+})
