@@ -92,10 +92,10 @@ async function ask(soak: Soak, random: Random, number: number, wished: Wished): 
     const turn = turns.get(ip)
     const whitelisted = turn === undefined || turn !== soak.whitelisting.turnOf(ip)
     const covered = soak.whitelisting.covers(server, ip)
-    const wrong =
-      wished.alone && !whitelisted && soak.model.contradicts(subject, want, outcome, covered)
+    const wrong = wished.alone && !whitelisted && soak.model.contradicts(subject, want, outcome, covered)
     soak.model.told(subject, outcome, ends)
-    if (outcome !== 'refused' && outcome !== 'failed') subject.unclear = whitelisted || (subject.unclear && outcome === 'already-blocked')
+    if (outcome !== 'refused' && outcome !== 'failed')
+      subject.unclear = whitelisted || (subject.unclear && outcome === 'already-blocked')
     if (outcome === 'blocked') soak.trail.expect(server, `reason action ${number} ${jail} ${ip}`)
     if (outcome === 'blocked') soak.trail.expect(server, `block ${jail} ${ip}`)
     if (outcome === 'unblocked') soak.trail.expect(server, `unblock ${jail} ${ip}`)

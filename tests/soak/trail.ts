@@ -68,5 +68,8 @@ async function rowsOf(path: string): Promise<AuditRow[]> {
       .reverse()
       .map(file => readFile(file, 'utf8').catch(() => ''))
   )
-  return texts.join('').split('\n').flatMap(line => readRow(line) ?? [])
+  return texts
+    .join('')
+    .split('\n')
+    .flatMap(line => readRow(line) ?? [])
 }

@@ -76,4 +76,3 @@ function within(ip: string, head: string, base: number, from: number, to: number
   const last = ip.startsWith(head) ? Number.parseInt(ip.slice(head.length), base) : -1
   return last >= from && last <= to
 }
-
