@@ -96,7 +96,7 @@ async function ask(soak: Soak, random: Random, number: number, wished: Wished): 
     soak.model.told(subject, outcome, ends)
     if (outcome !== 'refused' && outcome !== 'failed')
       subject.unclear = whitelisted || (subject.unclear && outcome === 'already-blocked')
-    if (outcome === 'blocked') soak.trail.expect(server, `reason action ${number} ${jail} ${ip}`)
+    if (outcome === 'blocked') soak.trail.expectReason(server, `action ${number}`, jail, ip)
     if (outcome === 'blocked') soak.trail.expect(server, `block ${jail} ${ip}`)
     if (outcome === 'unblocked') soak.trail.expect(server, `unblock ${jail} ${ip}`)
     if (wrong)

@@ -102,6 +102,7 @@ async function act(soak: Soak, from: number, until: number, counts: Record<strin
 /** No more faults; all processes end and start again; each host has two cycles; then the promises are checked. */
 async function rest(soak: Soak): Promise<void> {
   soak.faulty = false
+  soak.note('coming to rest')
   for (const disk of soak.at.disks) await disk.mend()
   for (const seat of soak.seats) await seat.forHosts.settled()
   for (const seat of soak.seats) await seat.rest(soak.random.chance(0.5) ? 'SIGKILL' : 'SIGTERM')
@@ -110,11 +111,13 @@ async function rest(soak: Soak): Promise<void> {
     Math.max(0, soak.model.lastEnd() < Date.now() + 10_000 ? soak.model.lastEnd() - Date.now() + 50 : 0)
   )
   await soak.open()
+  soak.note('servers are there again')
   for (const cycle of [1, 2]) {
     const ends = await Promise.all(HOSTS.map(host => wholeCycle(soak, host)))
     const failed = ends.filter(end => end !== '')
     if (cycle === 2 && failed.length > 0) throw new Violation(`a cycle at rest failed: ${failed.join('; ')}`)
   }
+  soak.note('hosts have synced')
   const broken = await brokenPromises(soak)
   if (broken.length > 0) throw new Violation(broken.join('\n'))
   for (const seat of soak.seats) await seat.rest('SIGTERM')

@@ -12,7 +12,7 @@ import { Whitelisting } from './whitelisting.js'
 
 export const HOSTS = ['web-1', 'web-2', 'db-1']
 export const JAILS = ['sshd', 'nginx-auth', 'postfix']
-const ADDRESSES = 120
+const ADDRESSES = 200
 /** Changes on the disk in the life of a process that is to kill itself: a cycle makes up to a hundred. */
 const SERVER_CHANGES = 1200
 const CLIENT_CHANGES = 90

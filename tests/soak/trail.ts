@@ -13,10 +13,16 @@ export class Trail {
   /** Rows read at the last look. */
   rows = 0
 
-  /** @param what `block|unblock <jail> <ip>`, `reason <reason> <jail> <ip>` or `whitelist-… <entry>` */
+  /** @param what `block|unblock <jail> <ip>` or `whitelist-… <entry>`: one more row of it must be there */
   expect(host: string, what: string): void {
     const all = this.#expected.get(host) ?? new Map<string, number>()
     this.#expected.set(host, all.set(what, (all.get(what) ?? 0) + 1))
+  }
+
+  /** A block with this reason must be there. One whose end has passed may be made again, with nothing to tell. */
+  expectReason(host: string, reason: string, jail: string, ip: string): void {
+    const all = this.#expected.get(host) ?? new Map<string, number>()
+    this.#expected.set(host, all.set(`reason ${reason} ${jail} ${ip}`, 1))
   }
 
   /** @param path the trail's audit.jsonl @returns what isn't on record, in words, and what the trail tells of entries */
