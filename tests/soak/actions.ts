@@ -133,7 +133,9 @@ async function cycle(soak: Soak, random: Random, number: number): Promise<void> 
   const faults = soak.clientFaults(random)
   const child = soak.children.start(soak.at.syncArgs(host, seat.forHosts.url), faults)
   if (random.chance(0.15)) delay(random.between(50, 1500), undefined, { ref: false }).then(() => child.kill())
+  soak.cyclesUnderWay.add(child)
   const { code, killed } = await child.ended
+  soak.cyclesUnderWay.delete(child)
   const end = killed ? 'killed' : code === 0 ? 'whole' : code === 75 ? 'busy' : 'failed'
   soak.cycles[end]++
   soak.note(`${number} cycle of ${host} ${JSON.stringify(faults)} → ${end}`)

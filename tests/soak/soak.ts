@@ -1,6 +1,6 @@
 import type { ConnectionFault } from '../support/fault-proxy.js'
 import { Admin, type Answer } from './admin.js'
-import { Children, drawFaults, type OwnFaults } from './children.js'
+import { Children, drawFaults, type Child, type OwnFaults } from './children.js'
 import { NO_SMALL_DISK } from '../support/small-disk.js'
 import { ADMINS, SoakInstallation } from './installation.js'
 import { Model } from './model.js'
@@ -31,6 +31,7 @@ export class Soak {
   readonly at: SoakInstallation
   readonly seats: ServerSeat[] = []
   readonly admins = ADMINS.map(name => new Admin(name))
+  readonly cyclesUnderWay = new Set<Child>()
   /** Cycles of hosts that came to each end. */
   readonly cycles = { whole: 0, failed: 0, busy: 0, killed: 0 }
   /** A settings file that is cut just now. */
