@@ -168,9 +168,11 @@ export class JsonFiles {
     const left = new Map<string, string[]>()
     for (const name of await namesIn(folder)) {
       // write-file-atomic names its copy <file>.<number>, proper-lockfile its folder <file>.lock.
-      const [, file, ending] = /^(.+\.json)\.(\d+|lock)$/.exec(name) ?? []
+      const [, copied] = /^(.+\.json)\.\d+$/.exec(name) ?? []
+      // Beside an audit trail, numbers are its older files: its lock alone is looked at.
+      const file = copied ?? /^(.+\.jsonl?)\.lock$/.exec(name)?.[1]
       if (file === undefined) continue
-      left.set(file, [...(left.get(file) ?? []), ...(ending === 'lock' ? [] : [join(folder, name)])])
+      left.set(file, [...(left.get(file) ?? []), ...(copied === undefined ? [] : [join(folder, name)])])
     }
     const removals = [...left].map(([file, copies]) =>
       this.locked(join(folder, file), async () => {

@@ -32,6 +32,8 @@ export interface Protection {
   set: () => AddressSet
   /** Changes whenever the set does. */
   key: string
+  /** What may not be blocked by now; undefined when nothing is protected any more. */
+  again: () => Promise<Protection | undefined>
 }
 
 /**
@@ -101,7 +103,18 @@ export class BlocklistStore {
     changes: readonly EntryChange[],
     actor: AuditActor
   ): Promise<ChangeOutcome[]> {
+    return this.#change(server, list, () => Promise.resolve(changes), actor)
+  }
+
+  /** @param decide what is to be changed in the list as it is, asked under its lock */
+  async #change(
+    server: ServerName,
+    list: ListName,
+    decide: (entries: readonly BlocklistEntry[]) => Promise<readonly EntryChange[]>,
+    actor: AuditActor
+  ): Promise<ChangeOutcome[]> {
     return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
+      const changes = await decide(current.value)
       if (current.version === '') await this.#refuseWhileSetAside(server, list)
       const { latest } = await this.#handOvers.of(server, list)
       const after = latest ?? 0
@@ -164,18 +177,28 @@ export class BlocklistStore {
     const { value, version } = await this.read(server, list)
     const looked = `${version} ${protect.key}`
     if (this.#lifted.get(path) === looked) return []
-    const set = protect.set()
-    const ips = value.flatMap(entry => {
-      const ip = asksForBlock(entry, this.clock()) ? parseAddress(entry.ip) : undefined
-      return ip !== undefined && set.overlapping(ip) !== undefined ? [ip] : []
-    })
-    if (ips.length === 0) {
+    if (this.#blocksOf(value, protect).length === 0) {
       this.#lifted.set(path, looked)
       return []
     }
-    const changes = ips.map(ip => ({ ip, want: 'unblock' as const, source: 'whitelist' }))
-    const outcomes = await this.change(server, list, changes, actor)
+    let ips: Address[] = []
+    const decide = async (entries: readonly BlocklistEntry[]) => {
+      // Who took an address off the whitelist since may have blocked it: that block must stay.
+      const now = await protect.again()
+      ips = now === undefined ? [] : this.#blocksOf(entries, now)
+      return ips.map(ip => ({ ip, want: 'unblock' as const, source: 'whitelist' }))
+    }
+    const outcomes = await this.#change(server, list, decide, actor)
     return ips.filter((_, at) => outcomes[at] === 'unblocked')
+  }
+
+  /** Addresses of the entries that ask for a block of what is protected. */
+  #blocksOf(entries: readonly BlocklistEntry[], protect: Protection): Address[] {
+    const set = protect.set()
+    return entries.flatMap(entry => {
+      const ip = asksForBlock(entry, this.clock()) ? parseAddress(entry.ip) : undefined
+      return ip !== undefined && set.overlapping(ip) !== undefined ? [ip] : []
+    })
   }
 
   /**

@@ -128,7 +128,8 @@ export class WhitelistStore {
     return {
       set: () => new AddressSet(entries.flatMap(entry => addressOf(entry) ?? [])),
       // Of one version of the file, ever fewer entries hold.
-      key: `${version} ${entries.length}`
+      key: `${version} ${entries.length}`,
+      again: () => this.protection(server)
     }
   }
 

@@ -276,15 +276,24 @@ t.test('copies and locks that killed writers left are removed, those of a living
     'b.json.9': '',
     'c.json': '',
     'd.json.corrupt-1': '',
-    'e.json.7': ''
+    'e.json.7': '',
+    'f.jsonl.1': 'older rows of an audit trail'
   })
+  await mkdir(join(dir, 'f.jsonl.lock'))
   await mkdir(join(dir, 'b.json.lock'))
   await mkdir(join(dir, 'sync.lock'))
   const living = make({ stale: 4000 }).files.locked(join(dir, 'e.json'), async () => {
     await files.removeAbandoned(dir)
     return readdir(dir)
   })
-  t.strictSame(await living, ['c.json', 'd.json.corrupt-1', 'e.json.7', 'e.json.lock', 'sync.lock'])
+  t.strictSame(await living, [
+    'c.json',
+    'd.json.corrupt-1',
+    'e.json.7',
+    'e.json.lock',
+    'f.jsonl.1',
+    'sync.lock'
+  ])
   await files.removeAbandoned(dir)
-  t.strictSame(await readdir(dir), ['c.json', 'd.json.corrupt-1', 'sync.lock'])
+  t.strictSame(await readdir(dir), ['c.json', 'd.json.corrupt-1', 'f.jsonl.1', 'sync.lock'])
 })

@@ -3,6 +3,7 @@ import { isoTime } from '../../common/clock.js'
 import { nameOf, type Subject, type Wish } from './model.js'
 import type { Random } from './random.js'
 import { HOSTS, JAILS, Violation, type Soak } from './soak.js'
+import { changeWhitelist } from './whitelist-action.js'
 
 /** One thing a run can do. It draws from a source of its own, so that what runs beside it changes nothing. */
 export interface Action {
@@ -18,6 +19,7 @@ export const ACTIONS: Action[] = [
   { name: 'wish', weight: 76, run: (soak, random, number) => wish(soak, random, number, 1) },
   { name: 'wish of many', weight: 8, run: (soak, random, number) => wish(soak, random, number, 12) },
   { name: 'wish sent twice', weight: 4, run: (soak, random, number) => wish(soak, random, number, 3, 2) },
+  { name: 'whitelist', weight: 8, run: changeWhitelist },
   { name: 'cycle', weight: 8, run: cycle },
   {
     name: 'ban',
@@ -67,15 +69,12 @@ interface Wished {
 
 async function ask(soak: Soak, random: Random, number: number, wished: Wished): Promise<void> {
   const { want, ends, subjects } = wished
-  const listening = soak.seats.filter(one => one.forAdmins.target !== 0)
-  const at = random.pick(listening.length > 0 ? listening : soak.seats)
-  const seat = soak.seats.indexOf(at)
-  const admin = random.pick(soak.admins)
+  const turns = new Map(subjects.map(({ ip }) => [ip, soak.whitelisting.turnOf(ip)]))
   const since = performance.now()
-  const answer = await admin.ask(at.forAdmins.url, want, wished.body)
+  const { admin, seat, answer } = await soak.ask(random, want, wished.body)
   const took = Math.round(performance.now() - since)
   const said = answer.lost ? answer.reason : `${answer.status} ${answer.message}`
-  const line = `${number} ${admin.name} server ${seat} ${want} → ${said} after ${took} ms`
+  const line = `${number} ${admin} server ${seat} ${want} → ${said} after ${took} ms`
   soak.note(`${line}: ${subjects.map(nameOf).join(', ')}`)
   if (took > MOST_MS * wished.lists) throw new Violation(`a reply took ${took} ms: ${line}`)
   if (said.includes('Internal error')) throw new Violation(`an error nobody thought of: ${line}`)
@@ -90,8 +89,16 @@ async function ask(soak: Soak, random: Random, number: number, wished: Wished): 
     if (subject === undefined)
       throw new Violation(`a reply about ${server} ${jail} ${ip}, which nobody asked for`)
     subject.history.push(`  ${outcome}`)
-    const wrong = wished.alone && soak.model.contradicts(subject, outcome)
+    const turn = turns.get(ip)
+    const whitelisted = turn === undefined || turn !== soak.whitelisting.turnOf(ip)
+    const covered = soak.whitelisting.covers(server, ip)
+    const wrong = wished.alone && !whitelisted && soak.model.contradicts(subject, want, outcome, covered)
     soak.model.told(subject, outcome, ends)
+    if (outcome !== 'refused' && outcome !== 'failed')
+      subject.unclear = whitelisted || (subject.unclear && outcome === 'already-blocked')
+    if (outcome === 'blocked') soak.trail.expectReason(server, `action ${number}`, jail, ip)
+    if (outcome === 'blocked') soak.trail.expect(server, `block ${jail} ${ip}`)
+    if (outcome === 'unblocked') soak.trail.expect(server, `unblock ${jail} ${ip}`)
     if (wrong)
       throw new Violation([`${nameOf(subject)} was told ${outcome}`, ...subject.history].join('\n  '))
   }
@@ -113,6 +120,7 @@ function freeSubjects(
     const { ip } = random.pick(soak.model.subjects)
     const all = hosts.flatMap(host => jails.map(jail => soak.model.get(host, jail, ip)!))
     if (all.some(subject => subject.busy || subject.maybe !== undefined || found.includes(subject))) continue
+    if (soak.whitelisting.isUnclear(ip)) continue
     found.push(...all)
   }
   return found
@@ -125,7 +133,9 @@ async function cycle(soak: Soak, random: Random, number: number): Promise<void> 
   const faults = soak.clientFaults(random)
   const child = soak.children.start(soak.at.syncArgs(host, seat.forHosts.url), faults)
   if (random.chance(0.15)) delay(random.between(50, 1500), undefined, { ref: false }).then(() => child.kill())
+  soak.cyclesUnderWay.add(child)
   const { code, killed } = await child.ended
+  soak.cyclesUnderWay.delete(child)
   const end = killed ? 'killed' : code === 0 ? 'whole' : code === 75 ? 'busy' : 'failed'
   soak.cycles[end]++
   soak.note(`${number} cycle of ${host} ${JSON.stringify(faults)} → ${end}`)

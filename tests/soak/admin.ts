@@ -3,14 +3,29 @@ import type { Outcome } from '../../server/api/block-apply.js'
 import { PASSWORD } from './installation.js'
 
 /** What became of a request: its reply, or none. */
-export type Answer =
-  | { lost: true; reason: string }
-  | {
-      lost: false
-      status: number
-      message: string
-      results: { server: string; jail: string; ip: string; outcome: Outcome }[]
-    }
+export type Answer = { lost: true; reason: string } | Told
+
+interface Told {
+  lost: false
+  status: number
+  message: string
+  /** Of blocks and unblocks. */
+  results: { server: string; jail: string; ip: string; outcome: Outcome }[]
+  /** Of changes of the whitelist. */
+  outcomes: { ip: string; outcome: string }[]
+  lifted: { server: string; list: string; ip: string }[]
+  failed: string[]
+}
+
+const NOTHING: Told = {
+  lost: false,
+  status: 0,
+  message: '',
+  results: [],
+  outcomes: [],
+  lifted: [],
+  failed: []
+}
 
 /** One admin's session, with whichever server it is asked to talk to: sessions are good for all of them. */
 export class Admin {
@@ -19,19 +34,19 @@ export class Admin {
 
   constructor(readonly name: string) {}
 
-  /** Sends a block or unblock. Logs in before it where that is needed. */
-  async ask(server: string, what: 'block' | 'unblock', body: object): Promise<Answer> {
+  /** Sends a change to a route of the API. Logs in before it where that is needed. */
+  async ask(server: string, path: string, body: object): Promise<Answer> {
     try {
       this.#session ??= await this.#logIn(server)
     } catch (error) {
       // Nothing was asked for yet.
-      return { lost: false, status: 0, message: String(error), results: [] }
+      return { ...NOTHING, message: String(error) }
     }
     try {
-      const reply = await this.#post(`${server}/api/${what}`, body, this.#session)
+      const reply = await this.#post(`${server}/api/${path}`, body, this.#session)
       if (reply.status === 401) this.#session = undefined
-      const told = JSON.parse(reply.text) as Partial<Extract<Answer, { lost: false }>>
-      return { lost: false, status: reply.status, message: told.message ?? '', results: told.results ?? [] }
+      const told = JSON.parse(reply.text) as Partial<Told>
+      return { ...NOTHING, ...told, lost: false, status: reply.status }
     } catch (error) {
       return { lost: true, reason: String(error) }
     }

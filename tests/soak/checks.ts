@@ -6,6 +6,7 @@ import { asksForBlock, type BlocklistEntry } from '../../common/shapes.js'
 import { stampOf } from './installation.js'
 import { nameOf, type Subject } from './model.js'
 import { HOSTS, JAILS, type Soak } from './soak.js'
+import { tellingOf } from './trail.js'
 
 /** Longer than a dead holder's lock is waited for, and than servers wait between two cleanings. */
 const CLEAN_MS = 60_000
@@ -15,7 +16,7 @@ const CLEAN_MS = 60_000
  * @returns what does not hold, in words; the model takes over what is in force where a reply was lost
  */
 export async function brokenPromises(soak: Soak): Promise<string[]> {
-  const broken = [...(await filesBroken(soak))]
+  const broken = [...(await filesBroken(soak)), ...(await whitelistBroken(soak))]
   for (const host of HOSTS) broken.push(...(await hostBroken(soak, host)))
   return broken
 }
@@ -52,13 +53,23 @@ async function filesBroken(soak: Soak): Promise<string[]> {
   return broken
 }
 
-/** Locks, half-written copies, uploads and downloads. */
+async function whitelistBroken(soak: Soak): Promise<string[]> {
+  const text = (await textOf(soak.at.server('archive', 'whitelist.json'))) || '[]'
+  const entries = JSON.parse(text) as { ip: string; servers?: string[] }[]
+  const hostsOf = (servers: string[] = []) => new Set(servers.length === 0 ? HOSTS : servers)
+  const broken = soak.whitelisting.settle(new Map(entries.map(({ ip, servers }) => [ip, hostsOf(servers)])))
+  const { missing } = await soak.trail.missing('', soak.at.server('archive', 'audit.jsonl'))
+  return [...broken, ...missing]
+}
+
+/** Locks, half-written copies, uploads and downloads, and notes of changes whose audit rows are to come. */
 async function leftovers(soak: Soak): Promise<string[]> {
   const all = await readdir(soak.at.dir, { recursive: true, withFileTypes: true })
   return all
     .filter(item => {
       const passing = /\/server\/(temp|download)(\/|$)/.test(item.parentPath)
-      return item.name.endsWith('.lock') || /\.json\.\d+$/.test(item.name) || (passing && item.isFile())
+      const open = item.name.endsWith('.lock') || item.name.startsWith('audit-open-')
+      return open || /\.json\.\d+$/.test(item.name) || (passing && item.isFile())
     })
     .map(item => join(item.parentPath, item.name))
 }
@@ -68,19 +79,29 @@ async function hostBroken(soak: Soak, host: string): Promise<string[]> {
   const broken: string[] = []
   const wanted = new Set<string>()
   const blocked = new Map<string, BlocklistEntry>()
+  const trail = await soak.trail.missing(host, at.server('archive', host, 'audit.jsonl'))
+  const listed: [string, object][] = []
+  broken.push(...trail.missing)
   for (const jail of JAILS) {
     const name = `${jail}.blocklist.json`
     const server = await textOf(at.server('archive', host, 'blocklists', name))
     const client = await textOf(at.host(host, 'state', 'blocklists', name))
     if (server !== client)
       broken.push(`${host} ${jail}: the server's list (${sum(server)}) is not the host's (${sum(client)})`)
-    for (const entry of JSON.parse(server === '' ? '[]' : server) as BlocklistEntry[]) {
+    const entries = JSON.parse(server === '' ? '[]' : server) as BlocklistEntry[]
+    listed.push(...tellingOf(jail, entries))
+    for (const entry of entries) {
       if (entry.pending === true) broken.push(`${host} ${jail} ${entry.ip} is still pending`)
       if (!asksForBlock(entry, Date.now())) continue
       wanted.add(entry.ip)
       blocked.set(nameOf({ host, jail, ip: entry.ip }), entry)
     }
   }
+  const [told, are] = [[...trail.told], listed].map(all => all.map(one => JSON.stringify(one)).sort())
+  const untold = are!.filter(one => !told!.includes(one))
+  const gone = told!.filter(one => !are!.includes(one))
+  if (untold.length + gone.length > 0)
+    broken.push(`${host}: the trail doesn't tell of ${untold.join()}, and tells of ${gone.join()}`)
   const firewall = JSON.parse(
     (await textOf(at.host(host, 'state', 'dry-run-firewall.json'))) || '[]'
   ) as string[]
@@ -90,7 +111,8 @@ async function hostBroken(soak: Soak, host: string): Promise<string[]> {
   const now = Date.now()
   for (const subject of model.subjects.filter(one => one.host === host)) {
     const found = blocked.has(nameOf(subject)) ? 'block' : 'unblock'
-    if (!model.allowed(subject, now).has(found)) broken.push(lostAction(subject, found))
+    const covered = soak.whitelisting.covers(host, subject.ip)
+    if (!model.allowed(subject, now, covered).has(found)) broken.push(lostAction(subject, found))
     model.settle(subject, found)
   }
   broken.push(...(await eventsBroken(soak, host)))

@@ -37,6 +37,8 @@ export interface RunFigures {
   seconds: number
 }
 
+/** How long cycles may go on that are under way when there is nothing more to do; they are killed then. */
+const CYCLES_GO_ON_MS = 3_000
 /** Actions under way at once: many, as some wait for a dead process's lock. */
 const AT_ONCE = 40
 
@@ -94,7 +96,11 @@ async function act(soak: Soak, from: number, until: number, counts: Record<strin
       await action.run(soak, random, number)
     }
   }
-  const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
+  const workers = Array.from({ length: AT_ONCE }, worker)
+  await Promise.race(workers).catch(() => undefined)
+  const hurry = setTimeout(() => soak.cyclesUnderWay.forEach(child => child.kill()), CYCLES_GO_ON_MS)
+  const ends = await Promise.allSettled(workers)
+  clearTimeout(hurry)
   for (const end of ends) if (end.status === 'rejected') throw end.reason
   return next
 }
@@ -102,22 +108,25 @@ async function act(soak: Soak, from: number, until: number, counts: Record<strin
 /** No more faults; all processes end and start again; each host has two cycles; then the promises are checked. */
 async function rest(soak: Soak): Promise<void> {
   soak.faulty = false
+  soak.note('coming to rest')
   for (const disk of soak.at.disks) await disk.mend()
   for (const seat of soak.seats) await seat.forHosts.settled()
-  for (const seat of soak.seats) await seat.rest(soak.random.chance(0.5) ? 'SIGKILL' : 'SIGTERM')
+  await Promise.all(soak.seats.map(seat => seat.rest(soak.random.chance(0.5) ? 'SIGKILL' : 'SIGTERM')))
   await ageLeftovers(soak)
   await delay(
     Math.max(0, soak.model.lastEnd() < Date.now() + 10_000 ? soak.model.lastEnd() - Date.now() + 50 : 0)
   )
   await soak.open()
+  soak.note('servers are there again')
   for (const cycle of [1, 2]) {
     const ends = await Promise.all(HOSTS.map(host => wholeCycle(soak, host)))
     const failed = ends.filter(end => end !== '')
     if (cycle === 2 && failed.length > 0) throw new Violation(`a cycle at rest failed: ${failed.join('; ')}`)
   }
+  soak.note('hosts have synced')
   const broken = await brokenPromises(soak)
   if (broken.length > 0) throw new Violation(broken.join('\n'))
-  for (const seat of soak.seats) await seat.rest('SIGTERM')
+  await Promise.all(soak.seats.map(seat => seat.rest('SIGTERM')))
   const left = await soak.children.left()
   if (left.length > 0) throw new Violation(`processes outlived the fleet: ${left.join()}`)
   soak.faulty = true

@@ -27,15 +27,17 @@ if (left > 0) {
       return original.apply(this, args)
     }
   }
-  const changes = ['mkdir', 'rmdir', 'rename', 'unlink', 'utimes', 'open', 'chmod']
+  const changes = ['mkdir', 'rmdir', 'rename', 'unlink', 'rm', 'utimes', 'open', 'chmod', 'chown', 'truncate']
   for (const name of [...changes, 'write', 'fsync', 'close']) before(fs, name)
   for (const name of changes) before(fs.promises, name)
   const handle = await fs.promises.open(new URL(import.meta.url))
   const prototype = Object.getPrototypeOf(handle)
   await handle.close()
-  before(prototype, 'writeFile', function (text) {
-    fs.writeSync(this.fd, text.slice(0, text.length / 2))
-  })
-  before(prototype, 'sync')
+  for (const name of ['writeFile', 'write']) {
+    before(prototype, name, function (text) {
+      fs.writeSync(this.fd, text.slice(0, text.length / 2))
+    })
+  }
+  for (const name of ['sync', 'truncate', 'chown']) before(prototype, name)
   syncBuiltinESMExports()
 }

@@ -64,7 +64,7 @@ export class SoakInstallation {
   syncArgs(host: string, server: string): string[] {
     return [
       ...['sync', '--config', this.config(host), '--state', this.host(host, 'state')],
-      ...['--log', this.log(host), '--firewall', 'dry-run', '--server', server, '--timeout', '20']
+      ...['--log', this.log(host), '--firewall', 'dry-run', '--server', server, '--timeout', '10']
     ]
   }
 

@@ -15,6 +15,8 @@ export interface Subject {
   maybe: { wish: Wish; ends: number | undefined } | undefined
   /** A request about it is under way. */
   busy: boolean
+  /** The whitelist was changed while it was asked for: either may be in force, until the next rest. */
+  unclear: boolean
   /** What happened to it, one line each. */
   readonly history: string[]
 }
@@ -50,8 +52,14 @@ export class Model {
     subject.ends = block ? ends : undefined
   }
 
-  /** True when an outcome can't follow what was told before. Ends depend on the clocks: blocks with one may be either. */
-  contradicts(subject: Subject, outcome: Outcome): boolean {
+  /**
+   * True when an outcome can't follow what was told before. Ends depend on the clocks: blocks with one may be either.
+   * @param covered whether the whitelist holds the address
+   */
+  contradicts(subject: Subject, wish: Wish, outcome: Outcome, covered: boolean): boolean {
+    if (outcome === 'failed') return false
+    if ((outcome === 'refused') !== (covered && wish === 'block')) return true
+    if (outcome === 'refused' || subject.unclear) return false
     if (subject.known === 'unblock') return outcome === 'already-blocked' || outcome === 'unblocked'
     return subject.ends === undefined && ['blocked', 'already-unblocked', 'not-blocked'].includes(outcome)
   }
@@ -62,8 +70,10 @@ export class Model {
     subject.maybe = { wish, ends }
   }
 
-  /** What may be in force of a subject now that everything has come to rest. */
-  allowed(subject: Subject, now: number): Set<Wish> {
+  /** What may be in force of a subject now that everything has come to rest. @param covered by the whitelist */
+  allowed(subject: Subject, now: number, covered: boolean): Set<Wish> {
+    if (covered) return new Set(['unblock'])
+    if (subject.unclear) return new Set(['block', 'unblock'])
     const inForce = (wish: Wish, ends: number | undefined) =>
       wish === 'block' && ends !== undefined && ends <= now ? 'unblock' : wish
     const allowed = new Set([inForce(subject.known, subject.ends)])
@@ -76,6 +86,7 @@ export class Model {
     subject.known = found
     subject.ends = undefined
     subject.maybe = undefined
+    subject.unclear = false
   }
 
   /** The moment at which every block with an end in the near future has ended. */
@@ -91,5 +102,8 @@ export function nameOf({ host, jail, ip }: Pick<Subject, 'host' | 'jail' | 'ip'>
 }
 
 function newSubject(host: string, jail: string, ip: string): Subject {
-  return { host, jail, ip, known: 'unblock', ends: undefined, maybe: undefined, busy: false, history: [] }
+  return {
+    ...{ host, jail, ip, known: 'unblock', ends: undefined, maybe: undefined },
+    ...{ busy: false, unclear: false, history: [] }
+  }
 }

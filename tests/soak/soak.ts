@@ -1,15 +1,18 @@
 import type { ConnectionFault } from '../support/fault-proxy.js'
-import { Admin } from './admin.js'
-import { Children, drawFaults, type OwnFaults } from './children.js'
+import { Admin, type Answer } from './admin.js'
+import { Children, drawFaults, type Child, type OwnFaults } from './children.js'
 import { NO_SMALL_DISK } from '../support/small-disk.js'
 import { ADMINS, SoakInstallation } from './installation.js'
 import { Model } from './model.js'
 import { Random } from './random.js'
 import { ServerSeat } from './server-seat.js'
+import { Trail } from './trail.js'
+import { targetsOf } from './whitelist-action.js'
+import { Whitelisting } from './whitelisting.js'
 
 export const HOSTS = ['web-1', 'web-2', 'db-1']
 export const JAILS = ['sshd', 'nginx-auth', 'postfix']
-const ADDRESSES = 120
+const ADDRESSES = 200
 /** Changes on the disk in the life of a process that is to kill itself: a cycle makes up to a hundred. */
 const SERVER_CHANGES = 1200
 const CLIENT_CHANGES = 90
@@ -22,9 +25,13 @@ export class Soak {
   readonly random: Random
   readonly children = new Children()
   readonly model: Model
+  readonly whitelisting: Whitelisting
+  /** What must be on record. */
+  readonly trail = new Trail()
   readonly at: SoakInstallation
   readonly seats: ServerSeat[] = []
   readonly admins = ADMINS.map(name => new Admin(name))
+  readonly cyclesUnderWay = new Set<Child>()
   /** Cycles of hosts that came to each end. */
   readonly cycles = { whole: 0, failed: 0, busy: 0, killed: 0 }
   /** A settings file that is cut just now. */
@@ -43,6 +50,7 @@ export class Soak {
       at % 4 === 3 ? `2001:db8::${at}` : `203.0.113.${at + 1}`
     )
     this.model = new Model(HOSTS, JAILS, ips)
+    this.whitelisting = new Whitelisting(targetsOf(ips))
     this.at = new SoakInstallation(dir, HOSTS)
   }
 
@@ -61,6 +69,19 @@ export class Soak {
   async open(): Promise<void> {
     for (const seat of this.seats) seat.open(() => this.#serverFaults())
     await Promise.all(this.seats.map(seat => seat.listens()))
+  }
+
+  /** Lets one of the admins ask one of the servers that listen. */
+  async ask(
+    random: Random,
+    path: string,
+    body: object
+  ): Promise<{ admin: string; seat: number; answer: Answer }> {
+    const listening = this.seats.filter(one => one.forAdmins.target !== 0)
+    const seat = random.pick(listening.length > 0 ? listening : this.seats)
+    const admin = random.pick(this.admins)
+    const answer = await admin.ask(seat.forAdmins.url, path, body)
+    return { admin: admin.name, seat: this.seats.indexOf(seat), answer }
   }
 
   /** Faults of a cycle's process. */

@@ -80,6 +80,19 @@ t.test('what came past the whitelist is lifted when the host asks', async t => {
   t.equal((await updates.of('web-1' as never)).size, 1)
 })
 
+t.test('a block made after an address came off the whitelist is not lifted by who looked before', async t => {
+  const at = await testApp(t)
+  const { lists, whitelist } = at.app.store
+  await at.writeList('web-1', 'sshd', [active('203.0.113.9')])
+  await writeFile(at.path('archive', 'whitelist.json'), '[{"ip":"203.0.113.9"},{"ip":"203.0.113.10"}]')
+  const before = (await whitelist.protection('web-1' as never))!
+  await writeFile(at.path('archive', 'whitelist.json'), '[{"ip":"203.0.113.10"}]')
+  t.strictSame(await lists.lift('web-1' as never, 'sshd.blocklist.json' as never, before, HOST), [])
+  await writeFile(at.path('archive', 'whitelist.json'), '[]')
+  t.strictSame(await lists.lift('web-1' as never, 'sshd.blocklist.json' as never, before, HOST), [])
+  t.strictSame(await at.readList('web-1', 'sshd'), [active('203.0.113.9')])
+})
+
 t.test('text is taken whole or not at all; duplicates and overlaps are told', async t => {
   const at = await testApp(t)
   const alice = await at.login()
