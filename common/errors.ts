@@ -29,6 +29,8 @@ const TABLE = {
   LOGIN_FAILED: { status: 401, message: 'Wrong user name or password.' },
   CSRF: { status: 403, message: 'The request did not come from this page. Reload and try again.' },
   ROLE: { status: 403, message: 'Your role may not do this: ask an admin.' },
+  UPGRADE: { status: 426, message: 'This address takes WebSockets only.' },
+  BUSY_LIVE: { status: 503, message: 'Too many live connections. Close some, or try again later.' },
   LIST_SET_ASIDE: { status: 409, message: 'The blocklist was corrupt and has been set aside' },
   FILE_CORRUPT: { status: 500, message: 'A data file is corrupt' },
   LOCK_TIMEOUT: {

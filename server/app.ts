@@ -16,6 +16,8 @@ import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
 import { decodable, refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
+import type { LogLines } from './live/log-lines.js'
+import { addLive, liveFileChanged } from './live/plugin.js'
 import { Store } from './store/store.js'
 import { refuseAmbiguous } from './strict-http.js'
 import { watchFolders } from './store/watch.js'
@@ -25,6 +27,10 @@ export interface AppDependencies {
   logger: Logger
   /** Where the built dashboard lies; the build's own folder by default. */
   publicFolder?: string
+  /** The logger's lines, for admins who watch them. */
+  logLines?: LogLines
+  /** Milliseconds between looks at the live connections; a heartbeat goes out at every thirtieth. */
+  liveTick?: number
 }
 
 declare module 'fastify' {
@@ -71,7 +77,9 @@ export async function buildApp(
     widest: config.widest,
     onSetAside: event => logger.error({ event: 'file_set_aside', ...event }, 'a corrupt file was set aside'),
     onAuditDelayed: error =>
-      logger.error({ event: 'audit_delayed', err: error }, 'audit rows wait to be written')
+      logger.error({ event: 'audit_delayed', err: error }, 'audit rows wait to be written'),
+    onLiveFailed: error =>
+      logger.warn({ event: 'live_failed', err: error }, 'a change was made that nobody is told of live')
   })
   app.decorate('store', store)
   app.decorate('config', config)
@@ -101,6 +109,7 @@ export async function buildApp(
   refuseAmbiguous(app)
   refuseDataFiles(app)
   await app.register(cookie)
+  await addLive(app, dependencies.logLines, dependencies.liveTick)
   // update.php's `have` names up to 2,000 lists with their hashes.
   await app.register(formbody, { bodyLimit: 512 * 1024 })
   await app.register(multipart, {
@@ -179,7 +188,9 @@ function runHousekeeping(app: FastifyInstance, logger: Logger): void {
     stopWatching = watchFolders(
       app.config.folders,
       app.store.files,
-      path => logger.debug({ event: 'file_changed', path }, 'a file changed'),
+      path => {
+        if (!liveFileChanged(app, path)) logger.debug({ event: 'file_changed', path }, 'a file changed')
+      },
       error =>
         logger.warn({ event: 'watch_failed', err: error }, 'outside edits are noticed at the next read only')
     )

@@ -5,6 +5,7 @@ import { runUntilStopped } from '../common/stop-signals.js'
 import { ownVersion } from '../common/version.js'
 import { buildApp } from './app.js'
 import type { ServerConfig } from './config.js'
+import { LogLines } from './live/log-lines.js'
 import { prepareFolders } from './store/folders.js'
 
 /** Longest wait for requests in flight when the server is told to stop. */
@@ -27,9 +28,10 @@ export async function startServer(
   config: ServerConfig,
   tell: (line: string) => void
 ): Promise<RunningServer> {
-  const logger = serverLogger(config)
+  const logLines = new LogLines()
+  const logger = serverLogger(config, logLines)
   const made = await prepareFolders(config.folders)
-  const app = await buildApp(config, { logger })
+  const app = await buildApp(config, { logger, logLines })
   await app.store.checkFolders().catch((error: unknown) => {
     throw new ProductError('CONFIG', messageOf(error), error)
   })
@@ -71,7 +73,11 @@ export async function serve(config: ServerConfig, tell: (line: string) => void):
   })
 }
 
-function serverLogger(config: ServerConfig): Logger {
+function serverLogger(config: ServerConfig, lines: LogLines): Logger {
+  const file =
+    config.logFile === ''
+      ? pino.destination({ fd: 1, sync: true })
+      : pino.destination({ dest: config.logFile, sync: true, mkdir: true, mode: 0o640 })
   return pino(
     {
       level: config.logLevel,
@@ -79,9 +85,12 @@ function serverLogger(config: ServerConfig): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: ['password', '*.password', 'headers.authorization', 'headers.cookie']
     },
-    config.logFile === ''
-      ? pino.destination({ fd: 1, sync: true })
-      : pino.destination({ dest: config.logFile, sync: true, mkdir: true, mode: 0o640 })
+    {
+      write: line => {
+        file.write(line)
+        lines.write(line)
+      }
+    }
   )
 }
 

@@ -4,6 +4,7 @@ import { auditRoutes } from './audit.js'
 import { blockingRoutes } from './blocking.js'
 import { blocklistRoutes } from './blocklists.js'
 import { eventRoutes } from './events.js'
+import { liveRoute } from './live.js'
 import { refuseOtherOrigins, requireCsrfToken } from './same-origin.js'
 import { serverRoutes } from './servers.js'
 import { loginRoute, sessionRoutes } from './session.js'
@@ -25,6 +26,7 @@ export default async function api(app: FastifyInstance): Promise<void> {
     app.log.error({ event: 'session_renewal_failed', err: error }, 'a session could not be renewed')
   )
   loginRoute(app, sessions)
+  liveRoute(app, sessions)
   await app.register((scope, _options, done) => {
     scope.addHook('onRequest', requireUser(sessions))
     scope.addHook('onRequest', (request, _reply, passed) => {

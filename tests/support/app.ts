@@ -5,7 +5,7 @@ import { hashSync } from '@node-rs/bcrypt'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import pino from 'pino'
 import type { Test } from 'tap'
-import { buildApp } from '../../server/app.js'
+import { buildApp, type AppDependencies } from '../../server/app.js'
 import type { ServerConfig } from '../../server/config.js'
 import type { BlocklistEntry, ClientEntry, UserEntry } from '../../common/shapes.js'
 
@@ -54,7 +54,11 @@ export const USERS: UserEntry[] = [
 ]
 
 /** Builds the app in the test's own folder and closes it with the test. */
-export async function testApp(t: Test, more: Partial<ServerConfig> = {}): Promise<TestApp> {
+export async function testApp(
+  t: Test,
+  more: Partial<ServerConfig> = {},
+  parts: Partial<AppDependencies> = {}
+): Promise<TestApp> {
   const dir = t.testdir({ archive: {}, download: {}, temp: {}, settings: {} })
   const path = (...parts: string[]) => join(dir, ...parts)
   const clock = { now: Date.parse('2026-03-01T12:00:00Z') }
@@ -72,7 +76,8 @@ export async function testApp(t: Test, more: Partial<ServerConfig> = {}): Promis
   const app = await buildApp(configOf(path, more), {
     logger,
     clock: () => clock.now,
-    publicFolder: fileURLToPath(new URL('../../public/', import.meta.url))
+    publicFolder: fileURLToPath(new URL('../../public/', import.meta.url)),
+    ...parts
   })
   t.teardown(() => app.close())
   const get: TestApp['get'] = (url, as, headers = {}) =>
