@@ -63,8 +63,8 @@ export type LiveNote =
 /** Messages that viewers are not sent. */
 export const ADMINS_ONLY: ReadonlySet<LiveType> = new Set(['console_log', 'command_result'])
 
-/** What a host that waits on the wake channel is told: come and ask update.php. It says nothing else. */
-export const WakeMessage = Type.Object({ type: Type.Literal('wake') })
+/** What a host that waits on the wake channel is told: come and ask update.php. It is told nothing else. */
+export const WAKE_TEXT = '{"type":"wake"}'
 
 const isNote = shapeCheck(
   Type.Object({

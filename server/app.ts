@@ -135,7 +135,7 @@ export async function buildApp(
       const attempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
       const authenticator = new ClientAuthenticator(store, attempts, clock)
       await scope.register(endpoints, { prefix: '/endpoint', authenticator })
-      await scope.register(machines, { prefix: '/api/v1', authenticator })
+      await scope.register(machines, { prefix: '/api/v1', authenticator, waiting: app.live.hosts })
       await scope.register(api, { prefix: '/api' })
       await scope.register(fastifyStatic, {
         root: dependencies.publicFolder ?? fileURLToPath(new URL('../public/', import.meta.url)),

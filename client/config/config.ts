@@ -27,6 +27,8 @@ export interface ClientConfig {
   neverBlock: readonly Address[]
   /** Widest networks that may be blocked, prefix lengths. */
   widest: { 4: number; 6: number }
+  /** Where a host that watches waits to be told of changes; undefined where the server has no such place. */
+  wakeUrl: string | undefined
   /** Seconds between cycles of `--watch`. */
   interval: number
   /** Milliseconds for connecting, and for silence while data flows. */
@@ -86,6 +88,10 @@ export const SYNC_SETTINGS = {
     fallback: 300,
     least: 1,
     most: 86_400
+  }),
+  wake: setting.oneOf(['on', 'off'], {
+    describe: 'whether --watch holds a connection on which the server says that something changed',
+    fallback: 'on'
   }),
   timeout: setting.integer({ describe: 'seconds to wait for the server', fallback: 30, least: 1, most: 600 })
 }
@@ -153,6 +159,7 @@ export function readClientConfig(options: {
     firewall: read.firewall,
     neverBlock: Object.freeze(read.neverBlock),
     widest: Object.freeze({ 4: read.widest4, 6: read.widest6 }),
+    wakeUrl: read.wake === 'on' ? wakeUrlOf(urls) : undefined,
     interval: read.interval,
     timeout: read.timeout * 1000,
     warnings
@@ -220,6 +227,12 @@ function urlsOf(read: {
     syncback: read.syncbackUrl || at('syncback')
   }
   return Object.values(urls).includes('') ? undefined : urls
+}
+
+/** The wake channel lies beside the endpoints; a server whose URLs are others has none that is known. */
+function wakeUrlOf({ update }: ClientConfig['urls']): string | undefined {
+  const url = update.replace(/\/endpoint\/update\.php$/, '/api/v1/wake')
+  return url === update ? undefined : url
 }
 
 function userName(text: string): ServerName {

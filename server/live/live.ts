@@ -1,6 +1,6 @@
 import type { Clock } from '../../common/clock.js'
 import { isoTime } from '../../common/clock.js'
-import { ADMINS_ONLY, type LiveMessage, type LiveNote } from '../../common/live-messages.js'
+import { ADMINS_ONLY, WAKE_TEXT, type LiveMessage, type LiveNote } from '../../common/live-messages.js'
 import type { Role } from '../../common/shapes.js'
 import type { NotesReader } from '../store/notes-reader.js'
 import type { Store } from '../store/store.js'
@@ -19,7 +19,6 @@ const BROWSERS = { all: 500, ofOne: 20 }
 const HOSTS = { all: 5000, ofOne: 4 }
 const TICK_MS = 1000
 const TICKS_A_BEAT = 30
-export const WAKE = JSON.stringify({ type: 'wake' })
 
 /**
  * Tells browsers what changes and hosts that wait when to come. What is told comes from the archive's notes, so that it
@@ -82,7 +81,7 @@ export class Live {
   }
 
   #pass(note: LiveNote): void {
-    if (note.type === 'wake') this.hosts.send(WAKE, { key: note.data.server })
+    if (note.type === 'wake') this.hosts.send(WAKE_TEXT, { key: note.data.server })
     else this.#send(note)
   }
 
