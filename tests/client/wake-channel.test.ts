@@ -56,7 +56,7 @@ async function until(state: { next: () => Promise<void> }, reached: () => boolea
 async function fake(
   t: Test,
   port = 0
-): Promise<{ server: WebSocketServer; url: string; accepted(): Promise<WebSocket> }> {
+): Promise<{ server: WebSocketServer; url: string; accepted: () => Promise<WebSocket> }> {
   const server = new WebSocketServer({ port, host: '127.0.0.1' })
   await once(server, 'listening')
   t.teardown(() => {
