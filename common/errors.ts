@@ -8,6 +8,7 @@ const TABLE = {
   AUTH_USER: { status: 403, message: 'Authentication failed (user/uuid).' },
   AUTH_PASSWORD: { status: 403, message: 'Authentication failed (password).' },
   AUTH_IP: { status: 403, message: 'Authentication failed (ip mismatch).' },
+  CALLBACK: { status: 401, message: 'Wrong server name or callback secret.' },
   AUTH_RATE: { status: 429, message: 'Too many failed attempts from this address. Wait and try again.' },
   METHOD: { status: 405, message: 'Method not allowed. Use POST.' },
   NO_FILE: { status: 400, message: 'No file uploaded.' },

@@ -12,6 +12,7 @@ import { LIMITS } from '../common/shapes.js'
 import api from './api/routes.js'
 import type { ServerConfig } from './config.js'
 import { ClientAuthenticator } from './endpoint/authenticate.js'
+import callbacks from './endpoint/callbacks.js'
 import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
 import { decodable, refuseDataFiles } from './data-files.js'
@@ -136,6 +137,7 @@ export async function buildApp(
       const authenticator = new ClientAuthenticator(store, attempts, clock)
       await scope.register(endpoints, { prefix: '/endpoint', authenticator })
       await scope.register(machines, { prefix: '/api/v1', authenticator, waiting: app.live.hosts })
+      await scope.register(callbacks, { prefix: '/api', authenticator })
       await scope.register(api, { prefix: '/api' })
       await scope.register(fastifyStatic, {
         root: dependencies.publicFolder ?? fileURLToPath(new URL('../public/', import.meta.url)),

@@ -13,6 +13,8 @@ export interface ClientConfig {
   username: ServerName
   password: string
   uuid: string
+  /** What fail2ban on this host sends with its callbacks; empty where it has none. */
+  callbackSecret: string
   urls: { index: string; update: string; download: string; syncback: string }
   caFile: string | undefined
   /** fail2ban's log. */
@@ -52,6 +54,7 @@ export const SYNC_SETTINGS = {
   username: setting.text({ describe: "this host's name on the server", fallback: '' }, 'NAME'),
   password: { ...setting.text({ describe: '', fallback: '' }), secret: true as const },
   uuid: { ...setting.text({ describe: '', fallback: '' }), secret: true as const },
+  callbackSecret: { ...setting.text({ describe: '', fallback: '' }), secret: true as const },
   passwordFile: setting.path({ describe: 'file that holds the password', fallback: '' }, 'FILE'),
   indexUrl: setting.url({ describe: 'URL of index.php, where it is not below --server', fallback: '' }),
   updateUrl: setting.url({ describe: 'URL of update.php', fallback: '' }),
@@ -149,6 +152,7 @@ export function readClientConfig(options: {
     username: userName(read.username),
     password,
     uuid: read.uuid,
+    callbackSecret: read.callbackSecret,
     urls: Object.freeze(urls),
     caFile: read.caFile || undefined,
     log: read.log,
