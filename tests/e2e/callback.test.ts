@@ -15,8 +15,8 @@ const ATTACKER = '10.78.0.66'
 
 /** A browser's end of the live channel: prints every message with the time it came, in milliseconds. */
 const BROWSER = `
-import { WebSocket } from 'ws'
-const [url, cookie] = process.argv.slice(1)
+const [library, url, cookie] = process.argv.slice(1)
+const { WebSocket } = await import(library)
 const socket = new WebSocket(url, { headers: { cookie, 'user-agent': 'test' } })
 socket.on('open', () => console.log('{"type":"open"}'))
 socket.on('message', bytes => console.log(JSON.stringify({ at: Date.now(), ...JSON.parse(bytes) })))
@@ -114,8 +114,9 @@ t.test(
     const lines = createInterface({ input: browser.stdout })[Symbol.asyncIterator]()
     const heard = async (type: string) => {
       for (;;) {
-        const { value } = await lines.next()
-        const message = JSON.parse(String(value)) as {
+        const line = (await lines.next()) as IteratorResult<string, undefined>
+        if (line.value === undefined) throw new Error('the browser has ended')
+        const message = JSON.parse(line.value) as {
           type: string
           at: number
           data: Record<string, unknown>
