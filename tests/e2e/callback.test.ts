@@ -71,10 +71,10 @@ t.test(
     const log = at.path('fail2ban.log')
     const common = ['-c', join(dir, 'conf'), '-s', join(dir, 's'), '-p', join(dir, 'p')]
     const [program, ...rest] = host.prefix
-    const db = ['--dbfile', join(dir, 'db')]
+    await writeFile(join(dir, 'conf', 'fail2ban.local'), `[Definition]\ndbfile = ${dir}/db\n`)
     const fail2ban = spawn(
       program,
-      [...rest, 'fail2ban-server', ...common, ...db, '--logtarget', log, '-f', 'start'],
+      [...rest, 'fail2ban-server', ...common, '--logtarget', log, '-f', 'start'],
       {
         stdio: 'ignore'
       }
