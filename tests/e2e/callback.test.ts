@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import t from 'tap'
 import type { StoredEvent } from '../../server/store/same-event.js'
@@ -15,9 +15,9 @@ const ATTACKER = '10.78.0.66'
 
 /** A browser's end of the live channel: prints every message with the time it came, in milliseconds. */
 const BROWSER = `
-const [library, url, cookie] = process.argv.slice(1)
-const { WebSocket } = await import(library)
-const socket = new WebSocket(url, { headers: { cookie, 'user-agent': 'test' } })
+const { LIBRARY, URL, COOKIE: cookie } = process.env
+const { WebSocket } = await import(LIBRARY)
+const socket = new WebSocket(URL, { headers: { cookie, 'user-agent': 'test' } })
 socket.on('open', () => console.log('{"type":"open"}'))
 socket.on('message', bytes => console.log(JSON.stringify({ at: Date.now(), ...JSON.parse(bytes) })))
 `
@@ -97,18 +97,12 @@ t.test(
       ]
     )
     const cookie = /set-cookie: ([^;]+)/i.exec(reply)?.[1] ?? ''
-    const script = [
-      '--input-type=module',
-      '-e',
-      BROWSER,
-      '--',
-      at.url.replace('http', 'ws') + '/api/ws',
-      cookie
-    ]
+    const script = ['--input-type=module', '-e', BROWSER]
+    const told = { LIBRARY: resolve('node_modules/ws/wrapper.mjs'), URL: url, COOKIE: cookie }
     const [enter, ...inside] = server.prefix
     const browser = spawn(enter, [...inside, process.execPath, ...script], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, NODE_OPTIONS: '' }
+      env: { ...process.env, NODE_OPTIONS: '', ...told }
     })
     t.teardown(() => void browser.kill('SIGKILL'))
     const lines = createInterface({ input: browser.stdout })[Symbol.asyncIterator]()
