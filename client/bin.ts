@@ -48,7 +48,10 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     serve: async () => (await import('../server/cli/serve.js')).addServeCommand(program, terminal),
     sync: async () => (await import('./cli/sync.js')).addSyncCommand(program, terminal),
     user: async () => (await import('../server/cli/users.js')).addUserCommands(program, terminal),
-    client: async () => (await import('../server/cli/clients.js')).addClientCommands(program, terminal),
+    client: async () => {
+      ;(await import('../server/cli/clients.js')).addClientCommands(program, terminal)
+      ;(await import('./cli/install-action.js')).addInstallAction(program, terminal)
+    },
     block: async () => (await import('../server/cli/blocking.js')).addBlockingCommands(program, terminal),
     whitelist: async () =>
       (await import('../server/cli/whitelist.js')).addWhitelistCommands(program, terminal),

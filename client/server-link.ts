@@ -228,7 +228,8 @@ interface Reply {
   text: string
 }
 
-function readAuthority(path: string): string {
+/** The certificate of the authority in a file. @throws ProductError CONFIG */
+export function readAuthority(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {

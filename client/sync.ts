@@ -24,6 +24,8 @@ export interface SyncParts {
   clock?: Clock
   run?: RunCommand
   onStep?: (step: Step) => void
+  /** Once aborted, the server is not waited for any more. */
+  signal?: AbortSignal
 }
 
 /** Files of one host are locked for moments only; a killed run's lock is taken over after four seconds. */
@@ -73,6 +75,7 @@ async function cycle(
     uuid: config.uuid,
     caFile: config.caFile,
     timeout: config.timeout,
+    signal: parts.signal,
     onRetry: (what, reason) => report('warn', { event: 'retry', what, reason })
   })
   const own = ownAddresses()

@@ -9,10 +9,15 @@ export interface WatchOptions {
   interval: number
   /** Milliseconds after the log grew until a cycle starts: several lines at once make one cycle. */
   settle?: number
+  /** Holds a connection on which the server says when to come, until `signal`; never rejects. */
+  channel?: (wake: () => void) => Promise<void>
   signal: AbortSignal
 }
 
-/** Runs cycles: at once, every interval, and soon after fail2ban's log grew; never two at a time. Ends with `signal`. */
+/**
+ * Runs cycles: at once, every interval, soon after fail2ban's log grew, and when the server says so; never two at a
+ * time. Ends with `signal`.
+ */
 export async function watchAndSync(options: WatchOptions): Promise<void> {
   const { signal } = options
   const state = { woken: false, wake: () => undefined as unknown }
@@ -31,6 +36,7 @@ export async function watchAndSync(options: WatchOptions): Promise<void> {
   })
   watcher.on('error', () => undefined)
   signal.addEventListener('abort', wake)
+  const channel = options.channel?.(wake)
   try {
     while (!signal.aborted) {
       state.woken = false
@@ -47,5 +53,6 @@ export async function watchAndSync(options: WatchOptions): Promise<void> {
   } finally {
     clearTimeout(grown)
     await watcher.close()
+    await channel
   }
 }

@@ -8,6 +8,7 @@ const TABLE = {
   AUTH_USER: { status: 403, message: 'Authentication failed (user/uuid).' },
   AUTH_PASSWORD: { status: 403, message: 'Authentication failed (password).' },
   AUTH_IP: { status: 403, message: 'Authentication failed (ip mismatch).' },
+  CALLBACK: { status: 401, message: 'Wrong server name or callback secret.' },
   AUTH_RATE: { status: 429, message: 'Too many failed attempts from this address. Wait and try again.' },
   METHOD: { status: 405, message: 'Method not allowed. Use POST.' },
   NO_FILE: { status: 400, message: 'No file uploaded.' },
@@ -29,6 +30,8 @@ const TABLE = {
   LOGIN_FAILED: { status: 401, message: 'Wrong user name or password.' },
   CSRF: { status: 403, message: 'The request did not come from this page. Reload and try again.' },
   ROLE: { status: 403, message: 'Your role may not do this: ask an admin.' },
+  UPGRADE: { status: 426, message: 'This address takes WebSockets only.' },
+  BUSY_LIVE: { status: 503, message: 'Too many live connections. Close some, or try again later.' },
   LIST_SET_ASIDE: { status: 409, message: 'The blocklist was corrupt and has been set aside' },
   FILE_CORRUPT: { status: 500, message: 'A data file is corrupt' },
   LOCK_TIMEOUT: {

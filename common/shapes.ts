@@ -74,6 +74,8 @@ export const ClientEntry = Type.Object({
   username: Type.String(),
   password: Type.String(),
   uuid: Type.String(),
+  /** Hash of the secret that fail2ban on the host sends with its callbacks; older entries have none. */
+  callback: Type.Optional(Type.String()),
   ip: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String()), Type.Null()]))
 })
 export type ClientEntry = Static<typeof ClientEntry>

@@ -12,10 +12,13 @@ import { LIMITS } from '../common/shapes.js'
 import api from './api/routes.js'
 import type { ServerConfig } from './config.js'
 import { ClientAuthenticator } from './endpoint/authenticate.js'
+import callbacks from './endpoint/callbacks.js'
 import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
 import { decodable, refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
+import type { LogLines } from './live/log-lines.js'
+import { addLive, liveFileChanged } from './live/plugin.js'
 import { Countries } from './store/countries.js'
 import { readReportConfig, type ReportConfig } from './store/report-config.js'
 import { Store } from './store/store.js'
@@ -27,6 +30,10 @@ export interface AppDependencies {
   logger: Logger
   /** Where the built dashboard lies; the build's own folder by default. */
   publicFolder?: string
+  /** The logger's lines, for admins who watch them. */
+  logLines?: LogLines
+  /** Milliseconds between looks at the live connections; a heartbeat goes out at every thirtieth. */
+  liveTick?: number
 }
 
 declare module 'fastify' {
@@ -78,7 +85,9 @@ export async function buildApp(
     widest: config.widest,
     onSetAside: event => logger.error({ event: 'file_set_aside', ...event }, 'a corrupt file was set aside'),
     onAuditDelayed: error =>
-      logger.error({ event: 'audit_delayed', err: error }, 'audit rows wait to be written')
+      logger.error({ event: 'audit_delayed', err: error }, 'audit rows wait to be written'),
+    onLiveFailed: error =>
+      logger.warn({ event: 'live_failed', err: error }, 'a change was made that nobody is told of live')
   })
   app.decorate('store', store)
   app.decorate('config', config)
@@ -114,6 +123,7 @@ export async function buildApp(
   refuseAmbiguous(app)
   refuseDataFiles(app)
   await app.register(cookie)
+  await addLive(app, dependencies.logLines, dependencies.liveTick)
   // update.php's `have` names up to 2,000 lists with their hashes.
   await app.register(formbody, { bodyLimit: 512 * 1024 })
   await app.register(multipart, {
@@ -139,7 +149,8 @@ export async function buildApp(
       const attempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
       const authenticator = new ClientAuthenticator(store, attempts, clock)
       await scope.register(endpoints, { prefix: '/endpoint', authenticator })
-      await scope.register(machines, { prefix: '/api/v1', authenticator })
+      await scope.register(machines, { prefix: '/api/v1', authenticator, waiting: app.live.hosts })
+      await scope.register(callbacks, { prefix: '/api', authenticator })
       await scope.register(api, { prefix: '/api' })
       await scope.register(fastifyStatic, {
         root: dependencies.publicFolder ?? fileURLToPath(new URL('../public/', import.meta.url)),
@@ -192,7 +203,9 @@ function runHousekeeping(app: FastifyInstance, logger: Logger): void {
     stopWatching = watchFolders(
       app.config.folders,
       app.store.files,
-      path => logger.debug({ event: 'file_changed', path }, 'a file changed'),
+      path => {
+        if (!liveFileChanged(app, path)) logger.debug({ event: 'file_changed', path }, 'a file changed')
+      },
       error =>
         logger.warn({ event: 'watch_failed', err: error }, 'outside edits are noticed at the next read only')
     )

@@ -7,6 +7,7 @@ import { ownVersion } from '../common/version.js'
 import { buildApp } from './app.js'
 import { becomeUser, systemUser } from './become-user.js'
 import type { ServerConfig } from './config.js'
+import { LogLines } from './live/log-lines.js'
 import { checkFolders, prepareFolders, prepareLogFolder } from './store/folders.js'
 
 /** Longest wait for requests in flight when the server is told to stop. */
@@ -35,11 +36,12 @@ export async function startServer(
   if (user !== undefined) becomeUser(user)
   // What has no mode of its own is nobody else's either.
   process.umask(0o027)
-  const logger = serverLogger(config)
+  const logLines = new LogLines()
+  const logger = serverLogger(config, logLines)
   await checkFolders(config.folders).catch((error: unknown) => {
     throw new ProductError('CONFIG', `${messageOf(error)}; chown -R it to the user the server runs as`, error)
   })
-  const app = await buildApp(config, { logger })
+  const app = await buildApp(config, { logger, logLines })
   await tellFirstSteps(app.store, config, made, tell)
   try {
     await app.listen({ host: config.host, port: config.port })
@@ -78,7 +80,8 @@ export async function serve(config: ServerConfig, tell: (line: string) => void):
   })
 }
 
-function serverLogger(config: ServerConfig): Logger {
+function serverLogger(config: ServerConfig, lines: LogLines): Logger {
+  const file = config.logFile === '' ? pino.destination({ fd: 1, sync: true }) : logFile(config.logFile)
   return pino(
     {
       level: config.logLevel,
@@ -86,7 +89,12 @@ function serverLogger(config: ServerConfig): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: ['password', '*.password', 'headers.authorization', 'headers.cookie']
     },
-    config.logFile === '' ? pino.destination({ fd: 1, sync: true }) : logFile(config.logFile)
+    {
+      write: line => {
+        file.write(line)
+        lines.write(line)
+      }
+    }
   )
 }
 

@@ -4,6 +4,7 @@ import { addFlags } from '../../common/settings.js'
 import { runUntilStopped } from '../../common/stop-signals.js'
 import { readClientConfig, SYNC_SETTINGS, type ClientConfig } from '../config/config.js'
 import type { CycleResult, Report } from '../cycle/cycle.js'
+import { readAuthority } from '../server-link.js'
 import { clientLogger, syncOnce } from '../sync.js'
 import { watchAndSync } from '../watch.js'
 
@@ -23,7 +24,10 @@ export function addSyncCommand(program: Command, output: Output): void {
       .option('--config <FILE>', 'client.conf, or the config.env of an existing client [env: F2BR_CONFIG]'),
     SYNC_SETTINGS
   )
-    .option('--watch', 'go on: every --interval seconds, and soon after fail2ban logs something')
+    .option(
+      '--watch',
+      'go on: every --interval seconds, soon after fail2ban logs something, and when the server has something'
+    )
     .option('--json', 'print JSON for machines instead of text')
     .addHelpText(
       'after',
@@ -46,9 +50,9 @@ async function once(config: Readonly<ClientConfig>, output: Output, json: boolea
 
 async function watchForEver(config: Readonly<ClientConfig>, output: Output, json: boolean): Promise<void> {
   const report = reporter(config, output)
-  const cycle = async () => {
+  const cycle = async (signal: AbortSignal) => {
     try {
-      const result = await syncOnce(config, { report })
+      const result = await syncOnce(config, { report, signal })
       if (json) output.out(JSON.stringify(result))
       else if (didSomething(result)) output.out(inWords(result))
     } catch (error) {
@@ -57,8 +61,29 @@ async function watchForEver(config: Readonly<ClientConfig>, output: Output, json
     }
   }
   await runUntilStopped(signal =>
-    watchAndSync({ log: config.log, interval: config.interval * 1000, signal, cycle })
+    watchAndSync({
+      log: config.log,
+      interval: config.interval * 1000,
+      signal,
+      cycle: () => cycle(signal),
+      ...(config.wakeUrl === undefined ? {} : { channel: channelOf(config, config.wakeUrl, report, signal) })
+    })
   )
+}
+
+function channelOf(
+  config: Readonly<ClientConfig>,
+  url: string,
+  report: Report,
+  signal: AbortSignal
+): (wake: () => void) => Promise<void> {
+  const ca = config.caFile === undefined ? undefined : readAuthority(config.caFile)
+  const { username, password, uuid, timeout } = config
+  return async wake => {
+    // A cycle from cron has no use for it.
+    const { holdWakeChannel } = await import('../wake-channel.js')
+    await holdWakeChannel({ url, username, password, uuid, ca, timeout, wake, report, signal })
+  }
 }
 
 /** Warnings and errors for standard error (cron mails them); everything for the client's log. */

@@ -13,6 +13,8 @@ export interface ClientConfig {
   username: ServerName
   password: string
   uuid: string
+  /** What fail2ban on this host sends with its callbacks; empty where it has none. */
+  callbackSecret: string
   urls: { index: string; update: string; download: string; syncback: string }
   caFile: string | undefined
   /** fail2ban's log. */
@@ -27,6 +29,8 @@ export interface ClientConfig {
   neverBlock: readonly Address[]
   /** Widest networks that may be blocked, prefix lengths. */
   widest: { 4: number; 6: number }
+  /** Where a host that watches waits to be told of changes; undefined where the server has no such place. */
+  wakeUrl: string | undefined
   /** Seconds between cycles of `--watch`. */
   interval: number
   /** Milliseconds for connecting, and for silence while data flows. */
@@ -50,6 +54,7 @@ export const SYNC_SETTINGS = {
   username: setting.text({ describe: "this host's name on the server", fallback: '' }, 'NAME'),
   password: { ...setting.text({ describe: '', fallback: '' }), secret: true as const },
   uuid: { ...setting.text({ describe: '', fallback: '' }), secret: true as const },
+  callbackSecret: { ...setting.text({ describe: '', fallback: '' }), secret: true as const },
   passwordFile: setting.path({ describe: 'file that holds the password', fallback: '' }, 'FILE'),
   indexUrl: setting.url({ describe: 'URL of index.php, where it is not below --server', fallback: '' }),
   updateUrl: setting.url({ describe: 'URL of update.php', fallback: '' }),
@@ -86,6 +91,10 @@ export const SYNC_SETTINGS = {
     fallback: 300,
     least: 1,
     most: 86_400
+  }),
+  wake: setting.oneOf(['on', 'off'], {
+    describe: 'whether --watch holds a connection on which the server says that something changed',
+    fallback: 'on'
   }),
   timeout: setting.integer({ describe: 'seconds to wait for the server', fallback: 30, least: 1, most: 600 })
 }
@@ -143,6 +152,7 @@ export function readClientConfig(options: {
     username: userName(read.username),
     password,
     uuid: read.uuid,
+    callbackSecret: read.callbackSecret,
     urls: Object.freeze(urls),
     caFile: read.caFile || undefined,
     log: read.log,
@@ -153,6 +163,7 @@ export function readClientConfig(options: {
     firewall: read.firewall,
     neverBlock: Object.freeze(read.neverBlock),
     widest: Object.freeze({ 4: read.widest4, 6: read.widest6 }),
+    wakeUrl: read.wake === 'on' ? wakeUrlOf(urls) : undefined,
     interval: read.interval,
     timeout: read.timeout * 1000,
     warnings
@@ -220,6 +231,12 @@ function urlsOf(read: {
     syncback: read.syncbackUrl || at('syncback')
   }
   return Object.values(urls).includes('') ? undefined : urls
+}
+
+/** The wake channel lies beside the endpoints; a server whose URLs are others has none that is known. */
+function wakeUrlOf({ update }: ClientConfig['urls']): string | undefined {
+  const url = update.replace(/\/endpoint\/update\.php$/, '/api/v1/wake')
+  return url === update ? undefined : url
 }
 
 function userName(text: string): ServerName {

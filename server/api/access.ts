@@ -25,16 +25,31 @@ export function requireUser(
   return async (request, reply) => {
     const from = whereFrom(request, request.server.config.sessionBinding)
     const used = request.headers[BY_ITSELF] === undefined
-    const elsewhere = (user: string) =>
-      request.log.warn(
-        { event: 'session_elsewhere', user, peer: request.ip },
-        'a session was used from elsewhere than where it began; it was refused'
-      )
+    const elsewhere = (user: string) => tellElsewhere(request, user)
     const found = await sessions.check(request.cookies[COOKIE], from, elsewhere, used)
     if (found === undefined) throw new ProductError('LOGIN_NEEDED')
     request.session = found.session
     if (found.cookie !== undefined) setSessionCookie(request, reply, found.cookie)
   }
+}
+
+/**
+ * As `requireUser`, for a request that becomes a WebSocket: no reply carries a new cookie, so none is made.
+ * @throws ProductError LOGIN_NEEDED
+ */
+export function requireUserOfSocket(sessions: Sessions): (request: FastifyRequest) => Promise<void> {
+  return async request => {
+    const from = whereFrom(request, request.server.config.sessionBinding)
+    request.session = await sessions.look(request.cookies[COOKIE], from, user => tellElsewhere(request, user))
+    if (request.session === undefined) throw new ProductError('LOGIN_NEEDED')
+  }
+}
+
+function tellElsewhere(request: FastifyRequest, user: string): void {
+  request.log.warn(
+    { event: 'session_elsewhere', user, peer: request.ip },
+    'a session was used from elsewhere than where it began; it was refused'
+  )
 }
 
 /** A hook that lets only admins pass. To be run after `requireUser`. @throws ProductError ROLE */

@@ -7,6 +7,7 @@ import { blockingRoutes } from './blocking.js'
 import { blocklistRoutes } from './blocklists.js'
 import { columnRoutes } from './columns.js'
 import { eventRoutes } from './events.js'
+import { liveRoute } from './live.js'
 import { lookupRoutes } from './lookups.js'
 import { refuseOtherOrigins, requireCsrfToken } from './same-origin.js'
 import { serverRoutes } from './servers.js'
@@ -41,6 +42,7 @@ export default async function api(app: FastifyInstance): Promise<void> {
     app.log.error({ event: 'session_renewal_failed', err: error }, 'a session could not be renewed')
   )
   loginRoute(app, sessions)
+  liveRoute(app, sessions)
   await app.register((scope, _options, done) => {
     scope.addHook('onRequest', requireUser(sessions))
     scope.addHook('onRequest', (request, _reply, passed) => {

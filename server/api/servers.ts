@@ -4,9 +4,10 @@ import Type from 'typebox'
 import type { Static } from 'typebox'
 import { isoTime, localDay } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import { jailOfList, type ListName, type ServerName } from '../../common/names.js'
+import { jailOfList, type ServerName } from '../../common/names.js'
 import { Host } from '../store/kinds.js'
 import type { Store } from '../store/store.js'
+import { stateOf } from '../store/update-index.js'
 import { ListCounts } from './list-counts.js'
 import { FAILURES } from './reply-shapes.js'
 
@@ -86,15 +87,7 @@ async function summary(store: Store, counts: ListCounts, name: ServerName): Prom
   const lists: ServerSummary['lists'] = []
   for (const list of await store.lists.names(name)) {
     const numbers = await counts.of(name, list)
-    lists.push({ jail: jailOfList(list), list, update: updateState(updates, list), ...numbers })
+    lists.push({ jail: jailOfList(list), list, update: stateOf(updates, list), ...numbers })
   }
   return { name, host: await store.hosts.read(name), lists, setAside: await store.setAside(name) }
-}
-
-function updateState(
-  updates: ReadonlyMap<ListName, boolean>,
-  list: ListName
-): ServerSummary['lists'][number]['update'] {
-  const waits = updates.get(list)
-  return waits === undefined ? 'in-sync' : waits ? 'waits' : 'handed-out'
 }

@@ -67,6 +67,7 @@ export function sessionRoutes(scope: FastifyInstance, sessions: Sessions): void 
   const Told = Type.Object({ success: Type.Literal(true), message: Type.String() })
   app.post('/logout', { schema: { response: { 200: Told, ...FAILURES } } }, async (request, reply) => {
     await sessions.end(sessionOf(request))
+    app.live.recheck('browsers')
     setSessionCookie(request, reply, undefined)
     request.log.info({ event: 'logout', user: sessionOf(request).user, peer: request.ip }, 'logged out')
     return { success: true as const, message: 'You are logged out.' }

@@ -60,20 +60,53 @@ export class Sessions {
     elsewhere: (user: string) => void,
     used = true
   ): Promise<CheckedSession | undefined> {
+    const found = await this.#find(cookie, from, elsewhere)
+    if (found === undefined) return undefined
+    const { key, token, user } = found
+    const next = used ? await this.#next(key, token) : token
+    const session = sessionOf(key, next, user)
+    return next === token ? { session } : { session, cookie: signToken(key, next) }
+  }
+
+  /**
+   * As `check`, for a connection that no new cookie can be given to: its session is neither renewed nor counts as used.
+   */
+  async look(
+    cookie: string | undefined,
+    from: string,
+    elsewhere: (user: string) => void
+  ): Promise<Session | undefined> {
+    const found = await this.#find(cookie, from, elsewhere)
+    return found === undefined ? undefined : sessionOf(found.key, found.token, found.user)
+  }
+
+  /** True while a session that was found before has neither been ended nor lost its user. Its times are not looked at. */
+  async goesOn({ token }: Session): Promise<boolean> {
+    const key = await this.store.sessions.key()
+    // The id of its cookie may have been renewed since; the log-out ends the whole session.
+    return !(await this.store.sessions.isEnded(token.login)) && (await this.#userOf(key, token)) !== undefined
+  }
+
+  async #userOf(key: Buffer, token: SessionToken): Promise<UserEntry | undefined> {
+    const user = (await this.store.users.list()).find(one => one.username === token.user)
+    return user !== undefined && sameText(token.stamp, stampOf(key, user)) ? user : undefined
+  }
+
+  async #find(
+    cookie: string | undefined,
+    from: string,
+    elsewhere: (user: string) => void
+  ): Promise<{ key: Buffer; token: SessionToken; user: UserEntry } | undefined> {
     if (cookie === undefined) return undefined
     const key = await this.store.sessions.key()
     const token = readToken(key, cookie)
     if (token === undefined || !isAlive(token, this.clock())) return undefined
     if (await this.store.sessions.isEnded(token.login, token.id)) return undefined
-    const user = (await this.store.users.list()).find(one => one.username === token.user)
-    if (user === undefined || !sameText(token.stamp, stampOf(key, user))) return undefined
-    if (!sameText(token.from, fromOf(key, from))) {
-      elsewhere(token.user)
-      return undefined
-    }
-    const next = used ? await this.#next(key, token) : token
-    const session = sessionOf(key, next, user)
-    return next === token ? { session } : { session, cookie: signToken(key, next) }
+    const user = await this.#userOf(key, token)
+    if (user === undefined) return undefined
+    if (sameText(token.from, fromOf(key, from))) return { key, token, user }
+    elsewhere(token.user)
+    return undefined
   }
 
   /** Ends a session with all its ids, in every server process. */

@@ -53,10 +53,11 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
       )
     })
   addFolderFlags(client.command('edit <name>'))
-    .description('change where a host may sync from, or renew its password or UUID')
+    .description('change where a host may sync from, or renew its password, UUID or callback secret')
     .option('--ip <IP,CIDR,…>', 'addresses the host may sync from; "" for every address')
     .option('--renew-password', 'make a new password and print it once')
     .option('--renew-uuid', 'make a new UUID')
+    .option('--renew-callback', 'make a new callback secret and print it once')
     .addHelpText(
       'after',
       '\nExamples:\n  fail2ban-report client edit web-1 --ip 192.0.2.10\n  fail2ban-report client edit web-1 --renew-password'
@@ -65,17 +66,22 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
       const addresses = addressList(flags.ip)
       const renew = flags.renewPassword === true
       const renewUuid = flags.renewUuid === true
-      if (addresses === undefined && !renew && !renewUuid) {
-        throw new ProductError('BAD_INPUT', 'nothing to change; give --ip, --renew-password or --renew-uuid')
+      const renewCallback = flags.renewCallback === true
+      if (addresses === undefined && !renew && !renewUuid && !renewCallback) {
+        throw new ProductError(
+          'BAD_INPUT',
+          'nothing to change; give --ip, --renew-password, --renew-uuid or --renew-callback'
+        )
       }
-      const edit = { renew, renewUuid, ...(addresses === undefined ? {} : { addresses }) }
+      const edit = { renew, renewUuid, renewCallback, ...(addresses === undefined ? {} : { addresses }) }
       const { clients } = openStore(flags, terminal).store
       const changed = await clients.edit(name, edit, cliActor(terminal))
       show(flags, terminal, { username: name, ...changed }, () =>
         [
           `Host ${name} is changed.`,
           ...(renewUuid ? [`uuid = ${changed.uuid}`] : []),
-          ...(changed.password === undefined ? [] : [`password = ${changed.password}`])
+          ...(changed.password === undefined ? [] : [`password = ${changed.password}`]),
+          ...(changed.callbackSecret === undefined ? [] : [`callback_secret = ${changed.callbackSecret}`])
         ].join('\n')
       )
     })
@@ -110,6 +116,7 @@ function configBlock(made: {
   username: string
   password: string
   uuid: string
+  callbackSecret: string
   url: string | undefined
 }): string {
   return [
@@ -117,6 +124,7 @@ function configBlock(made: {
     `username = ${made.username}`,
     `password = ${made.password}`,
     `uuid = ${made.uuid}`,
+    `callback_secret = ${made.callbackSecret}`,
     ''
   ].join('\n')
 }

@@ -74,6 +74,32 @@ export class ClientAuthenticator {
     return entry.username
   }
 
+  /**
+   * As `check`, for what fail2ban itself sends (callbacks.ts).
+   * @throws ProductError CALLBACK, AUTH_RATE, CLIENT_LIST_MISSING, CLIENT_LIST_CORRUPT
+   */
+  async checkCallback(serverId: string, secret: string, peer: string): Promise<ServerName> {
+    const key = peerKey(peer)
+    const { clients } = await this.#list()
+    this.attempts.check(key)
+    const entry = clients.find(client => client.username === serverId)
+    const given = secret.slice(0, LONGEST_PASSWORD)
+    if (entry?.callback === undefined || !isServerName(entry.username)) {
+      this.attempts.failed(key)
+      await this.store.passwords.matches(given, this.store.passwords.nobodysHash(clients, serverId))
+      throw new ProductError('CALLBACK')
+    }
+    const right = await this.#passwordMatches({ ...entry, password: entry.callback }, given, key)
+    const allowed = allowedPeers(entry)
+    const from = parseAddress(peer)
+    const mayCome = allowed === undefined || (from !== undefined && allowed.covering(from) !== undefined)
+    if (!right || !mayCome) {
+      this.attempts.failed(key)
+      throw new ProductError('CALLBACK')
+    }
+    return entry.username
+  }
+
   async #passwordMatches(entry: ClientEntry, password: string, key: string): Promise<boolean> {
     const now = this.clock()
     const token = createHmac('sha256', this.#key)

@@ -4,6 +4,7 @@ import { ProductError } from '../../common/errors.js'
 import { namesTag } from '../if-none-match.js'
 import type { ClientAuthenticator } from './authenticate.js'
 import { takeBasic } from './basic.js'
+import { wakeRoute, type WaitingHosts } from './wake.js'
 
 const Failure = Type.Object({ success: Type.Literal(false), message: Type.String() })
 const TEXT = 'text/plain; charset=utf-8'
@@ -11,9 +12,10 @@ const TEXT = 'text/plain; charset=utf-8'
 /** What clients ask beyond the four endpoints, below `<base>/api/v1`, by HTTP Basic with X-Client-UUID. */
 export default async function machines(
   app: FastifyInstance,
-  { authenticator }: { authenticator: ClientAuthenticator }
+  { authenticator, waiting }: { authenticator: ClientAuthenticator; waiting: WaitingHosts }
 ): Promise<void> {
   await takeBasic(app, authenticator)
+  wakeRoute(app, waiting)
   app.get(
     '/whitelist/plain',
     {

@@ -19,8 +19,9 @@ import { changeEntries, expireEntries, type ChangeOutcome, type EntryChange } fr
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
 import { HandOverStore } from './hand-overs.js'
+import type { LiveNotes } from './live-notes.js'
 import { confirmEntries, mergeSyncBack } from './merge.js'
-import type { UpdateIndexStore } from './update-index.js'
+import { stateOf, type ListState, type UpdateIndexStore } from './update-index.js'
 import { checkAddresses } from './uploaded-list.js'
 
 /** How a sync-back treats changes made since the hand-over: kept, or lost as in the concept's literal text. */
@@ -49,7 +50,8 @@ export class BlocklistStore {
     private readonly paths: Paths,
     private readonly index: UpdateIndexStore,
     private readonly clock: Clock,
-    private readonly audit: AuditStore
+    private readonly audit: AuditStore,
+    private readonly live: LiveNotes
   ) {
     this.#handOvers = new HandOverStore(files, paths, clock)
   }
@@ -129,7 +131,7 @@ export class BlocklistStore {
       const written = await this.#audited(server, list, current, changed.list, actor, drafts)
       // First the flag, then the list: killed in between, the client is merely asked to look once more.
       await this.index.set(server, list, 'waits')
-      return { ...written, result: changed.outcomes }
+      return { ...this.#told(written, server, list, 'waits'), result: changed.outcomes }
     })
   }
 
@@ -162,7 +164,7 @@ export class BlocklistStore {
       const drafts = draftsOfChange(current.value, next, jailOfList(list), () => 'expired')
       const written = await this.#audited(server, list, current, next, THE_SERVER, drafts)
       await this.index.set(server, list, 'waits')
-      return { ...written, result: true }
+      return { ...this.#told(written, server, list, 'waits'), result: true }
     })
   }
 
@@ -225,6 +227,7 @@ export class BlocklistStore {
       const row: AuditDraft = { what: 'handed-out', jail: jailOfList(list), count }
       if (!again) await this.audit.note(server, actor, [row])
       await this.index.set(server, list, 'handed-out')
+      if (!again) await this.#tell(server, list, 'handed-out')
       return { result: true }
     })
   }
@@ -251,6 +254,7 @@ export class BlocklistStore {
       if (merged.kept === 0 && current.text === upload.text) {
         await this.#handOvers.handedBack(server, list)
         await this.index.set(server, list, state)
+        await this.#tell(server, list, state)
         return { result: 0 }
       }
       await this.#handOvers.noteGone(server, list, current.value, merged.list)
@@ -264,6 +268,7 @@ export class BlocklistStore {
           await written.written()
           await this.#handOvers.handedBack(server, list)
           await this.index.set(server, list, state)
+          await this.#tell(server, list, state)
         }
       }
     })
@@ -284,7 +289,9 @@ export class BlocklistStore {
       await this.#handOvers.noteGone(server, list, current.value, next)
       const drafts = await this.#draftsOfUpload(server, list, current, next, next)
       const text = isNew ? upload.text : undefined
-      return { ...(await this.#audited(server, list, current, next, actor, drafts, text)), result: undefined }
+      const written = await this.#audited(server, list, current, next, actor, drafts, text)
+      const state = stateOf(await this.index.of(server), list)
+      return { ...this.#told(written, server, list, state, false), result: undefined }
     })
   }
 
@@ -314,6 +321,27 @@ export class BlocklistStore {
   ): Promise<{ value: BlocklistEntry[]; text: string; written: () => Promise<void> }> {
     const file = { path: this.paths.list(server, list), from: current.text, to: text }
     return { value, text, written: await this.audit.begin(server, file, actor, drafts) }
+  }
+
+  /** `written`, with the note of it for the live channel at its end. */
+  #told<T extends { written: () => Promise<void> }>(
+    change: T,
+    server: ServerName,
+    list: ListName,
+    update: ListState,
+    wake = true
+  ): T {
+    const written = async () => {
+      await change.written()
+      await this.#tell(server, list, update, wake)
+    }
+    return { ...change, written }
+  }
+
+  /** Tells browsers of a list's change, and its host when it has something to fetch. */
+  async #tell(server: ServerName, list: ListName, update: ListState, wake = true): Promise<void> {
+    await this.live.publish('blocklist_changed', { server, jail: jailOfList(list), list, update })
+    if (update === 'waits' && wake) await this.live.wake(server)
   }
 
   async #refuseWhileSetAside(server: ServerName, list: ListName): Promise<void> {

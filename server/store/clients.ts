@@ -18,6 +18,8 @@ export interface NewClient {
   username: ServerName
   password: string
   uuid: string
+  /** What fail2ban on the host sends with its callbacks. */
+  callbackSecret: string
 }
 
 /** client-list.json: who may sync, one entry per host. */
@@ -42,10 +44,12 @@ export class ClientStore {
     const username = serverName(name)
     const password = randomBytes(24).toString('base64url')
     const uuid = randomUUID()
+    const callbackSecret = randomBytes(24).toString('base64url')
     const entry: ClientEntry = {
       username,
       password: await bcrypt(password),
       uuid,
+      callback: await bcrypt(callbackSecret),
       ip: restriction(addresses)
     }
     const row: AuditDraft = { what: 'client-added', server: username, before: null, after: { ip: entry.ip } }
@@ -55,20 +59,22 @@ export class ClientStore {
       }
       return [...clients, entry]
     })
-    return { username, password, uuid }
+    return { username, password, uuid, callbackSecret }
   }
 
   /**
    * Changes a client. @param edit `addresses` replaces the restriction (none lifts it); `renew` makes a new
-   * password, which is returned. @throws ProductError NOT_FOUND, BAD_ADDRESS
+   * password, `renewCallback` a new secret for callbacks; both are returned. @throws ProductError NOT_FOUND, BAD_ADDRESS
    */
   async edit(
     name: string,
-    edit: { addresses?: readonly string[]; renew?: boolean; renewUuid?: boolean },
+    edit: { addresses?: readonly string[]; renew?: boolean; renewUuid?: boolean; renewCallback?: boolean },
     actor: AuditActor
-  ): Promise<{ password?: string; uuid: string }> {
+  ): Promise<{ password?: string; uuid: string; callbackSecret?: string }> {
     const password = edit.renew === true ? randomBytes(24).toString('base64url') : undefined
     const hashed = password === undefined ? undefined : await bcrypt(password)
+    const callbackSecret = edit.renewCallback === true ? randomBytes(24).toString('base64url') : undefined
+    const callback = callbackSecret === undefined ? undefined : await bcrypt(callbackSecret)
     const ip = edit.addresses === undefined ? undefined : restriction(edit.addresses)
     let uuid = ''
     const row: AuditDraft = { what: 'client-edited', server: name }
@@ -77,6 +83,7 @@ export class ClientStore {
         const next = {
           ...client,
           ...(hashed === undefined ? {} : { password: hashed }),
+          ...(callback === undefined ? {} : { callback }),
           ...(ip === undefined ? {} : { ip }),
           ...(edit.renewUuid === true ? { uuid: randomUUID() } : {})
         }
@@ -86,12 +93,17 @@ export class ClientStore {
           ...(ip === undefined ? {} : { ip }),
           // That they are new, never what they are.
           ...(hashed === undefined ? {} : { password: 'renewed' }),
+          ...(callback === undefined ? {} : { callback: 'renewed' }),
           ...(edit.renewUuid === true ? { uuid: 'renewed' } : {})
         }
         return next
       })
     )
-    return { uuid, ...(password === undefined ? {} : { password }) }
+    return {
+      uuid,
+      ...(password === undefined ? {} : { password }),
+      ...(callbackSecret === undefined ? {} : { callbackSecret })
+    }
   }
 
   /** Removes a client; its archive stays. @throws ProductError NOT_FOUND */

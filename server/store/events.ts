@@ -1,17 +1,48 @@
 import { parseAddress } from '../../common/address.js'
+import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import { namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
-import { isEventsFileName, type EventsFileName, type ServerName } from '../../common/names.js'
+import { namesIn, serialise, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import type { HostEvent } from '../../common/live-messages.js'
+import {
+  eventsFileOfDay,
+  isEventsFileName,
+  type EventsFileName,
+  type ServerName
+} from '../../common/names.js'
 import type { BanEvent } from '../../common/shapes.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
+import type { LiveNotes } from './live-notes.js'
+import {
+  hasAlready,
+  inOrder,
+  matchCallbacks,
+  mergeDay,
+  nearMidnight,
+  type StoredEvent
+} from './same-event.js'
 import { parseUpload } from './uploaded-list.js'
+
+/** Of an upload's new events browsers are told the last ones, and of days that are no longer news none. */
+const MOST_TOLD = 100
+const NEWS_MS = 48 * 3_600_000
+const DAY_MS = 86_400_000
+
+/** What fail2ban tells of an event beside what a day's file holds. */
+export type EventDetails = Pick<HostEvent, 'hostname' | 'failures' | 'logs'>
+
+interface Waiting {
+  events: { event: BanEvent; isNew: boolean }[]
+  done: Promise<void>
+}
 
 /** The daily events of all servers, as their clients sent them. */
 export class EventStore {
   constructor(
     private readonly files: JsonFiles,
-    private readonly paths: Paths
+    private readonly paths: Paths,
+    private readonly live: LiveNotes,
+    private readonly clock: Clock
   ) {}
 
   /** Events files of a server, oldest first. */
@@ -20,7 +51,7 @@ export class EventStore {
   }
 
   /** The events of one day in the order they were logged; none when there is no such day. */
-  async read(server: ServerName, day: EventsFileName): Promise<Snapshot<BanEvent[]>> {
+  async read(server: ServerName, day: EventsFileName): Promise<Snapshot<StoredEvent[]>> {
     return this.files.read(this.paths.day(server, day), KINDS.events)
   }
 
@@ -35,7 +66,8 @@ export class EventStore {
   }
 
   /**
-   * Replaces a day by what the client sent; the same bytes again write nothing.
+   * Replaces a day by what the client sent; the same bytes again write nothing. Events that fail2ban itself told of
+   * stay until the client's file has them (same-event.ts). Browsers are told what is new.
    * @throws ProductError UPLOAD_JSON, UPLOAD_CONTENT: nothing changes then
    */
   async replace(server: ServerName, day: EventsFileName, text: string): Promise<void> {
@@ -44,10 +76,112 @@ export class EventStore {
       if (parseAddress(event.ip) !== undefined) return
       throw new ProductError('UPLOAD_CONTENT', `event ${at + 1}: ip is no IPv4 or IPv6 address or network`)
     })
-    await this.files.change(this.paths.day(server, day), KINDS.events, current =>
-      current.text === text && current.version !== ''
-        ? { result: undefined }
-        : { value: events, text, result: undefined }
-    )
+    const fresh = await this.files.change(this.paths.day(server, day), KINDS.events, current => {
+      if (current.text === text && current.version !== '') return { result: undefined }
+      const merged = mergeDay(current.value, events)
+      if (merged.day === events) return { value: events, text, result: merged.fresh }
+      const value = [...merged.day]
+      const same = serialise(value, KINDS.events.rows) === current.text
+      return same ? { result: undefined } : { value, result: merged.fresh }
+    })
+    if (fresh === undefined) return
+    await this.#dropTwins(server, events)
+    await this.#tell(server, day, events.length, fresh)
   }
+
+  readonly #waiting = new Map<string, Waiting>()
+
+  /**
+   * Stores an event that fail2ban itself told of and tells the browsers, unless it is known. Those of one day that come
+   * at the same time are one write.
+   * @param event `timestamp` is the host's local time @returns whether it was new
+   */
+  async addCallback(server: ServerName, event: BanEvent, details: EventDetails): Promise<boolean> {
+    if (await this.#hadTheDayBefore(server, event)) return false
+    const path = this.paths.day(server, eventsFileOfDay(event.timestamp.slice(0, 10)))
+    const one = { event, isNew: false }
+    const waiting = this.#waiting.get(path)
+    if (waiting !== undefined) waiting.events.push(one)
+    else this.#waiting.set(path, this.#write(path, one))
+    await (waiting ?? this.#waiting.get(path))?.done
+    if (!one.isNew) return false
+    const type = event.action === 'Unban' ? 'unban_event' : 'ban_event'
+    await this.live.publish(type, { server, ...event, via: 'callback', ...details })
+    return true
+  }
+
+  #write(path: string, first: Waiting['events'][number]): Waiting {
+    const events = [first]
+    const done = this.files
+      .change(path, KINDS.events, ({ value }) => {
+        this.#waiting.delete(path)
+        let day: readonly StoredEvent[] = value
+        for (const one of events) {
+          one.isNew = !hasAlready(day, one.event)
+          if (one.isNew) day = inOrder(day, [{ ...one.event, via: 'callback' }])
+        }
+        return day === value ? { result: undefined } : { value: [...day], result: undefined }
+      })
+      // A failure comes before the file is read as well.
+      .finally(() => {
+        if (this.#waiting.get(path)?.events === events) this.#waiting.delete(path)
+      })
+    return { events, done }
+  }
+
+  /** A ban logged just before midnight may be told of just after it. */
+  async #hadTheDayBefore(server: ServerName, event: BanEvent): Promise<boolean> {
+    if (nearMidnight(event.timestamp) !== 'after') return false
+    const { value } = await this.read(server, neighbour(event.timestamp, -DAY_MS))
+    return hasAlready(value, event)
+  }
+
+  /** As `#hadTheDayBefore`, where the callback came first. */
+  async #dropTwins(server: ServerName, events: readonly BanEvent[]): Promise<void> {
+    const late = events.filter(({ timestamp }) => nearMidnight(timestamp) === 'before')
+    const [first] = late
+    if (first === undefined) return
+    const next = neighbour(first.timestamp, DAY_MS)
+    const twins = (day: readonly StoredEvent[]) => {
+      const callbacks = day.filter(({ via }) => via === 'callback')
+      const left = new Set(matchCallbacks(callbacks, late).left)
+      return new Set(callbacks.filter(event => !left.has(event)))
+    }
+    if (twins((await this.read(server, next)).value).size === 0) return
+    await this.files.change(this.paths.day(server, next), KINDS.events, ({ value }) => {
+      const gone = twins(value)
+      return { value: value.filter(event => !gone.has(event)), result: undefined }
+    })
+  }
+
+  async #tell(
+    server: ServerName,
+    day: EventsFileName,
+    events: number,
+    fresh: readonly BanEvent[]
+  ): Promise<void> {
+    const text = day.replace(/\D/g, '').slice(-8)
+    await this.live.publish('server_status', { server, day: text, events })
+    if (this.clock() - startOf(text) > NEWS_MS) return
+    for (const type of ['ban_event', 'unban_event'] as const) {
+      const some = fresh
+        .slice(-MOST_TOLD)
+        .filter(({ action }) => (action === 'Unban') === (type === 'unban_event'))
+      const told = some.map(({ timestamp, action, ip, jail }) => ({ server, timestamp, action, ip, jail }))
+      await this.live.publishAll(
+        type,
+        told.map(event => ({ ...event, via: 'file' as const }))
+      )
+    }
+  }
+}
+
+/** Milliseconds of the beginning of a day `YYYYMMDD`, as if it were UTC. */
+function startOf(day: string): number {
+  return Date.parse(`${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6, 8)}`)
+}
+
+/** Events file of the day before or after that of a timestamp. */
+function neighbour(timestamp: string, ms: number): EventsFileName {
+  return eventsFileOfDay(new Date(Date.parse(timestamp.slice(0, 10)) + ms).toISOString().slice(0, 10))
 }

@@ -130,6 +130,7 @@ export class Paths {
   updateIndex = (): string => join(this.root.archive, 'update.json')
   /** The audit trail of a server, or that of users and clients. */
   audit = (server?: ServerName): string => join(this.root.archive, server ?? '', 'audit.jsonl')
+  liveNotes = (): string => join(this.root.archive, 'live.jsonl')
   whitelist = (): string => join(this.root.archive, 'whitelist.json')
   server = (server: ServerName): string => join(this.root.archive, server)
   host = (server: ServerName): string => join(this.root.archive, server, 'host.json')

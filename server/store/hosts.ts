@@ -4,6 +4,7 @@ import { isServerName, type ServerName } from '../../common/names.js'
 import type { ClientStore } from './clients.js'
 import type { Paths } from './folders.js'
 import { KINDS, type Host } from './kinds.js'
+import type { LiveNotes } from './live-notes.js'
 
 /** What a client tells of its host when it asks. */
 export type HostReport = Pick<Host, 'peer' | 'addresses' | 'version' | 'firewall' | 'clockSkewMs'>
@@ -17,7 +18,8 @@ export class HostStore {
     private readonly files: JsonFiles,
     private readonly paths: Paths,
     private readonly clients: ClientStore,
-    private readonly clock: Clock
+    private readonly clock: Clock,
+    private readonly live: LiveNotes
   ) {}
 
   /** Every server that has an archive folder or may sync, sorted. */
@@ -44,14 +46,11 @@ export class HostStore {
       report.addresses === undefined || report.addresses.join() === known.addresses?.join()
     const last = synced ? Math.min(timeOf(known.lastSeen), timeOf(known.lastSync)) : timeOf(known.lastSeen)
     if (same && sameAddresses && now - last < SEEN_EVERY_MS) return
+    const times = { lastSeen: isoTime(now), ...(synced ? { lastSync: isoTime(now) } : {}) }
     await this.files.change(this.paths.host(server), KINDS.host, ({ value }) => ({
-      value: {
-        ...value,
-        ...report,
-        lastSeen: isoTime(now),
-        ...(synced ? { lastSync: isoTime(now) } : {})
-      },
+      value: { ...value, ...report, ...times },
       result: undefined
     }))
+    await this.live.publish('server_status', { server, ...times })
   }
 }

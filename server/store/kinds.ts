@@ -10,11 +10,11 @@ import {
   UserList,
   phpArray,
   shapeCheck,
-  type BanEvent,
   type BlocklistEntry,
   type ClientEntry,
   type UserEntry
 } from '../../common/shapes.js'
+import type { StoredEvent } from './same-event.js'
 
 const DATA = 0o640
 const SECRET = 0o600
@@ -77,7 +77,7 @@ export const KINDS = {
     mend: phpArray,
     most: LIMITS.uploadBytes
   }),
-  events: kind<BanEvent[]>(DayEvents, () => [], { rows: true, mend: phpArray }),
+  events: kind<StoredEvent[]>(DayEvents, () => [], { rows: true, mend: phpArray }),
   updateIndex: kind<UpdateIndex>(UpdateIndex, () => ({})),
   handOvers: kind<HandOvers>(HandOvers, () => ({})),
   host: kind<Host>(Host, () => ({})),

@@ -12,6 +12,7 @@ import { EventStore } from './events.js'
 import { checkFolders, Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
+import { LiveNotes } from './live-notes.js'
 import { PasswordCheck } from './password-check.js'
 import { SessionFiles } from './session-files.js'
 import { UpdateIndexStore } from './update-index.js'
@@ -28,6 +29,8 @@ export interface StoreOptions {
   widest: { 4: number; 6: number }
   /** Told when a change is made but its audit rows could not be written yet; housekeeping tries again. */
   onAuditDelayed?: (error: unknown) => void
+  /** Told when notes for the live channel could not be written; what they tell of is done all the same. */
+  onLiveFailed?: (error: unknown) => void
   /** Size at which an audit trail's file is set aside. */
   auditBytes?: number
   lockTimes?: LockTimes
@@ -39,6 +42,7 @@ export class Store {
   readonly files: JsonFiles
   readonly audit: AuditStore
   readonly trails: AuditTrails
+  readonly live: LiveNotes
   readonly updates: UpdateIndexStore
   readonly lists: BlocklistStore
   readonly downloads: DownloadStore
@@ -70,13 +74,14 @@ export class Store {
       options.auditBytes
     )
     this.trails = new AuditTrails(this.paths)
+    this.live = new LiveNotes(this.files, this.paths, clock, options.onLiveFailed ?? ignore)
     this.updates = new UpdateIndexStore(this.files, this.paths)
-    this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock, this.audit)
+    this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock, this.audit, this.live)
     this.uploads = new UploadStore(this.paths, clock)
-    this.events = new EventStore(this.files, this.paths)
+    this.events = new EventStore(this.files, this.paths, this.live, clock)
     this.clients = new ClientStore(this.files, this.paths, this.audit)
     this.users = new UserStore(this.files, this.paths, this.audit)
-    this.hosts = new HostStore(this.files, this.paths, this.clients, clock)
+    this.hosts = new HostStore(this.files, this.paths, this.clients, clock, this.live)
     this.sessions = new SessionFiles(this.files, this.paths, clock)
     this.whitelist = new WhitelistStore(this.files, this.paths, this.lists, this.hosts, clock, this.audit)
     this.downloads = new DownloadStore(

@@ -7,6 +7,12 @@ import { KINDS } from './kinds.js'
 /** What update.json says of a list: `waits` for the client, `handed-out`, or `in-sync` (no key). */
 export type ListState = 'waits' | 'handed-out' | 'in-sync'
 
+/** What a server's part of the index says of a list. */
+export function stateOf(updates: ReadonlyMap<ListName, boolean>, list: ListName): ListState {
+  const waits = updates.get(list)
+  return waits === undefined ? 'in-sync' : waits ? 'waits' : 'handed-out'
+}
+
 /** archive/update.json: which lists of which server a client has to fetch (sync-contract.md §1). */
 export class UpdateIndexStore {
   constructor(

@@ -21,9 +21,9 @@ export function watchFolders(
   const roots = [folders.settings, folders.archive].map(folder => resolve(folder))
   const watcher = watch(roots, {
     ignoreInitial: true,
-    // Locks, half-written copies and audit rows come and go with every write.
+    // Locks, half-written copies and audit rows come and go with every write; the live notes are what is waited for.
     ignored: (path, stats) =>
-      /\.lock(\/|$)|\.json\.\d+$|\.jsonl(\.\d+)?$/.test(path) ||
+      (/\.lock(\/|$)|\.json\.\d+$|\.jsonl(\.\d+)?$/.test(path) && !path.endsWith('/live.jsonl')) ||
       (stats?.isDirectory() === true && !roots.includes(path)),
     depth: 0
   })

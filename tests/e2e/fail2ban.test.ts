@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, mkdtemp, readFile, rm, watch, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import type { BanEvent } from '../../common/shapes.js'
 import { Installation } from '../support/installation.js'
+import { logged } from '../support/logged.js'
 import { available, connects, createNamespace, joinByVeth, listen } from '../support/netns.js'
 
 const skip = available('fail2ban-server', 'fail2ban-client', 'nft') ?? false
@@ -80,20 +81,3 @@ t.test(
     t.match(await host.exec('nft', 'list', 'ruleset'), /f2b-table/, 'beside fail2ban’s own table')
   }
 )
-
-/** Resolves when the log holds the pattern; asks again at each change in the folder. */
-async function logged(folder: string, log: string, pattern: RegExp): Promise<void> {
-  const stop = new AbortController()
-  const late = setTimeout(() => stop.abort(new Error(`not logged: ${pattern.source}`)), 40_000)
-  try {
-    const changes = watch(folder, { signal: stop.signal })[Symbol.asyncIterator]()
-    for (let change = changes.next(); ; change = changes.next()) {
-      change.catch(() => undefined)
-      if (pattern.test(await readFile(log, 'utf8').catch(() => ''))) return
-      await change
-    }
-  } finally {
-    clearTimeout(late)
-    stop.abort()
-  }
-}

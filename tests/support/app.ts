@@ -5,7 +5,7 @@ import { hashSync } from '@node-rs/bcrypt'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import pino from 'pino'
 import type { Test } from 'tap'
-import { buildApp } from '../../server/app.js'
+import { buildApp, type AppDependencies } from '../../server/app.js'
 import type { ServerConfig } from '../../server/config.js'
 import type { BlocklistEntry, ClientEntry, UserEntry } from '../../common/shapes.js'
 
@@ -53,11 +53,14 @@ export const USERS: UserEntry[] = [
   { username: 'victor', password: HASHES.victor, role: 'viewer' }
 ]
 
-/** Builds the app in the test's own folder and closes it with the test. @param reportConfig fail2ban-report.config */
+/**
+ * Builds the app in the test's own folder and closes it with the test.
+ * @param reportConfig the text of fail2ban-report.config
+ */
 export async function testApp(
   t: Test,
   more: Partial<ServerConfig> = {},
-  reportConfig = ''
+  { reportConfig = '', ...parts }: Partial<AppDependencies> & { reportConfig?: string } = {}
 ): Promise<TestApp> {
   const settings = reportConfig === '' ? {} : { 'fail2ban-report.config': reportConfig }
   const dir = t.testdir({ archive: {}, download: {}, temp: {}, settings })
@@ -77,7 +80,8 @@ export async function testApp(
   const app = await buildApp(configOf(path, more), {
     logger,
     clock: () => clock.now,
-    publicFolder: fileURLToPath(new URL('../../public/', import.meta.url))
+    publicFolder: fileURLToPath(new URL('../../public/', import.meta.url)),
+    ...parts
   })
   t.teardown(() => app.close())
   const get: TestApp['get'] = (url, as, headers = {}) =>

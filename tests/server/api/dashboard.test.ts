@@ -161,7 +161,7 @@ t.test('statistics add days up, and read a day again only when it has changed', 
 })
 
 t.test('warnings are told by jail and minute against the threshold', async t => {
-  const at = await testApp(t, {}, '[Warnings]\nenabled = true ; yes\nthreshold="3:5"\n')
+  const at = await testApp(t, {}, { reportConfig: '[Warnings]\nenabled = true ; yes\nthreshold="3:5"\n' })
   const alice = await at.login()
   const burst = (time: string, count: number, jail = 'sshd', action: BanEvent['action'] = 'Ban') =>
     Array.from({ length: count }, (_, n) =>
@@ -190,7 +190,7 @@ t.test('a bad value in fail2ban-report.config is named', async t => {
     ['[Warnings]\nthreshold=many\n', 'threshold'],
     ['[Fail2Ban-Daily-List-Settings]\nmax_display_days=none\n', 'max_display_days']
   ] as const) {
-    await t.rejects(testApp(t, {}, text), { message: new RegExp(name) })
+    await t.rejects(testApp(t, {}, { reportConfig: text }), { message: new RegExp(name) })
   }
 })
 
@@ -251,7 +251,7 @@ t.test('look-ups ask once, are polite, and tell what is wrong in words', async t
     reply.end(status === 200 ? JSON.stringify({ data: facts, org: 'AS1', city: 'Y' }) : 'no')
   })
   const keys = '[AbuseIPDB API Key]\nabuseipdb_key=secret-a\n[IP-Info API Key]\nipinfo_key=secret-i\n'
-  const at = await testApp(t, { abuseipdbUrl: `${url}/check`, ipinfoUrl: url }, keys)
+  const at = await testApp(t, { abuseipdbUrl: `${url}/check`, ipinfoUrl: url }, { reportConfig: keys })
   const alice = await at.login()
   const ask = (source: string, ip: string) => at.get(`/api/lookups?source=${source}&ip=${ip}`, alice)
   t.match((await at.get('/api/settings', alice)).json(), { lookups: ['dns', 'abuseipdb', 'ipinfo'] })

@@ -1,0 +1,46 @@
+import websocket from '@fastify/websocket'
+import type { FastifyInstance } from 'fastify'
+import { Live } from './live.js'
+import type { LogLines } from './log-lines.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    live: Live
+  }
+  interface FastifyContextConfig {
+    /** The route takes WebSockets. */
+    takesSockets?: boolean
+  }
+}
+
+/** Nobody has more to say than the protocol's own pongs and goodbyes. */
+const MOST_RECEIVED = 1024
+
+/** Gives the app its live connections, `app.live`. To be called before routes are added. */
+export async function addLive(app: FastifyInstance, logLines?: LogLines, tickMs?: number): Promise<void> {
+  const failed = (error: unknown) =>
+    app.log.warn({ event: 'live_failed', err: error }, 'the live channel missed something')
+  const live = new Live(app.store, app.clock, failed, logLines)
+  app.decorate('live', live)
+  // Ahead of the package's own, which takes leave without a reason and waits for who does not answer.
+  app.addHook('preClose', () => live.end())
+  await app.register(websocket, { options: { maxPayload: MOST_RECEIVED } })
+  // The package would let anybody in at any route, to close the connection then.
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.ws || request.routeOptions.config.takesSockets === true) return
+    await reply.code(404).send({ success: false, message: 'Not found.' })
+  })
+  app.addHook('onReady', () => live.start(tickMs))
+}
+
+/** What a file's change means to the live connections. @returns whether it is the notes' own file */
+export function liveFileChanged(app: FastifyInstance, path: string): boolean {
+  if (path === app.store.paths.liveNotes()) {
+    app.live.look()
+    return true
+  }
+  const { paths } = app.store
+  if ([paths.userList(), paths.endedSessions()].includes(path)) app.live.recheck('browsers')
+  if (path === paths.clientList()) app.live.recheck('hosts')
+  return false
+}

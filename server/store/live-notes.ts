@@ -1,0 +1,105 @@
+import { constants } from 'node:fs'
+import { open, rename } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { isoTime, type Clock } from '../../common/clock.js'
+import { ownerBelow, versionOf, type JsonFiles } from '../../common/json-file.js'
+import type { LiveData, LiveNote, SharedType } from '../../common/live-messages.js'
+import type { Paths } from './folders.js'
+import { NotesReader } from './notes-reader.js'
+
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
+const MODE = 0o640
+/** Size at which the file is set aside: far more than is written between two looks of a reader. */
+const FULL_BYTES = 1024 * 1024
+
+/**
+ * archive/live.jsonl: what just changed, one JSON object a line, written by every process that changes something and
+ * read by every server process as it grows. It makes things fast, never right: nobody depends on a note, so none is
+ * synced to the disk, and one that can't be written hinders no change.
+ */
+export class LiveNotes {
+  readonly #readers = new Set<NotesReader>()
+  #waiting: string[] = []
+  #writing: Promise<void> | undefined
+
+  /** @param failed told when notes could not be written */
+  constructor(
+    private readonly files: JsonFiles,
+    private readonly paths: Paths,
+    private readonly clock: Clock,
+    private readonly failed: (error: unknown) => void,
+    private readonly fullBytes = FULL_BYTES
+  ) {}
+
+  /** Tells the browsers of every server process. Resolves when the note is written; never rejects. */
+  async publish<Name extends SharedType>(type: Name, data: LiveData[Name]): Promise<void> {
+    await this.#add([{ type, time: isoTime(this.clock()), data }])
+  }
+
+  /** As `publish`, for many of one type at once. */
+  async publishAll<Name extends SharedType>(type: Name, all: readonly LiveData[Name][]): Promise<void> {
+    await this.#add(all.map(data => ({ type, time: isoTime(this.clock()), data })))
+  }
+
+  /** Tells a host that waits, at whichever server process, to come and ask. Never rejects. */
+  async wake(server: string): Promise<void> {
+    await this.#add([{ type: 'wake', time: isoTime(this.clock()), data: { server } }])
+  }
+
+  /** Follows the notes from now on. Look whenever the file may have grown; own notes need no look. */
+  async follow(told: (note: LiveNote) => void): Promise<NotesReader> {
+    const reader = new NotesReader(this.paths.liveNotes(), told, this.failed)
+    await reader.begin()
+    this.#readers.add(reader)
+    return reader
+  }
+
+  /** Ends a reader. */
+  async unfollow(reader: NotesReader): Promise<void> {
+    this.#readers.delete(reader)
+    await reader.end()
+  }
+
+  async #add(notes: readonly object[]): Promise<void> {
+    if (notes.length === 0) return
+    this.#waiting.push(...notes.map(note => `${JSON.stringify(note)}\n`))
+    // What comes while others are being written goes with the next write.
+    this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined))
+    await this.#writing
+  }
+
+  async #writeAll(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) {
+        const lines = this.#waiting
+        this.#waiting = []
+        await this.#append(lines.join(''))
+        for (const reader of this.#readers) void reader.look()
+      }
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  async #append(lines: string): Promise<void> {
+    const path = this.paths.liveNotes()
+    const isNew = (await versionOf(path)) === ''
+    const file = await open(path, APPEND, MODE)
+    try {
+      if (isNew) {
+        const owner = await ownerBelow(dirname(path))
+        if (owner !== undefined) await file.chown(owner.uid, owner.gid)
+      }
+      // One write: the system keeps those of several processes apart.
+      await file.write(lines)
+      if ((await file.stat()).size < this.fullBytes) return
+    } finally {
+      await file.close()
+    }
+    await this.files.locked(path, async () => {
+      // Another process may have done it.
+      if (Number((await versionOf(path)).split(':')[1] ?? 0) >= this.fullBytes)
+        await rename(path, `${path}.1`)
+    })
+  }
+}

@@ -1,0 +1,201 @@
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { hashSync } from '@node-rs/bcrypt'
+import t, { type Test } from 'tap'
+import { WebSocketServer, type WebSocket } from 'ws'
+import { holdWakeChannel, type WakeOptions } from '../../client/wake-channel.js'
+import { WEB1, endpointApp } from '../support/endpoint.js'
+import { opened, openSocket } from '../support/socket.js'
+
+type Line = { event: string } & Record<string, unknown>
+
+/** Holds a channel to a URL until the test's end. @returns what was told and how often it was woken */
+function hold(t: Test, url: string, more: Partial<WakeOptions> = {}) {
+  const stop = new AbortController()
+  const lines: Line[] = []
+  const waiting: (() => void)[] = []
+  const state = {
+    woken: 0,
+    lines,
+    stop: () => stop.abort(),
+    done: Promise.resolve(),
+    next: () => Promise.resolve()
+  }
+  // Resolves at the next wake or line.
+  state.next = () => new Promise(resolve => waiting.push(resolve))
+  const tell = () => waiting.splice(0).forEach(resolve => resolve())
+  state.done = holdWakeChannel({
+    ...WEB1,
+    url,
+    ca: undefined,
+    timeout: 2000,
+    wake: () => {
+      state.woken++
+      tell()
+    },
+    report: (level, fields) => {
+      lines.push({ level, ...fields })
+      tell()
+    },
+    signal: stop.signal,
+    ...more
+  })
+  t.teardown(async () => {
+    stop.abort()
+    await state.done
+  })
+  return state
+}
+
+async function until(state: { next: () => Promise<void> }, reached: () => boolean): Promise<void> {
+  while (!reached()) await state.next()
+}
+
+/** A server that lets everybody in. */
+async function fake(
+  t: Test,
+  port = 0
+): Promise<{ server: WebSocketServer; url: string; accepted: () => Promise<WebSocket> }> {
+  const server = new WebSocketServer({ port, host: '127.0.0.1' })
+  await once(server, 'listening')
+  t.teardown(() => {
+    for (const client of server.clients) client.terminate()
+    server.close()
+  })
+  const accepted = async () => ((await once(server, 'connection')) as [WebSocket])[0]
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, accepted }
+}
+
+const QUICK = { first: 20, most: 40, refusedFirst: 20, refusedMost: 40 }
+
+t.test(
+  'a host that waits is told to come when one of its lists is to be fetched, and nothing else',
+  async t => {
+    const at = await endpointApp(t.testdir())
+    t.teardown(() => at.app.close())
+    const url = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/api/v1/wake`
+    const actor = { kind: 'cli', name: 'test', from: 'cli' } as const
+    const change = (server: string, want: 'block' | 'unblock') =>
+      at.app.store.lists.change(
+        server as never,
+        'sshd.blocklist.json' as never,
+        [{ ip: '203.0.113.9' as never, want, source: 'test' }],
+        actor
+      )
+    const host = hold(t, url)
+    await until(host, () => host.lines.length > 0)
+    t.match(host.lines, [{ level: 'info', event: 'wake_channel', state: 'open' }])
+    await change('db-1', 'block')
+    t.equal(host.woken, 0, "another host's list")
+    await change('web-1', 'block')
+    await until(host, () => host.woken > 0)
+    t.equal(host.woken, 1)
+
+    const late = await opened(url, basic())
+    await late.heard('wake')
+    t.strictSame(late.said, [{ type: 'wake' }], 'also of what waited before it came')
+    await at.post('update.php', new URLSearchParams(WEB1).toString())
+    const later = await opened(url, basic())
+    await change('web-1', 'unblock')
+    await later.heard('wake')
+    t.equal(later.said.length, 1, 'what was handed out already is no reason to come')
+    for (const { socket } of [late, later]) socket.terminate()
+  }
+)
+
+t.test('the credentials, addresses and limits of the endpoints hold on the wake channel', async t => {
+  const entry = { ...WEB1, password: hashSync(WEB1.password, 4), ip: '127.0.0.0/8' }
+  const at = await endpointApp(t.testdir(), { basePath: '/base' }, JSON.stringify([entry]))
+  t.teardown(() => at.app.close())
+  const url = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/base/api/v1/wake`
+  const write = (one: object) => writeFile(at.path('settings', 'client-list.json'), JSON.stringify([one]))
+  t.match(await openSocket(url, {}), { status: 401 })
+  t.match(await openSocket(url, basic({ password: 'wrong' })), { status: 403, body: /\(password\)/ })
+  t.match(await openSocket(url, basic({ uuid: 'wrong' })), { status: 403, body: /user\/uuid/ })
+  t.match(
+    at.logs.filter(({ event }) => event === 'auth_failure'),
+    [{ what: 'client', peer: '127.0.0.1' }, {}]
+  )
+  const host = await opened(url, basic())
+  await write({ ...entry, ip: '192.0.2.1' })
+  t.match(await host.closed, { code: 4401 }, 'its address is no longer allowed')
+  t.match(await openSocket(url, basic()), { status: 403, body: /ip mismatch/ })
+  for (let n = 0; n < 20; n++) await openSocket(url, basic({ password: 'wrong' }))
+  t.match(await openSocket(url, basic()), { status: 429 })
+})
+
+t.test('it comes back when the connection breaks, and stops at once when told to', async t => {
+  const { server, url, accepted } = await fake(t)
+  let coming = accepted()
+  const host = hold(t, url, { times: QUICK })
+  for (const end of ['close', 'terminate', 'close'] as const) {
+    const socket = await coming
+    coming = accepted()
+    socket[end]()
+  }
+  const last = await coming
+  last.send('{"type":"wake"}')
+  last.send('{"type":"other"}')
+  last.send('no JSON')
+  await until(host, () => host.woken > 0)
+  host.stop()
+  const begun = performance.now()
+  await host.done
+  t.ok(performance.now() - begun < 500)
+  t.equal(host.woken, 1)
+  t.equal(server.clients.size <= 1, true)
+})
+
+t.test('a server that falls silent is left, one that never answers is not waited for', async t => {
+  const { url, accepted } = await fake(t)
+  const coming = accepted()
+  const host = hold(t, url, { times: { ...QUICK, silence: 100 } })
+  await coming
+  await accepted()
+  t.match(host.lines, [{ state: 'open' }, { state: 'closed', reason: 'the server has fallen silent' }])
+
+  const deaf = createServer().listen(0, '127.0.0.1')
+  await once(deaf, 'listening')
+  t.teardown(() => deaf.close())
+  const other = hold(t, `http://127.0.0.1:${(deaf.address() as AddressInfo).port}/`, {
+    timeout: 100,
+    times: QUICK
+  })
+  await until(other, () => other.lines.length > 0)
+  t.match(other.lines, [{ level: 'info', state: 'closed', reason: /timed out/ }])
+})
+
+t.test('refused credentials are told once, as an error, without a secret', async t => {
+  const at = await endpointApp(t.testdir())
+  t.teardown(() => at.app.close())
+  const url = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/api/v1/wake`
+  const host = hold(t, url, { password: 'wrong and secret', times: QUICK })
+  while (at.logs.filter(({ event }) => event === 'auth_failure').length < 4) {
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  t.equal(host.lines.length, 1)
+  t.match(host.lines, [{ level: 'error', event: 'wake_refused', message: /HTTP 403.*client list/ }])
+  t.notMatch(JSON.stringify(host.lines), /secret|horse/)
+  const none = hold(t, url.replace('wake', 'nothing'), { times: QUICK })
+  await until(none, () => none.lines.length > 0)
+  t.match(none.lines, [{ level: 'info', reason: 'HTTP 404' }], 'a server without the channel is no error')
+})
+
+t.test('a server can not drive a host from cycle to cycle', async t => {
+  const { url, accepted } = await fake(t)
+  const coming = accepted()
+  const host = hold(t, url, { times: { burst: 3, refill: 60 } })
+  const socket = await coming
+  const begun = performance.now()
+  for (let n = 0; n < 500; n++) socket.send('{"type":"wake"}')
+  await until(host, () => host.woken > 3)
+  t.ok(performance.now() - begun > 50)
+  t.equal(host.woken, 4, 'three at once, and one for all the rest')
+})
+
+function basic(more: Partial<typeof WEB1> = {}): Record<string, string> {
+  const { username, password, uuid } = { ...WEB1, ...more }
+  const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+  return { authorization, 'x-client-uuid': uuid }
+}

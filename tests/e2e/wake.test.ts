@@ -1,0 +1,106 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import t, { type Test } from 'tap'
+import { watchNftables } from '../support/in-force.js'
+import { BIN, Installation } from '../support/installation.js'
+import { logged } from '../support/logged.js'
+import { available, connects, createNamespace, joinByVeth, listen, type Namespace } from '../support/netns.js'
+
+const skip = available('nft', 'curl') ?? false
+const [ATTACKER, SECOND, THIRD] = ['10.78.0.66', '10.78.0.67', '10.78.0.68'] as const
+
+t.test(
+  'a block made by the API, by another server process or by the command line is in force within a second',
+  { skip, timeout: 120_000 },
+  async t => {
+    const at = new Installation(t.testdir())
+    const other = new Installation(at.dir)
+    const [server, host, attacker] = [
+      await createNamespace('server'),
+      await createNamespace('host'),
+      await createNamespace('attacker')
+    ]
+    t.teardown(() => Promise.all([server.destroy(), host.destroy(), attacker.destroy()]))
+    await joinByVeth(server, ['10.77.0.1/24'], host, ['10.77.0.2/24'])
+    const all = [ATTACKER, SECOND, THIRD].map(ip => `${ip}/24`)
+    await joinByVeth(attacker, all, host, ['10.78.0.1/24'])
+    t.teardown(await listen(host, 2222))
+    for (const one of [at, other]) {
+      await one.serve(server, '--host', '10.77.0.1')
+      t.teardown(() => one.stop())
+    }
+    await at.addHost('web-1')
+    await at.cli(['user', 'add', 'alice', '--role', 'admin', ...at.folders], {
+      input: 'correct horse battery\n'
+    })
+    await writeFile(at.path('fail2ban.log'), '')
+    await writeFile(at.path('client.log'), '')
+
+    const client = watch(t, at, host)
+    await logged(at.dir, at.path('client.log'), /"event":"wake_channel","state":"open"/)
+    await logged(at.dir, at.path('client.log'), /"step":"synced-back"/)
+    const nftables = await watchNftables(host.prefix)
+    t.teardown(() => nftables.end())
+    for (const [what, ip, block] of [
+      ['the API', ATTACKER, await api(at, server)],
+      ['another process on the archive', SECOND, await api(other, server)],
+      [
+        'the command line',
+        THIRD,
+        (ip: string) => at.cli(['block', ip, '--server', 'web-1', '--jail', 'sshd', ...at.folders])
+      ]
+    ] as const) {
+      t.ok(await connects(attacker, ip, '10.78.0.1', 2222))
+      await block(ip)
+      const replied = performance.now()
+      const ms = (await nftables.added(ip)) - replied
+      t.ok(ms < 1000, `${what}: ${Math.round(ms)} ms after the reply`)
+      t.notOk(await connects(attacker, ip, '10.78.0.1', 2222), 'its packets are dropped')
+    }
+    const begun = performance.now()
+    const ended = once(client, 'exit')
+    client.kill('SIGTERM')
+    t.strictSame(await ended, [0, null])
+    t.ok(performance.now() - begun < 2000, 'told to stop, it stops')
+  }
+)
+
+/** Starts `sync --watch` on the host. */
+function watch(t: Test, at: Installation, host: Namespace): ChildProcess {
+  const args = [
+    ...at.syncArgs('nftables'),
+    '--watch',
+    '--interval',
+    '3600',
+    '--client-log',
+    at.path('client.log')
+  ]
+  const [program, ...rest] = [...host.prefix, process.execPath, BIN, ...args]
+  const env = { ...process.env, NODE_OPTIONS: '' }
+  const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'inherit'], env })
+  t.teardown(() => void child.kill('SIGKILL'))
+  return child
+}
+
+/** Logs in at a server process. @returns blocks an address there */
+async function api(at: Installation, where: Namespace): Promise<(ip: string) => Promise<unknown>> {
+  const jar = at.path(`cookies-${at.url.replace(/\D/g, '')}`)
+  const post = async (name: string, body: object, csrf = '') => {
+    const headers = ['-H', 'content-type: application/json', '-H', `x-csrf-token: ${csrf}`]
+    const args = [
+      '-sSf',
+      '-b',
+      jar,
+      '-c',
+      jar,
+      ...headers,
+      '-d',
+      JSON.stringify(body),
+      `${at.url}/api/${name}`
+    ]
+    return JSON.parse(await where.exec('curl', ...args)) as { csrf: string }
+  }
+  const { csrf } = await post('login', { username: 'alice', password: 'correct horse battery' })
+  return ip => post('block', { servers: ['web-1'], jails: ['sshd'], ips: [ip] }, csrf)
+}
