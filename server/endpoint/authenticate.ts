@@ -86,7 +86,8 @@ export class ClientAuthenticator {
     const given = secret.slice(0, LONGEST_PASSWORD)
     if (entry?.callback === undefined || !isServerName(entry.username)) {
       this.attempts.failed(key)
-      await this.store.passwords.matches(given, this.store.passwords.nobodysHash(clients, serverId))
+      const hashes = clients.flatMap(({ callback }) => (callback === undefined ? [] : { password: callback }))
+      await this.store.passwords.matches(given, this.store.passwords.nobodysHash(hashes, serverId))
       throw new ProductError('CALLBACK')
     }
     const right = await this.#passwordMatches({ ...entry, password: entry.callback }, given, key)

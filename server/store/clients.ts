@@ -12,6 +12,11 @@ import { KINDS } from './kinds.js'
 
 /** bcrypt's cost for what this product makes; PHP's own hashes keep theirs. */
 export const BCRYPT_COST = 12
+/**
+ * Its cost for callback secrets: 192 random bits can't be guessed, and a ban is to be seen within a second, also where
+ * the hash was not checked for long.
+ */
+const CALLBACK_COST = 8
 
 /** What a new client's host must be told, once: the password is stored as a hash only. */
 export interface NewClient {
@@ -49,7 +54,7 @@ export class ClientStore {
       username,
       password: await bcrypt(password),
       uuid,
-      callback: await bcrypt(callbackSecret),
+      callback: await bcrypt(callbackSecret, CALLBACK_COST),
       ip: restriction(addresses)
     }
     const row: AuditDraft = { what: 'client-added', server: username, before: null, after: { ip: entry.ip } }
@@ -74,7 +79,7 @@ export class ClientStore {
     const password = edit.renew === true ? randomBytes(24).toString('base64url') : undefined
     const hashed = password === undefined ? undefined : await bcrypt(password)
     const callbackSecret = edit.renewCallback === true ? randomBytes(24).toString('base64url') : undefined
-    const callback = callbackSecret === undefined ? undefined : await bcrypt(callbackSecret)
+    const callback = callbackSecret === undefined ? undefined : await bcrypt(callbackSecret, CALLBACK_COST)
     const ip = edit.addresses === undefined ? undefined : restriction(edit.addresses)
     let uuid = ''
     const row: AuditDraft = { what: 'client-edited', server: name }
@@ -129,8 +134,8 @@ export class ClientStore {
 }
 
 /** A bcrypt hash spelled as PHP does (`$2y$`), so that an existing installation can read it. */
-export async function bcrypt(password: string): Promise<string> {
-  return (await hash(password, BCRYPT_COST)).replace(/^\$2b\$/, '$2y$')
+export async function bcrypt(password: string, cost = BCRYPT_COST): Promise<string> {
+  return (await hash(password, cost)).replace(/^\$2b\$/, '$2y$')
 }
 
 /** Replaces the entry of that name. @throws ProductError NOT_FOUND */

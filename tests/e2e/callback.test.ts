@@ -98,7 +98,11 @@ t.test(
     )
     const cookie = /set-cookie: ([^;]+)/i.exec(reply)?.[1] ?? ''
     const script = ['--input-type=module', '-e', BROWSER]
-    const told = { LIBRARY: resolve('node_modules/ws/wrapper.mjs'), URL: url, COOKIE: cookie }
+    const told = {
+      LIBRARY: resolve('node_modules/ws/wrapper.mjs'),
+      URL: `${at.url.replace('http', 'ws')}/api/ws`,
+      COOKIE: cookie
+    }
     const [enter, ...inside] = server.prefix
     const browser = spawn(enter, [...inside, process.execPath, ...script], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -133,7 +137,7 @@ t.test(
       jail: 'sshd',
       action: 'Ban',
       via: 'callback',
-      failures: 4
+      failures: 3
     })
     const text = await readFile(log, 'utf8')
     const when = /^(\S+) (\S+),(\d+) .*\[sshd\] Ban /m.exec(text)
