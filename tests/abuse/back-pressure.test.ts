@@ -19,7 +19,7 @@ const UPLOADS = 50
 const UPLOAD_BYTES = 20 * MIB
 /**
  * What the server may take at its highest, whatever comes: Node.js itself (100 MB), 48 M characters of files it
- * remembers with their objects, and one large upload with what becomes of it. About 500 MB were measured; without the
+ * remembers with their objects, and one large upload with what becomes of it. 540 to 620 MB were measured; without the
  * bounds the uploads of this test need more than 3 GB.
  */
 const MOST_RSS = 800 * MIB

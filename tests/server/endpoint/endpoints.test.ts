@@ -492,6 +492,31 @@ t.test('a corrupt list is set aside, and a block on it is refused until it is re
   t.equal((await listOnDisk(at)).length, 2)
 })
 
+t.test(
+  'a missing update.json is made by whoever asks first, not read out of all lists each time',
+  async t => {
+    const at = await start(t)
+    const loads: string[] = []
+    const { files } = at.app.store
+    const read = files.read.bind(files)
+    files.read = async (path, kind) => {
+      loads.push(path)
+      return read(path, kind)
+    }
+    const others = at.path('archive', 'web-2', 'blocklists')
+    await mkdir(others, { recursive: true })
+    await writeFile(join(others, 'sshd.blocklist.json'), '[{"ip":"192.0.2.1","pending":true}]')
+    const looks = () => loads.filter(path => path.startsWith(others)).length
+    await Promise.all(Array.from({ length: 20 }, () => at.post('update.php', asBody())))
+    t.strictSame(await index(at), { 'web-2': { 'sshd.blocklist.json': true } })
+    t.equal(looks(), 1, 'polls that come together read the lists once')
+    await rm(at.path('archive', 'update.json'))
+    await at.post('syncback.php', [...asFields(), ['file[]', '[]', 'sshd.blocklist.json']])
+    t.strictSame(await index(at), { 'web-2': { 'sshd.blocklist.json': true } })
+    t.equal(looks(), 2, 'and so does a sync-back')
+  }
+)
+
 t.test('a corrupt update.json is set aside and forgets no pending change', async t => {
   const at = await start(t)
   await block(at, '1.1.1.1')
