@@ -64,7 +64,7 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     },
     demo: async () => (await import('../server/cli/demo.js')).addDemoCommand(program, terminal)
   }
-  const group = { unblock: 'block', list: 'block' }[word] ?? word
+  const group = { unblock: 'block', list: 'block', 'whitelist-sync': 'sync' }[word] ?? word
   const wanted = Object.hasOwn(groups, group) ? [group] : Object.keys(groups)
   for (const name of wanted) await groups[name]?.()
 }

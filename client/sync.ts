@@ -1,26 +1,31 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pino, { type Logger } from 'pino'
+import type { Address } from '../common/address.js'
 import type { Clock } from '../common/clock.js'
 import { runCommand, type RunCommand } from '../common/command.js'
 import { messageOf, ProductError } from '../common/errors.js'
-import { withFileLock, type LockTimes } from '../common/file-lock.js'
+import { withFileLock, type HeldLock, type LockTimes } from '../common/file-lock.js'
 import { JsonFiles, removeAbandonedCopies } from '../common/json-file.js'
 import { ownVersion } from '../common/version.js'
+import { ClientBus } from './bus.js'
 import type { ClientConfig } from './config/config.js'
 import { runCycle, type CycleResult, type Report, type Step } from './cycle/cycle.js'
 import { HeldLists } from './cycle/held-lists.js'
 import { LocalLists } from './cycle/local-lists.js'
 import { guardOf, ownAddresses } from './cycle/protect.js'
 import { ServerAddresses } from './cycle/server-addresses.js'
+import { Fail2ban } from './fail2ban/fail2ban.js'
 import { changeOver } from './firewall/change-over.js'
 import { chooseFirewall, type FirewallKind } from './firewall/choose.js'
 import type { Firewall } from './firewall/types.js'
 import { collectEvents, markUploaded } from './log/daily-events.js'
 import { ServerLink } from './server-link.js'
+import { WhitelistSync, type WhitelistReport, type WhitelistResult } from './whitelist/whitelist-sync.js'
 
 export interface SyncParts {
   report: Report
+  bus?: ClientBus
   clock?: Clock
   run?: RunCommand
   onStep?: (step: Step) => void
@@ -31,44 +36,82 @@ const FILE_LOCKS: LockTimes = { wait: 12_000, stale: 4_000 }
 /** Long enough to outlive a killed run's lock, short enough for cron. */
 const RUN_LOCK: LockTimes = { wait: 6_000, stale: 4_000 }
 
+/** What a run of this host works with. */
+interface Host {
+  config: Readonly<ClientConfig>
+  parts: SyncParts
+  clock: Clock
+  run: RunCommand
+  files: JsonFiles
+  link: ServerLink
+  whitelist: WhitelistSync
+  lock: HeldLock
+}
+
 /**
  * One whole cycle of this host. Only one runs at a time in a state folder.
  * @throws ProductError BUSY when another run is under way; else as `runCycle`
  */
 export async function syncOnce(config: Readonly<ClientConfig>, parts: SyncParts): Promise<CycleResult> {
+  return onHost(config, parts, cycle)
+}
+
+/**
+ * The whitelist alone: pulled, made to hold, and told to the server.
+ * @returns what came of it; failures too
+ * @throws ProductError BUSY when another run is under way; CONFIG when the whitelist is switched off
+ */
+export async function syncWhitelistOnce(
+  config: Readonly<ClientConfig>,
+  parts: SyncParts
+): Promise<WhitelistResult> {
+  if (!config.whitelist.enabled) throw new ProductError('CONFIG', 'whitelist_enabled is no')
+  return onHost(config, parts, async ({ whitelist, link }) => {
+    const result = await whitelist.sync()
+    await link.report({ whitelist: reportOf(result) }).catch((error: unknown) => {
+      // The pull's own failure says it already.
+      if (result.result === 'fail') return
+      throw error
+    })
+    return result
+  })
+}
+
+async function onHost<T>(
+  config: Readonly<ClientConfig>,
+  parts: SyncParts,
+  work: (host: Host) => Promise<T>
+): Promise<T> {
   await makeStateFolder(config.state)
   try {
-    return await withFileLock(join(config.state, 'sync'), lock => cycle(config, parts, lock), RUN_LOCK)
+    return await withFileLock(
+      join(config.state, 'sync'),
+      async lock => {
+        const host = openHost(config, parts, lock)
+        try {
+          return await work(host)
+        } finally {
+          await host.link.close()
+        }
+      },
+      RUN_LOCK
+    )
   } catch (error) {
     if (!(error instanceof ProductError) || error.code !== 'LOCK_TIMEOUT') throw error
     throw new ProductError('BUSY', `the state folder ${config.state} is in use; wait for it to end`, error)
   }
 }
 
-async function cycle(
-  config: Readonly<ClientConfig>,
-  parts: SyncParts,
-  lock: Parameters<Parameters<typeof withFileLock>[1]>[0]
-): Promise<CycleResult> {
-  const clock = parts.clock ?? Date.now
-  const { report } = parts
+function openHost(config: Readonly<ClientConfig>, parts: SyncParts, lock: HeldLock): Host {
+  const { report, clock = Date.now, run = runCommand, bus = new ClientBus() } = parts
   const files = new JsonFiles({
     clock,
     times: FILE_LOCKS,
     onSetAside: event => report('error', { event: 'file_set_aside', ...event })
   })
-  for (const folder of [config.state, config.eventsDir, config.blocklistDir]) {
-    await removeAbandonedCopies(folder, clock())
-  }
-  const choose = (kind: FirewallKind) =>
-    chooseFirewall(kind, {
-      run: parts.run ?? runCommand,
-      files,
-      dryRunFile: join(config.state, 'dry-run-firewall.json')
-    })
-  const firewall = await choose(config.firewall)
   const link = new ServerLink({
     urls: config.urls,
+    apiUrl: config.apiUrl,
     username: config.username,
     password: config.password,
     uuid: config.uuid,
@@ -76,48 +119,108 @@ async function cycle(
     timeout: config.timeout,
     onRetry: (what, reason) => report('warn', { event: 'retry', what, reason })
   })
+  const whitelist = new WhitelistSync({
+    fetch: hash => link.whitelist(hash),
+    path: config.whitelist.path,
+    state: join(config.state, 'whitelist.json'),
+    files,
+    // What is only played must not change what this host bans.
+    fail2ban: config.firewall === 'dry-run' ? undefined : new Fail2ban(run, config.fail2ban),
+    reload: config.whitelist.reloadOnChange,
+    bus,
+    clock
+  })
+  return { config, parts, clock, run, files, link, whitelist, lock }
+}
+
+async function cycle(host: Host): Promise<CycleResult> {
+  const { config, parts, clock, files, link, whitelist, lock } = host
+  const { report } = parts
+  for (const folder of [config.state, config.eventsDir, config.blocklistDir]) {
+    await removeAbandonedCopies(folder, clock())
+  }
+  const choose = (kind: FirewallKind) =>
+    chooseFirewall(kind, { run: host.run, files, dryRunFile: join(config.state, 'dry-run-firewall.json') })
+  const firewall = await choose(config.firewall)
   const own = ownAddresses()
   const servers = new ServerAddresses(files, join(config.state, 'server-addresses.json'))
+  const serverAddresses = await servers.find(Object.values(config.urls))
+  const guard = (list: readonly Address[]) =>
+    guardOf(own, serverAddresses, config.neverBlock, config.widest, list)
+  const { enabled } = config.whitelist
+  const protectedNow = async () => guard(enabled ? await whitelist.addresses() : [])
+  const failures: string[] = []
   const logging = { log: config.log, eventsDir: config.eventsDir, state: config.state, files, clock }
-  try {
-    const result = await runCycle({
-      link,
-      lists: new LocalLists(files, config.blocklistDir),
-      held: new HeldLists(files, join(config.state, 'held-lists.json')),
-      firewall,
-      guard: guardOf(own, await servers.find(Object.values(config.urls)), config.neverBlock, config.widest),
-      events: {
-        collect: async () => {
-          const { newEvents, noAddress, tooMany, gap, changed } = await collectEvents(logging)
-          if (noAddress > 0) report('info', { event: 'not_an_address', lines: noAddress })
-          if (tooMany > 0) report('warn', { event: 'too_many_events_in_a_day', lines: tooMany })
-          if (gap)
-            report('warn', {
-              event: 'log_gap',
-              message: 'a rotated part of the log was not found; its events are missing'
-            })
-          return {
-            newEvents,
-            changed: changed.map(day => ({ ...day, uploaded: () => markUploaded(logging, day) }))
-          }
+  const result = await runCycle({
+    link,
+    lists: new LocalLists(files, config.blocklistDir),
+    held: new HeldLists(files, join(config.state, 'held-lists.json')),
+    firewall,
+    guard: await protectedNow(),
+    onAnswer: async ({ whitelist: known }) => {
+      if (enabled && known !== undefined) failures.push(...(await syncWhitelist(host, known)))
+      return protectedNow()
+    },
+    events: {
+      collect: async () => {
+        const { newEvents, noAddress, tooMany, gap, changed } = await collectEvents(logging)
+        if (noAddress > 0) report('info', { event: 'not_an_address', lines: noAddress })
+        if (tooMany > 0) report('warn', { event: 'too_many_events_in_a_day', lines: tooMany })
+        if (gap)
+          report('warn', {
+            event: 'log_gap',
+            message: 'a rotated part of the log was not found; its events are missing'
+          })
+        return {
+          newEvents,
+          changed: changed.map(day => ({ ...day, uploaded: () => markUploaded(logging, day) }))
         }
-      },
-      told: {
-        version: ownVersion(),
-        firewall: firewall.name,
-        addresses: own.join(','),
-        time: String(clock())
-      },
-      clock,
-      report,
-      lock,
-      ...(parts.onStep === undefined ? {} : { onStep: parts.onStep })
-    })
-    await clearFormer(files, join(config.state, 'firewall.json'), firewall, choose, report, result)
-    return result
-  } finally {
-    await link.close()
+      }
+    },
+    told: {
+      version: ownVersion(),
+      firewall: firewall.name,
+      addresses: own.join(','),
+      time: String(clock()),
+      ...(enabled ? { whitelist: JSON.stringify(await whitelist.report()) } : {})
+    },
+    clock,
+    report,
+    lock,
+    ...(parts.onStep === undefined ? {} : { onStep: parts.onStep })
+  })
+  result.failures.push(...failures)
+  if (!enabled) await withdrawWhitelist(host, result)
+  await clearFormer(files, join(config.state, 'firewall.json'), firewall, choose, report, result)
+  return result
+}
+
+/** @param known what the server says the whitelist is now @returns what failed */
+async function syncWhitelist({ whitelist, link, parts }: Host, known: string): Promise<string[]> {
+  const done = await whitelist.sync(known)
+  if (done.result === 'unchanged') return []
+  const failures = done.message === undefined ? [] : [`whitelist: ${done.message}`]
+  try {
+    await link.report({ whitelist: reportOf(done) })
+  } catch (error) {
+    failures.push(`whitelist: ${messageOf(error)}`)
   }
+  for (const message of failures) parts.report('error', { event: 'whitelist_failed', message })
+  return failures
+}
+
+async function withdrawWhitelist({ whitelist, parts }: Host, result: CycleResult): Promise<void> {
+  try {
+    await whitelist.withdraw()
+  } catch (error) {
+    const message = `the whitelist is switched off, but fail2ban still heeds it: ${messageOf(error)}`
+    result.failures.push(message)
+    parts.report('error', { event: 'whitelist_left', message })
+  }
+}
+
+function reportOf({ result, hash, time, message }: WhitelistResult): WhitelistReport {
+  return { result, hash, time, ...(message === undefined ? {} : { message }) }
 }
 
 async function clearFormer(

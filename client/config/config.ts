@@ -5,6 +5,7 @@ import type { Address } from '../../common/address.js'
 import { messageOf, ProductError, systemCode } from '../../common/errors.js'
 import { serverName, type ServerName } from '../../common/names.js'
 import { readSettings, setting, type SettingSources } from '../../common/settings.js'
+import type { Fail2banPlace } from '../fail2ban/fail2ban.js'
 import { isPhpClientFile, fromPhpClientFile } from './php-client.js'
 import { readKeyValues } from './key-values.js'
 
@@ -14,6 +15,8 @@ export interface ClientConfig {
   password: string
   uuid: string
   urls: { index: string; update: string; download: string; syncback: string }
+  /** Where the server's API for machines lies; undefined where the URLs don't tell. */
+  apiUrl: string | undefined
   caFile: string | undefined
   /** fail2ban's log. */
   log: string
@@ -31,6 +34,15 @@ export interface ClientConfig {
   interval: number
   /** Milliseconds for connecting, and for silence while data flows. */
   timeout: number
+  whitelist: {
+    enabled: boolean
+    /** Seconds between pulls of `--watch`. */
+    interval: number
+    path: string
+    /** Whether fail2ban reads all its settings again after a change. */
+    reloadOnChange: boolean
+  }
+  fail2ban: Fail2banPlace
   /** What should be put right, though it works. */
   warnings: readonly Warning[]
 }
@@ -87,7 +99,27 @@ export const SYNC_SETTINGS = {
     least: 1,
     most: 86_400
   }),
-  timeout: setting.integer({ describe: 'seconds to wait for the server', fallback: 30, least: 1, most: 600 })
+  timeout: setting.integer({ describe: 'seconds to wait for the server', fallback: 30, least: 1, most: 600 }),
+  whitelistEnabled: setting.yesNo({
+    describe: "whether fail2ban here heeds the server's whitelist",
+    fallback: true
+  }),
+  whitelistInterval: setting.integer({
+    describe: 'seconds between pulls of the whitelist with --watch',
+    fallback: 300,
+    least: 1,
+    most: 86_400
+  }),
+  whitelistPath: setting.path({ describe: "this host's copy of the whitelist", fallback: '' }, 'FILE'),
+  whitelistReloadOnChange: setting.yesNo({
+    describe: 'reload fail2ban when the whitelist changes, instead of telling its running jails',
+    fallback: false
+  }),
+  fail2banConfig: setting.path({ describe: "fail2ban's folder of settings", fallback: '/etc/fail2ban' }),
+  fail2banSocket: setting.path(
+    { describe: "fail2ban's socket, where its settings don't name it", fallback: '' },
+    'FILE'
+  )
 }
 
 /**
@@ -155,6 +187,14 @@ export function readClientConfig(options: {
     widest: Object.freeze({ 4: read.widest4, 6: read.widest6 }),
     interval: read.interval,
     timeout: read.timeout * 1000,
+    apiUrl: apiOf(urls.update),
+    whitelist: Object.freeze({
+      enabled: read.whitelistEnabled,
+      interval: read.whitelistInterval,
+      path: read.whitelistPath || join(read.state, 'whitelist.txt'),
+      reloadOnChange: read.whitelistReloadOnChange
+    }),
+    fail2ban: Object.freeze({ config: read.fail2banConfig, socket: read.fail2banSocket }),
     warnings
   })
 }
@@ -220,6 +260,13 @@ function urlsOf(read: {
     syncback: read.syncbackUrl || at('syncback')
   }
   return Object.values(urls).includes('') ? undefined : urls
+}
+
+/** `…/endpoint/update.php` → `…/api/v1`. */
+function apiOf(update: string): string | undefined {
+  const url = new URL(update)
+  const [, base] = /^(.*)\/endpoint\/update\.php$/.exec(url.pathname) ?? []
+  return base === undefined ? undefined : `${url.origin}${base}/api/v1`
 }
 
 function userName(text: string): ServerName {

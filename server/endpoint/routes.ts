@@ -23,7 +23,8 @@ const REPLIES = {
   update: Type.Object({
     success: Type.Boolean(),
     updates: Type.Array(Type.String()),
-    restore: Type.Optional(Type.Array(Type.String()))
+    restore: Type.Optional(Type.Array(Type.String())),
+    whitelist: Type.Optional(Type.String())
   }),
   syncback: Type.Object({
     success: Type.Boolean(),

@@ -4,6 +4,7 @@ import { isListName, printable, type ListName } from '../../common/names.js'
 import { clientActor } from '../store/audit-row.js'
 import type { HostReport } from '../store/hosts.js'
 import type { Received } from './receive.js'
+import { readWhitelistReport, whitelistState } from './whitelist-report.js'
 
 /** Fields beyond the concept that our client sends and gets; old clients never see them. */
 export interface UpdateReply {
@@ -11,6 +12,8 @@ export interface UpdateReply {
   updates: ListName[]
   /** Lists the server lost and asks back through index.php. Only for clients that told what they hold. */
   restore?: ListName[]
+  /** SHA-256 (hex) of the whitelist as it is for this host. Only for clients that told of theirs. */
+  whitelist?: string
 }
 
 const MOST_HELD = 2000
@@ -27,8 +30,32 @@ export async function offerLists(
   const { updates, restore } = await app.store.downloads.offer(server, held, actor, (list, error) =>
     app.log.error({ event: 'list_not_offered', server, list, err: error }, 'a list could not be handed out')
   )
-  await app.store.hosts.seen(server, reportOf(fields, peer, app.clock()), updates.length === 0)
-  return { success: true, updates, ...(held === undefined ? {} : { restore }) }
+  const report = reportOf(fields, peer, app.clock())
+  const whitelist = await whitelistOf(app, received, report)
+  await app.store.hosts.seen(server, report, updates.length === 0)
+  return { success: true, updates, ...(held === undefined ? {} : { restore }), ...whitelist }
+}
+
+/** Says which whitelist holds for a host that tells of its own, and puts into `report` how the two compare. */
+async function whitelistOf(
+  app: FastifyInstance,
+  { server, fields }: Received,
+  report: HostReport
+): Promise<{ whitelist?: string }> {
+  const told = readWhitelistReport(fields.get('whitelist'))
+  if (told === undefined) return {}
+  try {
+    const whitelist = await app.store.whitelist.hash(server)
+    const inStep = told.result !== 'fail' && told.hash === whitelist
+    // To ask, compare and find no difference is a sync.
+    const result = inStep ? 'unchanged' : told.result
+    report.whitelist = whitelistState({ ...told, result }, app.clock())
+    return { whitelist }
+  } catch (error) {
+    // A corrupt whitelist must not keep the host from its lists.
+    app.log.error({ event: 'whitelist_not_told', server, err: error }, 'the whitelist could not be read')
+    return {}
+  }
 }
 
 /** Reads `have`: `<list>=<sha256>` joined by commas; undefined when the client doesn't say. */

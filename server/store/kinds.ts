@@ -29,6 +29,16 @@ export const HandOvers = Type.Record(
 )
 export type HandOvers = Static<typeof HandOvers>
 
+/** How a host's copy of the whitelist was last synced; `at` is ISO 8601, by the server's clock. */
+export const WhitelistState = Type.Object({
+  at: Type.String(),
+  result: Type.Union([Type.Literal('success'), Type.Literal('fail'), Type.Literal('unchanged')]),
+  /** SHA-256 (hex) of what the host has; empty when it has nothing. */
+  hash: Type.String({ maxLength: 64 }),
+  message: Type.Optional(Type.String())
+})
+export type WhitelistState = Static<typeof WhitelistState>
+
 /** What a host tells of itself, and when it was last heard of. Times are ISO 8601. */
 export const Host = Type.Object({
   lastSeen: Type.Optional(Type.String()),
@@ -37,7 +47,8 @@ export const Host = Type.Object({
   addresses: Type.Optional(Type.Array(Type.String())),
   version: Type.Optional(Type.String()),
   firewall: Type.Optional(Type.String()),
-  clockSkewMs: Type.Optional(Type.Number())
+  clockSkewMs: Type.Optional(Type.Number()),
+  whitelist: Type.Optional(WhitelistState)
 })
 export type Host = Static<typeof Host>
 

@@ -51,6 +51,8 @@ const MOST_ENTRIES = 20_000
 
 /** archive/whitelist.json: what is never blocked. Every host's lists are kept in line with it. */
 export class WhitelistStore {
+  #hashes = { version: '-', until: 0, named: new Set<string>(), of: new Map<string, string>() }
+
   constructor(
     private readonly files: JsonFiles,
     private readonly paths: Paths,
@@ -130,6 +132,26 @@ export class WhitelistStore {
       // Of one version of the file, ever fewer entries hold.
       key: `${version} ${entries.length}`
     }
+  }
+
+  /**
+   * The SHA-256 (hex) of what a host pulls. Asked by every host's every poll and for every host at once: worked out
+   * once for all hosts that no entry names, as long as the file stays and no entry ends.
+   */
+  async hash(server: ServerName): Promise<string> {
+    const { entries, version } = await this.read()
+    const now = this.clock()
+    if (version !== this.#hashes.version || now >= this.#hashes.until) {
+      const ends = entries.map(entry => timeOf(entry.expires)).filter(end => end > now)
+      const named = new Set(entries.flatMap(entry => entry.servers ?? []))
+      const until = ends.reduce((least, end) => Math.min(least, end), Infinity)
+      this.#hashes = { version, until, named, of: new Map() }
+    }
+    const { named, of } = this.#hashes
+    const key = named.has(server) ? server : ''
+    const hash = of.get(key) ?? (await this.plain(server)).hash
+    of.set(key, hash)
+    return hash
   }
 
   /** What a host pulls: two comment lines, then what holds for it, sorted, each once. */
