@@ -103,7 +103,8 @@ async function watchForEver(config: Readonly<ClientConfig>, output: Output, json
   const whitelist = async () => {
     try {
       const { message } = await syncWhitelistOnce(config, { report, bus })
-      if (message !== undefined) report('error', { event: 'whitelist_failed', message: `whitelist: ${message}` })
+      if (message !== undefined)
+        report('error', { event: 'whitelist_failed', message: `whitelist: ${message}` })
     } catch (error) {
       report('error', { event: 'failed', message: messageOf(error) })
     }
@@ -155,7 +156,10 @@ function inWords(result: CycleResult): string {
 
 function whitelistInWords({ result, entries, lifted, message }: WhitelistResult): string {
   if (result === 'fail') return `failed: ${message ?? ''}`
-  const parts = [result === 'unchanged' ? 'unchanged' : 'changed', `${entries} ${entries === 1 ? 'entry' : 'entries'}`]
+  const parts = [
+    result === 'unchanged' ? 'unchanged' : 'changed',
+    `${entries} ${entries === 1 ? 'entry' : 'entries'}`
+  ]
   if (lifted.length > 0) parts.push(`lifted: ${lifted.map(id => printable(id, 64)).join(', ')}`)
   return parts.join('; ')
 }

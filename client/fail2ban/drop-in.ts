@@ -12,7 +12,7 @@ const LAST = 'zz-fail2ban-report.local'
 const FIRST = '00-fail2ban-report.conf'
 const OURS = [FIRST, LAST]
 const VARIABLE = 'fail2ban_report_whitelist'
-const HEAD = '# Managed by Fail2Ban-Report (the client\'s whitelist); changes made here are overwritten.\n'
+const HEAD = "# Managed by Fail2Ban-Report (the client's whitelist); changes made here are overwritten.\n"
 
 /** What fail2ban is to be given, and what the operator's own settings make each jail ignore. */
 export interface DropIn {

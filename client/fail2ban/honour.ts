@@ -86,7 +86,10 @@ async function tell(
   const then = await fail2ban.ignored(jail)
   const wrong = [...items.filter(item => !then.has(item)), ...less.filter(item => then.has(item))]
   if (wrong.length > 0) {
-    throw new ProductError('COMMAND', `jail ${jail} did not take ${wrong.length} change(s) of what it ignores`)
+    throw new ProductError(
+      'COMMAND',
+      `jail ${jail} did not take ${wrong.length} change(s) of what it ignores`
+    )
   }
 }
 

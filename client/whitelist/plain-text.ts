@@ -21,7 +21,8 @@ export function readPlain(text: string): Address[] {
       throw new ProductError('REFUSED', `the whitelist holds what is no address: ${printable(item, 60)}`)
     }
     const widest = WIDEST[familyOf(ip)]
-    if (prefixOf(ip) < widest) throw new ProductError('REFUSED', `the whitelist holds ${ip}, wider than /${widest}`)
+    if (prefixOf(ip) < widest)
+      throw new ProductError('REFUSED', `the whitelist holds ${ip}, wider than /${widest}`)
     found.add(ip)
   }
   if (found.size > MOST_ENTRIES) {

@@ -157,7 +157,8 @@ export class WhitelistSync {
     if (honoured?.hash === hash && honoured.settings === settings) return false
     const addresses = await this.addresses()
     // Nothing to be ignored, and nothing was: fail2ban is not even looked for.
-    if (addresses.length === 0 && honoured === undefined && (await this.#state()).items === undefined) return false
+    if (addresses.length === 0 && honoured === undefined && (await this.#state()).items === undefined)
+      return false
     await this.#honourWith(fail2ban, addresses, hash, lifted)
     return true
   }
@@ -175,7 +176,7 @@ export class WhitelistSync {
       path,
       before,
       reload,
-      intend: items => this.#change(({ honoured: _, ...rest }) => ({ ...rest, items: [...items] })),
+      intend: items => this.#change(state => ({ ...withoutHonoured(state), items: [...items] })),
       ...(lateBans === undefined ? {} : { lateBans })
     })
     lifted.push(...done.lifted)
@@ -216,6 +217,12 @@ export class WhitelistSync {
       throw new ProductError('UNREADABLE', `${path} (${systemCode(error) ?? 'unknown error'})`, error)
     })
   }
+}
+
+function withoutHonoured(state: State): State {
+  const next = { ...state }
+  delete next.honoured
+  return next
 }
 
 function readableLine(line: string): Address[] {

@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -24,6 +24,7 @@ t.test("a real fail2ban heeds the server's whitelist", { skip, timeout: 180_000 
     `[recidive]\nenabled = true\nbackend = polling\nlogpath = ${dir}/auth.log\nignoreip = ${OPERATORS}\n`
   const fail2ban = await startFail2ban(host, dir, jails)
   t.teardown(() => fail2ban.stop())
+  await symlink(fail2ban.log, at.path('fail2ban.log'))
   const flags = ['--fail2ban-config', fail2ban.config]
   const sync = () => at.cli([...at.syncArgs('nftables'), ...flags, '--json'], { where: host })
   const pull = async () => {
@@ -99,7 +100,8 @@ t.test("a real fail2ban heeds the server's whitelist", { skip, timeout: 180_000 
 
   await t.test('the server knows how the host stands', async t => {
     const status = async () =>
-      (JSON.parse((await at.cli(['status', '--json', ...at.folders])).out) as { whitelist: string }[])[0]?.whitelist
+      (JSON.parse((await at.cli(['status', '--json', ...at.folders])).out) as { whitelist: string }[])[0]
+        ?.whitelist
     t.equal(await status(), 'in step')
     await whitelist('remove', LISTED)
     t.equal(await status(), 'waits for the host')

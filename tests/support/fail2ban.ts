@@ -30,13 +30,11 @@ export async function startFail2ban(host: Namespace, dir: string, jails: string)
   const text = `${jails}\n[sshd]\nenabled = true\nbackend = polling\nport = 2222\nlogpath = ${auth}\n`
   await writeFile(join(config, 'jail.local'), text)
   const common = ['-c', config, '-s', join(dir, 's'), '-p', join(dir, 'p')]
-  await writeFile(join(config, 'fail2ban.local'), `[Definition]\nsocket = ${join(dir, 's')}\ndbfile = None\n`)
+  // As settings, not as flags: a reload reads them again.
+  const own = `[Definition]\nlogtarget = ${log}\nsocket = ${join(dir, 's')}\ndbfile = None\n`
+  await writeFile(join(config, 'fail2ban.local'), own)
   const [program, ...rest] = host.prefix
-  const server = spawn(
-    program,
-    [...rest, 'fail2ban-server', ...common, '--logtarget', log, '-f', 'start'],
-    { stdio: 'ignore' }
-  )
+  const server = spawn(program, [...rest, 'fail2ban-server', ...common, '-f', 'start'], { stdio: 'ignore' })
   const at: RealFail2ban = {
     config,
     log,
