@@ -6,6 +6,7 @@ import { ProductError, messageOf, systemCode } from '../common/errors.js'
 import { parseJson } from '../common/json-file.js'
 import { isListName, printable, type ListName } from '../common/names.js'
 import { LIMITS, shapeCheck, type ShapeCheck } from '../common/shapes.js'
+import type { ReceivedCommand } from './commands/carry-out.js'
 
 /** Where and as whom this host talks to its server. */
 export interface LinkOptions {
@@ -39,6 +40,8 @@ export interface Offered {
   restore?: ListName[]
   /** SHA-256 (hex) of the whitelist as it is for this host; absent from a server that has none. */
   whitelist?: string
+  /** What this host is to do; absent from a server that gives no commands. */
+  commands?: ReceivedCommand[]
 }
 
 /** A file to be sent. */
@@ -70,7 +73,17 @@ const UpdateReply = shapeCheck(
     success: Type.Literal(true),
     updates: Type.Array(Type.String(), { maxItems: 10_000 }),
     restore: Type.Optional(Type.Array(Type.String(), { maxItems: 10_000 })),
-    whitelist: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' }))
+    whitelist: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+    commands: Type.Optional(
+      Type.Array(
+        Type.Object({
+          id: Type.String({ maxLength: 120 }),
+          type: Type.String({ maxLength: 64 }),
+          params: Type.Record(Type.String(), Type.Unknown())
+        }),
+        { maxItems: 100 }
+      )
+    )
   })
 )
 const FileErrors = Type.Array(Type.Object({ file: Type.String(), message: Type.String() }))
@@ -125,12 +138,14 @@ export class ServerLink {
       updates: string[]
       restore?: string[]
       whitelist?: string
+      commands?: ReceivedCommand[]
     }
-    const { restore, whitelist } = reply
+    const { restore, whitelist, commands } = reply
     return {
       updates: reply.updates.filter(isListName),
       ...(restore === undefined ? {} : { restore: restore.filter(isListName) }),
-      ...(whitelist === undefined ? {} : { whitelist })
+      ...(whitelist === undefined ? {} : { whitelist }),
+      ...(commands === undefined ? {} : { commands })
     }
   }
 

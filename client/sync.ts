@@ -9,12 +9,17 @@ import { withFileLock, type HeldLock, type LockTimes } from '../common/file-lock
 import { JsonFiles, removeAbandonedCopies } from '../common/json-file.js'
 import { ownVersion } from '../common/version.js'
 import { ClientBus } from './bus.js'
+import type { CommandHost, ReceivedCommand } from './commands/carry-out.js'
+import { CommandLog } from './commands/command-log.js'
+import { healthOf } from './commands/health.js'
+import { runCommands } from './commands/run-commands.js'
 import type { ClientConfig } from './config/config.js'
 import { runCycle, type CycleResult, type Report, type Step } from './cycle/cycle.js'
 import { HeldLists } from './cycle/held-lists.js'
 import { LocalLists } from './cycle/local-lists.js'
 import { guardOf, ownAddresses } from './cycle/protect.js'
 import { ServerAddresses } from './cycle/server-addresses.js'
+import type { Guard } from './cycle/wanted.js'
 import { Fail2ban } from './fail2ban/fail2ban.js'
 import { changeOver } from './firewall/change-over.js'
 import { chooseFirewall, type FirewallKind } from './firewall/choose.js'
@@ -150,14 +155,23 @@ async function cycle(host: Host): Promise<CycleResult> {
   const { enabled } = config.whitelist
   const protectedNow = async () => guard(enabled ? await whitelist.addresses() : [])
   const failures: string[] = []
+  let given: readonly ReceivedCommand[] = []
   const logging = { log: config.log, eventsDir: config.eventsDir, state: config.state, files, clock }
+  const command = async (blocklistSync: () => string) =>
+    runCommands(given, {
+      host: commandHost(host, firewall, await protectedNow(), blocklistSync),
+      log: new CommandLog(files, join(config.state, 'commands.json')),
+      tell: commands => link.report({ commands }),
+      report
+    })
   const result = await runCycle({
     link,
     lists: new LocalLists(files, config.blocklistDir),
     held: new HeldLists(files, join(config.state, 'held-lists.json')),
     firewall,
     guard: await protectedNow(),
-    onAnswer: async ({ whitelist: known }) => {
+    onAnswer: async ({ whitelist: known, commands = [] }) => {
+      given = commands
       if (enabled && known !== undefined) failures.push(...(await syncWhitelist(host, known)))
       return protectedNow()
     },
@@ -182,13 +196,21 @@ async function cycle(host: Host): Promise<CycleResult> {
       firewall: firewall.name,
       addresses: own.join(','),
       time: String(clock()),
+      commands: config.commands.join(','),
       ...(enabled ? { whitelist: JSON.stringify(await whitelist.report()) } : {})
     },
     clock,
     report,
     lock,
     ...(parts.onStep === undefined ? {} : { onStep: parts.onStep })
+  }).catch(async (error: unknown) => {
+    // What was given is given once: it is answered even when the cycle could not go on.
+    await command(() => {
+      throw error
+    })
+    throw error
   })
+  failures.push(...(await command(() => cycleInWords(result))))
   result.failures.push(...failures)
   if (!enabled) await withdrawWhitelist(host, result)
   await clearFormer(files, join(config.state, 'firewall.json'), firewall, choose, report, result)
@@ -217,6 +239,44 @@ async function withdrawWhitelist({ whitelist, parts }: Host, result: CycleResult
     result.failures.push(message)
     parts.report('error', { event: 'whitelist_left', message })
   }
+}
+
+function commandHost(
+  { config, whitelist, run, parts }: Host,
+  firewall: Firewall,
+  guard: Guard,
+  blocklistSync: () => string
+): CommandHost {
+  const fail2ban = new Fail2ban(run, config.fail2ban)
+  return {
+    allowed: config.commands,
+    fail2ban,
+    mayChange: config.firewall !== 'dry-run',
+    guard,
+    blocklistSync,
+    whitelistSync: async () => {
+      if (!config.whitelist.enabled) throw new ProductError('CONFIG', 'whitelist_enabled is no')
+      parts.bus?.emit('sync_requested', { what: 'whitelist', by: 'command' })
+      const { result, entries, lifted, message } = await whitelist.sync()
+      if (message !== undefined) throw new ProductError('REFUSED', message)
+      return JSON.stringify({ result, entries, lifted })
+    },
+    health: () => healthOf(fail2ban, firewall, whitelist)
+  }
+}
+
+/** @throws ProductError when something of the cycle failed */
+function cycleInWords(result: CycleResult): string {
+  if (result.failures.length > 0) throw new ProductError('REFUSED', result.failures.join('; '))
+  const { downloaded, added, removed, syncedBack, skipped, notInForce } = result
+  return JSON.stringify({
+    downloaded,
+    added,
+    removed,
+    syncedBack,
+    skipped: skipped.slice(0, 100),
+    notInForce
+  })
 }
 
 function reportOf({ result, hash, time, message }: WhitelistResult): WhitelistReport {

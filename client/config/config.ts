@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { Address } from '../../common/address.js'
+import { COMMAND_TYPES, type CommandType } from '../../common/commands.js'
 import { messageOf, ProductError, systemCode } from '../../common/errors.js'
 import { serverName, type ServerName } from '../../common/names.js'
 import { readSettings, setting, type SettingSources } from '../../common/settings.js'
@@ -43,6 +44,8 @@ export interface ClientConfig {
     reloadOnChange: boolean
   }
   fail2ban: Fail2banPlace
+  /** What the server may tell this host to do. */
+  commands: readonly CommandType[]
   /** What should be put right, though it works. */
   warnings: readonly Warning[]
 }
@@ -114,6 +117,10 @@ export const SYNC_SETTINGS = {
   whitelistReloadOnChange: setting.yesNo({
     describe: 'reload fail2ban when the whitelist changes, instead of telling its running jails',
     fallback: false
+  }),
+  commands: setting.someOf(COMMAND_TYPES, {
+    describe: 'what the server may tell this host to do (all but fail2ban_reload)',
+    fallback: COMMAND_TYPES.filter(type => type !== 'fail2ban_reload')
   }),
   fail2banConfig: setting.path({ describe: "fail2ban's folder of settings", fallback: '/etc/fail2ban' }),
   fail2banSocket: setting.path(
@@ -194,6 +201,7 @@ export function readClientConfig(options: {
       path: read.whitelistPath || join(read.state, 'whitelist.txt'),
       reloadOnChange: read.whitelistReloadOnChange
     }),
+    commands: Object.freeze(read.commands),
     fail2ban: Object.freeze({ config: read.fail2banConfig, socket: read.fail2banSocket }),
     warnings
   })

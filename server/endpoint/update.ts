@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { parseAddress } from '../../common/address.js'
+import type { GivenCommand } from '../../common/commands.js'
 import { isListName, printable, type ListName } from '../../common/names.js'
 import { clientActor } from '../store/audit-row.js'
 import type { HostReport } from '../store/hosts.js'
@@ -14,6 +15,8 @@ export interface UpdateReply {
   restore?: ListName[]
   /** SHA-256 (hex) of the whitelist as it is for this host. Only for clients that told of theirs. */
   whitelist?: string
+  /** What the host is to do; each is given once. Only for clients that told which they take. */
+  commands?: GivenCommand[]
 }
 
 const MOST_HELD = 2000
@@ -33,7 +36,27 @@ export async function offerLists(
   const report = reportOf(fields, peer, app.clock())
   const whitelist = await whitelistOf(app, received, report)
   await app.store.hosts.seen(server, report, updates.length === 0)
-  return { success: true, updates, ...(held === undefined ? {} : { restore }), ...whitelist }
+  const commands = await commandsOf(app, received)
+  return { success: true, updates, ...(held === undefined ? {} : { restore }), ...whitelist, ...commands }
+}
+
+/** What waits for a host that takes commands. Asked for last: what is given out is given once. */
+async function commandsOf(
+  app: FastifyInstance,
+  { server, fields }: Received
+): Promise<{ commands?: GivenCommand[] }> {
+  if (!fields.has('commands')) return {}
+  try {
+    const commands = await app.store.commands.take(server)
+    for (const { id, type } of commands) {
+      app.log.info({ event: 'command_given', server, id, type }, 'a command was handed out')
+    }
+    return { commands }
+  } catch (error) {
+    // No command is worth a host that doesn't get its lists.
+    app.log.error({ event: 'commands_not_given', server, err: error }, 'commands could not be handed out')
+    return {}
+  }
 }
 
 /** Says which whitelist holds for a host that tells of its own, and puts into `report` how the two compare. */

@@ -65,6 +65,36 @@ export const Whitelist = Type.Array(
 )
 export type Whitelist = Static<typeof Whitelist>
 
+export const KEY_ROLES = ['read', 'write', 'admin'] as const
+/** A program's key to the API. */
+export const ApiKey = Type.Object({
+  name: Type.String(),
+  /** SHA-256 (hex) of the secret. */
+  hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  /** `read` looks, `write` gives commands, `admin` gives all of them. */
+  role: Type.Unsafe<(typeof KEY_ROLES)[number]>({ type: 'string', enum: [...KEY_ROLES] }),
+  /** The one host it counts for. */
+  server: Type.Optional(Type.String()),
+  createdAt: Type.Optional(Type.String())
+})
+export type ApiKey = Static<typeof ApiKey>
+
+export const COMMAND_STATES = ['pending', 'running', 'completed', 'failed', 'timeout'] as const
+/** Something a host is told to do. Times are ISO 8601. */
+export const HostCommand = Type.Object({
+  id: Type.String({ maxLength: 120 }),
+  type: Type.String({ maxLength: 64 }),
+  params: Type.Object({ jail: Type.Optional(Type.String()), ip: Type.Optional(Type.String()) }),
+  state: Type.Unsafe<(typeof COMMAND_STATES)[number]>({ type: 'string', enum: [...COMMAND_STATES] }),
+  createdAt: Type.String(),
+  createdBy: Type.String(),
+  startedAt: Type.Optional(Type.String()),
+  endedAt: Type.Optional(Type.String()),
+  /** What it printed: hostile text, bounded. */
+  output: Type.Optional(Type.String())
+})
+export type HostCommand = Static<typeof HostCommand>
+
 export const SessionKey = Type.Object({ key: Type.String({ minLength: 64 }) })
 /** Sessions ended before their time, by id: when that begins, and after which time the row may go. ISO times. */
 export const EndedSessions = Type.Record(
@@ -88,6 +118,8 @@ export const KINDS = {
   whitelist: kind<Whitelist>(Whitelist, () => [], { rows: true, corrupt: 'refuse' }),
   clientList: kind<ClientEntry[]>(ClientList, () => [], { mode: SECRET, corrupt: 'refuse' }),
   userList: kind<UserEntry[]>(UserList, () => [], { mode: SECRET, corrupt: 'refuse' }),
+  apiKeys: kind<ApiKey[]>(Type.Array(ApiKey), () => [], { mode: SECRET, corrupt: 'refuse' }),
+  commands: kind<HostCommand[]>(Type.Array(HostCommand, { maxItems: 10_000 }), () => [], { rows: true }),
   sessionKey: kind<{ key: string }>(SessionKey, () => ({ key: '' }), { mode: SECRET, corrupt: 'refuse' }),
   endedSessions: kind<EndedSessions>(EndedSessions, () => ({}), { mode: SECRET })
 }

@@ -10,11 +10,13 @@ import { AuditStore } from './audit.js'
 import { AuditTrails } from './audit-trails.js'
 import { BlocklistStore } from './blocklists.js'
 import { ClientStore } from './clients.js'
+import { CommandStore } from './commands.js'
 import { DownloadStore } from './downloads.js'
 import { EventStore } from './events.js'
 import { Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
+import { KeyStore } from './keys.js'
 import { PasswordCheck } from './password-check.js'
 import { SessionFiles } from './session-files.js'
 import { UpdateIndexStore } from './update-index.js'
@@ -49,6 +51,8 @@ export class Store {
   readonly events: EventStore
   readonly clients: ClientStore
   readonly users: UserStore
+  readonly keys: KeyStore
+  readonly commands: CommandStore
   readonly hosts: HostStore
   readonly sessions: SessionFiles
   readonly passwords = new PasswordCheck()
@@ -81,6 +85,8 @@ export class Store {
     this.events = new EventStore(this.files, this.paths)
     this.clients = new ClientStore(this.files, this.paths, this.audit)
     this.users = new UserStore(this.files, this.paths, this.audit)
+    this.keys = new KeyStore(this.files, this.paths, this.audit, clock)
+    this.commands = new CommandStore(this.files, this.paths, this.audit, clock)
     this.hosts = new HostStore(this.files, this.paths, this.clients, clock)
     this.sessions = new SessionFiles(this.files, this.paths, clock)
     this.whitelist = new WhitelistStore(this.files, this.paths, this.lists, this.hosts, clock, this.audit)
@@ -138,6 +144,7 @@ export class Store {
       await refuseLinks(this.paths.dataRoots(), folder)
       await removeAbandonedCopies(folder, now)
     }
+    await this.commands.settle(server)
     await this.uploads.removeAbandoned(server)
     await this.downloads.removeAbandoned(server)
   }
