@@ -6,8 +6,9 @@ import { runUntilStopped } from '../../common/stop-signals.js'
 import { ClientBus } from '../bus.js'
 import { readClientConfig, SYNC_SETTINGS, type ClientConfig } from '../config/config.js'
 import type { CycleResult, Report } from '../cycle/cycle.js'
-import { clientLogger, syncOnce, syncWhitelistOnce } from '../sync.js'
+import { clientLogger, syncOnce } from '../sync.js'
 import { watchAndSync } from '../watch.js'
+import { syncWhitelistOnce } from '../whitelist/on-host.js'
 import type { WhitelistResult } from '../whitelist/whitelist-sync.js'
 
 /** Where a command writes to. */

@@ -61,7 +61,8 @@ async function checkSettings(store: Store): Promise<Finding[]> {
   for (const [what, path] of [
     ['client list', store.paths.clientList()],
     ['user list', store.paths.userList()],
-    ['session key', store.paths.sessionKey()]
+    ['session key', store.paths.sessionKey()],
+    ['list of API keys', store.paths.apiKeys()]
   ] as const) {
     const info = await stat(path).catch(() => undefined)
     if (info !== undefined && (info.mode & 0o077) !== 0) {
@@ -96,10 +97,12 @@ async function checkArchive(store: Store, folders: Folders): Promise<Finding[]> 
   const found = await checkFile(store, paths.updateIndex(), KINDS.updateIndex)
   found.push(...(await checkFile(store, paths.whitelist(), KINDS.whitelist)))
   found.push(...(await checkFile(store, paths.sessionKey(), KINDS.sessionKey)))
+  found.push(...(await checkFile(store, paths.apiKeys(), KINDS.apiKeys)))
   found.push(...(await checkFile(store, paths.endedSessions(), KINDS.endedSessions)))
   for (const server of servers) {
     found.push(...(await checkFile(store, paths.host(server), KINDS.host)))
     found.push(...(await checkFile(store, paths.handOvers(server), KINDS.handOvers)))
+    found.push(...(await checkFile(store, paths.commands(server), KINDS.commands)))
     for (const list of await store.lists.names(server)) {
       found.push(...(await checkFile(store, paths.list(server, list), KINDS.blocklist)))
     }
