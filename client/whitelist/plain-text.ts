@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { familyOf, parseAddress, prefixOf, type Address } from '../../common/address.js'
-import { ProductError } from '../../common/errors.js'
+import { ProductError, systemCode } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
 
 /** As the server's own limits: a server that was taken over must not switch a host's protection off by one line. */
@@ -34,4 +35,30 @@ export function readPlain(text: string): Address[] {
 /** SHA-256 in hex: what the server calls the text by. */
 export function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex')
+}
+
+/** The text of the host's copy; empty when there is none. @throws ProductError UNREADABLE */
+export async function copiedText(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return ''
+    throw new ProductError('UNREADABLE', `${path} (${systemCode(error) ?? 'unknown error'})`, error)
+  })
+}
+
+/** What the host's copy holds. Edited by hand, what can be read of it still counts. @throws ProductError UNREADABLE */
+export async function copiedAddresses(path: string): Promise<Address[]> {
+  const text = await copiedText(path)
+  try {
+    return readPlain(text)
+  } catch {
+    return text.split('\n').flatMap(readableLine)
+  }
+}
+
+function readableLine(line: string): Address[] {
+  try {
+    return readPlain(line)
+  } catch {
+    return []
+  }
 }

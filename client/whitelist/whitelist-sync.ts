@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import Type from 'typebox'
 import type { Static } from 'typebox'
@@ -12,7 +12,7 @@ import { settingsVersion } from '../fail2ban/drop-in.js'
 import type { Fail2ban } from '../fail2ban/fail2ban.js'
 import { honour } from '../fail2ban/honour.js'
 import { replaceFile } from '../replace-file.js'
-import { hashOf, readPlain } from './plain-text.js'
+import { copiedAddresses, copiedText, hashOf, readPlain } from './plain-text.js'
 
 const State = Type.Object({
   /** How the last sync that changed or failed ended, and when (ISO 8601). */
@@ -71,13 +71,7 @@ export class WhitelistSync {
 
   /** What the host's copy holds; nothing when there is none or it is unreadable. Lines that are none are left out. */
   async addresses(): Promise<Address[]> {
-    const text = await this.#text()
-    try {
-      return readPlain(text)
-    } catch {
-      // Edited by hand: what can be read of it still protects.
-      return text.split('\n').flatMap(line => readableLine(line))
-    }
+    return copiedAddresses(this.parts.path)
   }
 
   /** What the server is told when nothing new was tried. */
@@ -211,11 +205,7 @@ export class WhitelistSync {
   }
 
   async #text(): Promise<string> {
-    const { path } = this.parts
-    return readFile(path, 'utf8').catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT') return ''
-      throw new ProductError('UNREADABLE', `${path} (${systemCode(error) ?? 'unknown error'})`, error)
-    })
+    return copiedText(this.parts.path)
   }
 }
 
@@ -223,12 +213,4 @@ function withoutHonoured(state: State): State {
   const next = { ...state }
   delete next.honoured
   return next
-}
-
-function readableLine(line: string): Address[] {
-  try {
-    return readPlain(line)
-  } catch {
-    return []
-  }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { timeOf } from '../../common/clock.js'
 import { look, type Finding } from '../../common/findings.js'
 import { corruptCopies, namesIn, type JsonKind } from '../../common/json-file.js'
-import { isEventsFileName, type ServerName } from '../../common/names.js'
+import { isEventsFileName, printable, type ServerName } from '../../common/names.js'
 import { KINDS } from '../store/kinds.js'
 import { OPEN, type Folders } from '../store/folders.js'
 import type { Store } from '../store/store.js'
@@ -162,7 +162,7 @@ async function checkHosts(store: Store): Promise<Finding[]> {
 
 async function checkHost(store: Store, server: ServerName): Promise<Finding[]> {
   const found: Finding[] = []
-  const { lastSeen, clockSkewMs } = await store.hosts.read(server)
+  const { lastSeen, clockSkewMs, whitelist } = await store.hosts.read(server)
   if (lastSeen === undefined || !(Date.now() - timeOf(lastSeen) <= QUIET_HOST_MS)) {
     found.push({
       level: 'warning',
@@ -176,6 +176,13 @@ async function checkHost(store: Store, server: ServerName): Promise<Finding[]> {
       level: 'warning',
       what: `${server}'s clock differs by ${Math.round(clockSkewMs / 1000)} s`,
       mend: 'let both machines keep time by NTP'
+    })
+  }
+  if (whitelist?.result === 'fail') {
+    found.push({
+      level: 'warning',
+      what: `${server} could not sync its whitelist: ${printable(whitelist.message ?? 'it does not say why', 300)}`,
+      mend: `run "fail2ban-report whitelist-sync" on ${server}`
     })
   }
   const waiting = (await store.updates.of(server)).size
