@@ -55,6 +55,8 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     block: async () => (await import('../server/cli/blocking.js')).addBlockingCommands(program, terminal),
     whitelist: async () =>
       (await import('../server/cli/whitelist.js')).addWhitelistCommands(program, terminal),
+    key: async () => (await import('../server/cli/keys.js')).addKeyCommands(program, terminal),
+    command: async () => (await import('../server/cli/commands.js')).addCommandCommands(program, terminal),
     audit: async () => (await import('../server/cli/audit.js')).addAuditCommand(program, terminal),
     status: async () => (await import('../server/cli/status.js')).addStatusCommand(program, terminal),
     doctor: async () => {
@@ -67,7 +69,7 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     },
     demo: async () => (await import('../server/cli/demo.js')).addDemoCommand(program, terminal)
   }
-  const group = { unblock: 'block', list: 'block' }[word] ?? word
+  const group = { unblock: 'block', list: 'block', 'whitelist-sync': 'sync' }[word] ?? word
   const wanted = Object.hasOwn(groups, group) ? [group] : Object.keys(groups)
   for (const name of wanted) await groups[name]?.()
 }

@@ -6,10 +6,13 @@ import { ProductError, messageOf, systemCode } from '../common/errors.js'
 import { parseJson } from '../common/json-file.js'
 import { isListName, printable, type ListName } from '../common/names.js'
 import { LIMITS, shapeCheck, type ShapeCheck } from '../common/shapes.js'
+import type { ReceivedCommand } from './commands/carry-out.js'
 
 /** Where and as whom this host talks to its server. */
 export interface LinkOptions {
   urls: { index: string; update: string; download: string; syncback: string }
+  /** Where the server's API for machines lies, such as `https://reports.example/api/v1`. */
+  apiUrl?: string | undefined
   username: string
   password: string
   uuid: string
@@ -35,6 +38,10 @@ export interface Offered {
   updates: ListName[]
   /** Lists the server lost; absent from a server that doesn't compare what the host holds with what it has. */
   restore?: ListName[]
+  /** SHA-256 (hex) of the whitelist as it is for this host; absent from a server that has none. */
+  whitelist?: string
+  /** What this host is to do; absent from a server that gives no commands. */
+  commands?: ReceivedCommand[]
 }
 
 /** A file to be sent. */
@@ -65,7 +72,18 @@ const UpdateReply = shapeCheck(
   Type.Object({
     success: Type.Literal(true),
     updates: Type.Array(Type.String(), { maxItems: 10_000 }),
-    restore: Type.Optional(Type.Array(Type.String(), { maxItems: 10_000 }))
+    restore: Type.Optional(Type.Array(Type.String(), { maxItems: 10_000 })),
+    whitelist: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+    commands: Type.Optional(
+      Type.Array(
+        Type.Object({
+          id: Type.String({ maxLength: 120 }),
+          type: Type.String({ maxLength: 64 }),
+          params: Type.Record(Type.String(), Type.Unknown())
+        }),
+        { maxItems: 100 }
+      )
+    )
   })
 )
 const FileErrors = Type.Array(Type.Object({ file: Type.String(), message: Type.String() }))
@@ -119,9 +137,42 @@ export class ServerLink {
     const reply = (await this.#json('asking for updates', this.#options.urls.update, body, UpdateReply)) as {
       updates: string[]
       restore?: string[]
+      whitelist?: string
+      commands?: ReceivedCommand[]
     }
-    const updates = reply.updates.filter(isListName)
-    return reply.restore === undefined ? { updates } : { updates, restore: reply.restore.filter(isListName) }
+    const { restore, whitelist, commands } = reply
+    return {
+      updates: reply.updates.filter(isListName),
+      ...(restore === undefined ? {} : { restore: restore.filter(isListName) }),
+      ...(whitelist === undefined ? {} : { whitelist }),
+      ...(commands === undefined ? {} : { commands })
+    }
+  }
+
+  /**
+   * Fetches the whitelist (`GET /api/v1/whitelist/plain`); undefined when it is the text whose SHA-256 is `hash`.
+   * @throws ProductError NETWORK, REFUSED
+   */
+  async whitelist(hash: string): Promise<string | undefined> {
+    const what = 'asking for the whitelist'
+    const headers = { ...this.#basic(), accept: 'text/plain', 'if-none-match': `"${hash}"` }
+    const reply = await this.#repeat(what, this.#api('whitelist/plain'), () => null, REPLY_BYTES, {
+      method: 'GET',
+      headers
+    })
+    if (reply.status === 304) return undefined
+    if (reply.status !== 200) throw refused(what, reply)
+    return reply.text
+  }
+
+  /** Tells the server what came of what it wanted (`POST /api/v1/report`). @throws ProductError NETWORK, REFUSED */
+  async report(report: object): Promise<void> {
+    const what = 'reporting'
+    const reply = await this.#repeat(what, this.#api('report'), () => JSON.stringify(report), REPLY_BYTES, {
+      method: 'POST',
+      headers: { ...this.#basic(), accept: 'application/json', 'content-type': 'application/json' }
+    })
+    if (reply.status !== 200) throw refused(what, reply)
   }
 
   /** Fetches a list from download.php; undefined when the server has no copy for us (any more). */
@@ -170,6 +221,20 @@ export class ServerLink {
     return { username, password, uuid }
   }
 
+  #basic(): Record<string, string> {
+    const { username, password, uuid } = this.#options
+    const token = Buffer.from(`${username}:${password}`).toString('base64')
+    return { authorization: `Basic ${token}`, 'x-client-uuid': uuid }
+  }
+
+  #api(path: string): string {
+    const { apiUrl } = this.#options
+    if (apiUrl === undefined) {
+      throw new ProductError('CONFIG', 'update_url does not end in /endpoint/update.php; give server instead')
+    }
+    return `${apiUrl}/${path}`
+  }
+
   #form(field: string, files: readonly OutgoingFile[]): FormData {
     const form = new FormData()
     // The credentials go first: a server may refuse a file whose sender it doesn't know yet.
@@ -186,13 +251,19 @@ export class ServerLink {
     return value
   }
 
-  async #repeat(what: string, url: string, body: () => FormData | string, most: number): Promise<Reply> {
+  async #repeat(
+    what: string,
+    url: string,
+    body: () => FormData | string | null,
+    most: number,
+    how: How = FORM
+  ): Promise<Reply> {
     const { pauses = PAUSES, signal } = this.#options
     for (let attempt = 0; ; attempt++) {
       const pause = pauses[attempt]
       let reason: string
       try {
-        const reply = await this.#once(what, url, body(), most)
+        const reply = await this.#once(what, url, body(), most, how)
         if (!REPEATABLE.has(reply.status) || pause === undefined) return reply
         reason = `the server answered ${reply.status}`
       } catch (error) {
@@ -208,20 +279,34 @@ export class ServerLink {
     }
   }
 
-  async #once(what: string, url: string, body: FormData | string, most: number): Promise<Reply> {
+  async #once(
+    what: string,
+    url: string,
+    body: FormData | string | null,
+    most: number,
+    how: How
+  ): Promise<Reply> {
     const form = typeof body === 'string' ? { 'content-type': 'application/x-www-form-urlencoded' } : {}
     this.#deadline ??= AbortSignal.timeout(this.#options.total ?? this.#options.timeout * 20)
     const told = this.#options.signal
     const response = await request(url, {
-      method: 'POST',
+      method: how.method,
       body,
       dispatcher: this.#agent,
       signal: AbortSignal.any([this.#deadline, ...(told === undefined ? [] : [told])]),
-      headers: { accept: 'application/json', ...form }
+      headers: { ...form, ...how.headers }
     })
     return { status: response.statusCode, text: await limitedText(what, response.body, most) }
   }
 }
+
+interface How {
+  method: 'GET' | 'POST'
+  headers: Record<string, string>
+}
+
+/** As the four endpoints are asked; the content type follows from the body. */
+const FORM: How = { method: 'POST', headers: { accept: 'application/json' } }
 
 interface Reply {
   status: number

@@ -61,14 +61,17 @@ export function peerKey(peer: string): string {
   return familyOf(address) === 6 ? (parseAddress(`${address}/64`) ?? address) : address
 }
 
+/** What was tried: a host's credentials, a log-in, a program's key. */
+export type AuthKind = 'client' | 'login' | 'key'
+
 /**
  * The log line of a failed authentication: the shipped fail2ban filter (server/deploy/fail2ban) matches exactly
  * these fields in this order, so that text a client chose comes last and can't pose as an address.
  */
 export function authFailure(
-  what: 'client' | 'login',
+  what: AuthKind,
   peer: string,
   user: string
-): { event: 'auth_failure'; what: 'client' | 'login'; peer: string; user: string } {
+): { event: 'auth_failure'; what: AuthKind; peer: string; user: string } {
   return { event: 'auth_failure', what, peer, user: printable(user, 80) }
 }

@@ -28,6 +28,7 @@ const TABLE = {
   CONFLICT: { status: 409, message: 'Conflict' },
   LOGIN_NEEDED: { status: 401, message: 'Log in first.' },
   LOGIN_FAILED: { status: 401, message: 'Wrong user name or password.' },
+  KEY_FAILED: { status: 401, message: 'Wrong API key. See "fail2ban-report key list" on the server.' },
   CSRF: { status: 403, message: 'The request did not come from this page. Reload and try again.' },
   ROLE: { status: 403, message: 'Your role may not do this: ask an admin.' },
   UPGRADE: { status: 426, message: 'This address takes WebSockets only.' },

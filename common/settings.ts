@@ -165,6 +165,27 @@ export const setting = {
       return found
     }
   }),
+  someOf: <const T extends string>(choices: readonly T[], more: Extra<T[]>): Setting<T[]> => ({
+    ...more,
+    value: 'NAME,…|none',
+    parse: text => {
+      const items = text.split(/[\s,]+/).filter(item => item !== '' && item !== 'none')
+      return items.map(item => {
+        const found = choices.find(choice => choice === item)
+        if (found === undefined) throw new Error(`none, or some of ${choices.join(', ')} are needed`)
+        return found
+      })
+    }
+  }),
+  yesNo: (more: Extra<boolean>): Setting<boolean> => ({
+    ...more,
+    value: 'yes|no',
+    parse: text => {
+      if (/^(yes|true|on|1)$/i.test(text)) return true
+      if (/^(no|false|off|0)$/i.test(text)) return false
+      throw new Error('yes or no is needed')
+    }
+  }),
   addresses: (more: Extra<Address[]>): Setting<Address[]> => ({
     ...more,
     value: 'IP,CIDR,…',

@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import { FailedAttempts } from '../common/attempts.js'
 import type { Clock } from '../common/clock.js'
 import { LIMITS } from '../common/shapes.js'
+import commandRoutes from './api/commands.js'
 import api from './api/routes.js'
 import type { ServerConfig } from './config.js'
 import { ClientAuthenticator } from './endpoint/authenticate.js'
@@ -150,6 +151,7 @@ export async function buildApp(
       const authenticator = new ClientAuthenticator(store, attempts, clock)
       await scope.register(endpoints, { prefix: '/endpoint', authenticator })
       await scope.register(machines, { prefix: '/api/v1', authenticator, waiting: app.live.hosts })
+      await scope.register(commandRoutes, { prefix: '/api/v1' })
       await scope.register(callbacks, { prefix: '/api', authenticator })
       await scope.register(api, { prefix: '/api' })
       await scope.register(fastifyStatic, {

@@ -13,6 +13,7 @@ import { wantedOf } from '../cycle/wanted.js'
 import { chooseFirewall } from '../firewall/choose.js'
 import { planFirewall } from '../firewall/plan.js'
 import { ServerLink } from '../server-link.js'
+import { copiedAddresses } from '../whitelist/plain-text.js'
 import type { Output } from './sync.js'
 
 const SKEW_MS = 60_000
@@ -178,7 +179,8 @@ async function checkFirewall(config: ClientConfig, files: JsonFiles, run: RunCom
     ownAddresses(),
     await serverAddresses(Object.values(config.urls)),
     config.neverBlock,
-    config.widest
+    config.widest,
+    config.whitelist.enabled ? await copiedAddresses(config.whitelist.path) : []
   )
   const wanted = wantedOf(lists, guard, Date.now())
   const { add, remove } = planFirewall(wanted.block, inForce, wanted.ended)

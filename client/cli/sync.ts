@@ -1,12 +1,16 @@
 import type { Command } from 'commander'
 import { messageOf } from '../../common/errors.js'
+import { printable } from '../../common/names.js'
 import { addFlags } from '../../common/settings.js'
 import { runUntilStopped } from '../../common/stop-signals.js'
+import { ClientBus } from '../bus.js'
 import { readClientConfig, SYNC_SETTINGS, type ClientConfig } from '../config/config.js'
 import type { CycleResult, Report } from '../cycle/cycle.js'
 import { readAuthority } from '../server-link.js'
 import { clientLogger, syncOnce } from '../sync.js'
 import { watchAndSync } from '../watch.js'
+import { syncWhitelistOnce } from '../whitelist/on-host.js'
+import type { WhitelistResult } from '../whitelist/whitelist-sync.js'
 
 /** Where a command writes to. */
 export interface Output {
@@ -15,8 +19,9 @@ export interface Output {
   env: Readonly<Record<string, string | undefined>>
 }
 
-/** `sync`: one cycle for cron, or cycles for ever with `--watch`. */
+/** `sync`: one cycle for cron, or cycles for ever with `--watch`; `whitelist-sync`: the whitelist alone. */
 export function addSyncCommand(program: Command, output: Output): void {
+  addWhitelistSync(program, output)
   addFlags(
     program
       .command('sync')
@@ -34,29 +39,78 @@ export function addSyncCommand(program: Command, output: Output): void {
       '\nExit code 0: done, or nothing to do. 1: something failed, standard error says what. 2: bad setting.\n75: another run is under way.\n\nExamples:\n  fail2ban-report sync\n  fail2ban-report sync --config /etc/fail2ban-report/client.conf --firewall nftables\n  fail2ban-report sync --watch --interval 60'
     )
     .action(async (flags: Record<string, unknown>) => {
-      const file = typeof flags.config === 'string' ? flags.config : undefined
-      const config = readClientConfig({ file, flags, env: output.env })
-      for (const { what, mend } of config.warnings) output.err(`warning: ${what}: ${mend}`)
+      const config = configOf(flags, output)
       if (flags.watch === true) await watchForEver(config, output, flags.json === true)
       else await once(config, output, flags.json === true)
     })
 }
 
+function addWhitelistSync(program: Command, output: Output): void {
+  addFlags(
+    program
+      .command('whitelist-sync')
+      .description("fetch the server's whitelist and let fail2ban here heed it, without the rest of a cycle")
+      .option('--config <FILE>', 'client.conf, or the config.env of an existing client [env: F2BR_CONFIG]'),
+    SYNC_SETTINGS
+  )
+    .option('--json', 'print JSON for machines instead of text')
+    .addHelpText(
+      'after',
+      '\nExit code 0: done, or nothing to do. 1: something failed. 2: bad setting. 75: another run is under way.\n\nExample:\n  fail2ban-report whitelist-sync'
+    )
+    .action(async (flags: Record<string, unknown>) => {
+      const config = configOf(flags, output)
+      const report = reporter(config, output)
+      const bus = loggedBus(report)
+      bus.emit('sync_requested', { what: 'whitelist', by: 'whitelist-sync' })
+      const result = await syncWhitelistOnce(config, { report, bus })
+      output.out(flags.json === true ? JSON.stringify(result) : whitelistInWords(result))
+      if (result.result === 'fail') process.exitCode = 1
+    })
+}
+
+function configOf(flags: Record<string, unknown>, output: Output): Readonly<ClientConfig> {
+  const file = typeof flags.config === 'string' ? flags.config : undefined
+  const config = readClientConfig({ file, flags, env: output.env })
+  for (const { what, mend } of config.warnings) output.err(`warning: ${what}: ${mend}`)
+  return config
+}
+
+/** A bus whose events stand in the client's log; a failure is told where it is dealt with. */
+function loggedBus(report: Report): ClientBus {
+  const bus = new ClientBus()
+  for (const event of ['sync_start', 'sync_complete', 'sync_requested'] as const) {
+    bus.on(event, fields => report('info', { event, ...fields }))
+  }
+  return bus
+}
+
 async function once(config: Readonly<ClientConfig>, output: Output, json: boolean): Promise<void> {
-  const result = await syncOnce(config, { report: reporter(config, output) })
+  const report = reporter(config, output)
+  const result = await syncOnce(config, { report, bus: loggedBus(report) })
   output.out(json ? JSON.stringify(result) : inWords(result))
   if (result.failures.length > 0) process.exitCode = 1
 }
 
 async function watchForEver(config: Readonly<ClientConfig>, output: Output, json: boolean): Promise<void> {
   const report = reporter(config, output)
+  const bus = loggedBus(report)
   const cycle = async (signal: AbortSignal) => {
     try {
-      const result = await syncOnce(config, { report, signal })
+      const result = await syncOnce(config, { report, bus, signal })
       if (json) output.out(JSON.stringify(result))
       else if (didSomething(result)) output.out(inWords(result))
     } catch (error) {
       // The next cycle may do better: a watch ends only when it is told to.
+      report('error', { event: 'failed', message: messageOf(error) })
+    }
+  }
+  const whitelist = async (signal: AbortSignal) => {
+    try {
+      const { message } = await syncWhitelistOnce(config, { report, bus, signal })
+      if (message !== undefined)
+        report('error', { event: 'whitelist_failed', message: `whitelist: ${message}` })
+    } catch (error) {
       report('error', { event: 'failed', message: messageOf(error) })
     }
   }
@@ -66,6 +120,10 @@ async function watchForEver(config: Readonly<ClientConfig>, output: Output, json
       interval: config.interval * 1000,
       signal,
       cycle: () => cycle(signal),
+      bus,
+      ...(config.whitelist.enabled
+        ? { between: { interval: config.whitelist.interval * 1000, work: () => whitelist(signal) } }
+        : {}),
       ...(config.wakeUrl === undefined ? {} : { channel: channelOf(config, config.wakeUrl, report, signal) })
     })
   )
@@ -115,6 +173,16 @@ function inWords(result: CycleResult): string {
   ]
   if (result.skipped.length > 0) parts.push(`${result.skipped.length} skipped`)
   if (result.notInForce > 0) parts.push(`${result.notInForce} still pending`)
+  return parts.join('; ')
+}
+
+function whitelistInWords({ result, entries, lifted, message }: WhitelistResult): string {
+  if (result === 'fail') return `failed: ${message ?? ''}`
+  const parts = [
+    result === 'unchanged' ? 'unchanged' : 'changed',
+    `${entries} ${entries === 1 ? 'entry' : 'entries'}`
+  ]
+  if (lifted.length > 0) parts.push(`lifted: ${lifted.map(id => printable(id, 64)).join(', ')}`)
   return parts.join('; ')
 }
 

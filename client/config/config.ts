@@ -2,9 +2,11 @@ import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { Address } from '../../common/address.js'
+import { COMMAND_TYPES, type CommandType } from '../../common/commands.js'
 import { messageOf, ProductError, systemCode } from '../../common/errors.js'
 import { serverName, type ServerName } from '../../common/names.js'
 import { readSettings, setting, type SettingSources } from '../../common/settings.js'
+import type { Fail2banPlace } from '../fail2ban/fail2ban.js'
 import { isPhpClientFile, fromPhpClientFile } from './php-client.js'
 import { readKeyValues } from './key-values.js'
 
@@ -16,6 +18,8 @@ export interface ClientConfig {
   /** What fail2ban on this host sends with its callbacks; empty where it has none. */
   callbackSecret: string
   urls: { index: string; update: string; download: string; syncback: string }
+  /** Where the server's API for machines lies; undefined where the URLs don't tell. */
+  apiUrl: string | undefined
   caFile: string | undefined
   /** fail2ban's log. */
   log: string
@@ -35,6 +39,17 @@ export interface ClientConfig {
   interval: number
   /** Milliseconds for connecting, and for silence while data flows. */
   timeout: number
+  whitelist: {
+    enabled: boolean
+    /** Seconds between pulls of `--watch`. */
+    interval: number
+    path: string
+    /** Whether fail2ban reads all its settings again after a change. */
+    reloadOnChange: boolean
+  }
+  fail2ban: Fail2banPlace
+  /** What the server may tell this host to do. */
+  commands: readonly CommandType[]
   /** What should be put right, though it works. */
   warnings: readonly Warning[]
 }
@@ -96,7 +111,31 @@ export const SYNC_SETTINGS = {
     describe: 'whether --watch holds a connection on which the server says that something changed',
     fallback: 'on'
   }),
-  timeout: setting.integer({ describe: 'seconds to wait for the server', fallback: 30, least: 1, most: 600 })
+  timeout: setting.integer({ describe: 'seconds to wait for the server', fallback: 30, least: 1, most: 600 }),
+  whitelistEnabled: setting.yesNo({
+    describe: "whether fail2ban here heeds the server's whitelist",
+    fallback: true
+  }),
+  whitelistInterval: setting.integer({
+    describe: 'seconds between pulls of the whitelist with --watch',
+    fallback: 300,
+    least: 1,
+    most: 86_400
+  }),
+  whitelistPath: setting.path({ describe: "this host's copy of the whitelist", fallback: '' }, 'FILE'),
+  whitelistReloadOnChange: setting.yesNo({
+    describe: 'reload fail2ban when the whitelist changes, instead of telling its running jails',
+    fallback: false
+  }),
+  commands: setting.someOf(COMMAND_TYPES, {
+    describe: 'what the server may tell this host to do (all but fail2ban_reload)',
+    fallback: COMMAND_TYPES.filter(type => type !== 'fail2ban_reload')
+  }),
+  fail2banConfig: setting.path({ describe: "fail2ban's folder of settings", fallback: '/etc/fail2ban' }),
+  fail2banSocket: setting.path(
+    { describe: "fail2ban's socket, where its settings don't name it", fallback: '' },
+    'FILE'
+  )
 }
 
 /**
@@ -148,6 +187,7 @@ export function readClientConfig(options: {
       break
     }
   }
+  const apiUrl = apiOf(urls.update)
   return Object.freeze({
     username: userName(read.username),
     password,
@@ -163,9 +203,18 @@ export function readClientConfig(options: {
     firewall: read.firewall,
     neverBlock: Object.freeze(read.neverBlock),
     widest: Object.freeze({ 4: read.widest4, 6: read.widest6 }),
-    wakeUrl: read.wake === 'on' ? wakeUrlOf(urls) : undefined,
+    wakeUrl: read.wake === 'on' && apiUrl !== undefined ? `${apiUrl}/wake` : undefined,
     interval: read.interval,
     timeout: read.timeout * 1000,
+    apiUrl,
+    whitelist: Object.freeze({
+      enabled: read.whitelistEnabled,
+      interval: read.whitelistInterval,
+      path: read.whitelistPath || join(read.state, 'whitelist.txt'),
+      reloadOnChange: read.whitelistReloadOnChange
+    }),
+    commands: Object.freeze(read.commands),
+    fail2ban: Object.freeze({ config: read.fail2banConfig, socket: read.fail2banSocket }),
     warnings
   })
 }
@@ -233,10 +282,11 @@ function urlsOf(read: {
   return Object.values(urls).includes('') ? undefined : urls
 }
 
-/** The wake channel lies beside the endpoints; a server whose URLs are others has none that is known. */
-function wakeUrlOf({ update }: ClientConfig['urls']): string | undefined {
-  const url = update.replace(/\/endpoint\/update\.php$/, '/api/v1/wake')
-  return url === update ? undefined : url
+/** `…/endpoint/update.php` → `…/api/v1`. */
+function apiOf(update: string): string | undefined {
+  const url = new URL(update)
+  const [, base] = /^(.*)\/endpoint\/update\.php$/.exec(url.pathname) ?? []
+  return base === undefined ? undefined : `${url.origin}${base}/api/v1`
 }
 
 function userName(text: string): ServerName {

@@ -48,6 +48,11 @@ export interface CycleParts {
   report: Report
   /** The lock that keeps other cycles out. */
   lock: HeldLock
+  /**
+   * What else the server's answer brings, before the firewall is touched. Failures of it are its own.
+   * @returns what is never blocked from now on
+   */
+  onAnswer?: (offered: Offered) => Promise<Guard>
   /** Told after each step. */
   onStep?: (step: Step) => void
 }
@@ -116,12 +121,13 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
     offered = await parts.link.ask({ have, ...parts.told })
   })
   await step('asked')
+  const guard = offered === undefined ? parts.guard : ((await parts.onAnswer?.(offered)) ?? parts.guard)
   for (const list of offered?.restore ?? []) await attempt(() => restore(parts, list))
   for (const list of offered?.updates ?? []) await attempt(() => fetchList(parts, list, held, result))
   await step('downloaded')
   const { lists } = await parts.lists.all()
   const whole = await checkWhole(parts, lists, offered, result)
-  const changed = await applyLists(parts, lists, whole, result, step)
+  const changed = await applyLists({ ...parts, guard }, lists, whole, result, step)
   await sendBack(parts, [...new Set([...result.downloaded, ...changed])], result, attempt)
   await step('synced-back')
   return result

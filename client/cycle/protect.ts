@@ -13,7 +13,8 @@ export function guardOf(
   own: readonly Address[],
   server: readonly Address[],
   neverBlock: readonly Address[],
-  widest: { 4: number; 6: number }
+  widest: { 4: number; 6: number },
+  whitelist: readonly Address[] = []
 ): Guard {
   return {
     protect: [
@@ -24,7 +25,8 @@ export function guardOf(
       },
       { addresses: new AddressSet(own), reason: "this host's own address" },
       { addresses: new AddressSet(server), reason: 'the address of the Fail2Ban-Report server' },
-      { addresses: new AddressSet(neverBlock), reason: 'on the list of addresses never to block' }
+      { addresses: new AddressSet(neverBlock), reason: 'on the list of addresses never to block' },
+      { addresses: new AddressSet(whitelist), reason: "on the server's whitelist" }
     ],
     widest
   }

@@ -29,6 +29,8 @@ const ServerSummary = Type.Object({
   name: Type.String(),
   host: Host,
   lists: Type.Array(ListSummary),
+  /** Whether the host's copy of the whitelist is what holds for it now; absent when it never told. */
+  whitelistInStep: Type.Optional(Type.Boolean()),
   /** Names of corrupt files that were moved out of the way. */
   setAside: Type.Array(Type.String()),
   /** Why this server's files could not be read. */
@@ -89,5 +91,10 @@ async function summary(store: Store, counts: ListCounts, name: ServerName): Prom
     const numbers = await counts.of(name, list)
     lists.push({ jail: jailOfList(list), list, update: stateOf(updates, list), ...numbers })
   }
-  return { name, host: await store.hosts.read(name), lists, setAside: await store.setAside(name) }
+  const host = await store.hosts.read(name)
+  // A corrupt whitelist is told of where it lies; it hides no host.
+  const hash = await store.whitelist.hash(name).catch(() => undefined)
+  const told = host.whitelist !== undefined && hash !== undefined
+  const inStep = told ? { whitelistInStep: host.whitelist?.hash === hash } : {}
+  return { name, host, lists, ...inStep, setAside: await store.setAside(name) }
 }

@@ -129,7 +129,7 @@ class TextPrinter {
       when(row.time),
       row.what.padEnd(14),
       where,
-      row.ip ?? row.user ?? '',
+      row.ip ?? row.user ?? row.key ?? commandOf(row),
       `by ${who}`,
       details(row)
     ]
@@ -183,4 +183,9 @@ function sinceOf(text: string, now: number): number {
 /** To the second; the trail's times are UTC. */
 function when(time: string): string {
   return `${time.slice(0, 19)}Z`
+}
+
+/** The type of the command that a row is about. */
+function commandOf({ what, after }: Found): string {
+  return what.startsWith('command-') && typeof after?.type === 'string' ? after.type : ''
 }

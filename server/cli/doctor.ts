@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { timeOf } from '../../common/clock.js'
 import { look, type Finding } from '../../common/findings.js'
 import { corruptCopies, namesIn, type JsonKind } from '../../common/json-file.js'
-import { isEventsFileName, type ServerName } from '../../common/names.js'
+import { isEventsFileName, printable, type ServerName } from '../../common/names.js'
 import { KINDS } from '../store/kinds.js'
 import { OPEN, type Folders } from '../store/folders.js'
 import type { Store } from '../store/store.js'
@@ -62,7 +62,8 @@ async function checkSettings(store: Store): Promise<Finding[]> {
   for (const [what, path] of [
     ['client list', store.paths.clientList()],
     ['user list', store.paths.userList()],
-    ['session key', store.paths.sessionKey()]
+    ['session key', store.paths.sessionKey()],
+    ['list of API keys', store.paths.apiKeys()]
   ] as const) {
     const info = await stat(path).catch(() => undefined)
     if (info !== undefined && (info.mode & 0o077) !== 0) {
@@ -97,10 +98,12 @@ async function checkArchive(store: Store, folders: Folders): Promise<Finding[]> 
   const found = await checkFile(store, paths.updateIndex(), KINDS.updateIndex)
   found.push(...(await checkFile(store, paths.whitelist(), KINDS.whitelist)))
   found.push(...(await checkFile(store, paths.sessionKey(), KINDS.sessionKey)))
+  found.push(...(await checkFile(store, paths.apiKeys(), KINDS.apiKeys)))
   found.push(...(await checkFile(store, paths.endedSessions(), KINDS.endedSessions)))
   for (const server of servers) {
     found.push(...(await checkFile(store, paths.host(server), KINDS.host)))
     found.push(...(await checkFile(store, paths.handOvers(server), KINDS.handOvers)))
+    found.push(...(await checkFile(store, paths.commands(server), KINDS.commands)))
     for (const list of await store.lists.names(server)) {
       found.push(...(await checkFile(store, paths.list(server, list), KINDS.blocklist)))
     }
@@ -160,7 +163,7 @@ async function checkHosts(store: Store): Promise<Finding[]> {
 
 async function checkHost(store: Store, server: ServerName): Promise<Finding[]> {
   const found: Finding[] = []
-  const { lastSeen, clockSkewMs } = await store.hosts.read(server)
+  const { lastSeen, clockSkewMs, whitelist } = await store.hosts.read(server)
   if (lastSeen === undefined || !(Date.now() - timeOf(lastSeen) <= QUIET_HOST_MS)) {
     found.push({
       level: 'warning',
@@ -174,6 +177,13 @@ async function checkHost(store: Store, server: ServerName): Promise<Finding[]> {
       level: 'warning',
       what: `${server}'s clock differs by ${Math.round(clockSkewMs / 1000)} s`,
       mend: 'let both machines keep time by NTP'
+    })
+  }
+  if (whitelist?.result === 'fail') {
+    found.push({
+      level: 'warning',
+      what: `${server} could not sync its whitelist: ${printable(whitelist.message ?? 'it does not say why', 300)}`,
+      mend: `run "fail2ban-report whitelist-sync" on ${server}`
     })
   }
   const waiting = (await store.updates.of(server)).size

@@ -23,7 +23,17 @@ const REPLIES = {
   update: Type.Object({
     success: Type.Boolean(),
     updates: Type.Array(Type.String()),
-    restore: Type.Optional(Type.Array(Type.String()))
+    restore: Type.Optional(Type.Array(Type.String())),
+    whitelist: Type.Optional(Type.String()),
+    commands: Type.Optional(
+      Type.Array(
+        Type.Object({
+          id: Type.String(),
+          type: Type.String(),
+          params: Type.Record(Type.String(), Type.String())
+        })
+      )
+    )
   }),
   syncback: Type.Object({
     success: Type.Boolean(),

@@ -1,9 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { parseAddress } from '../../common/address.js'
+import type { GivenCommand } from '../../common/commands.js'
 import { isListName, printable, type ListName } from '../../common/names.js'
 import { clientActor } from '../store/audit-row.js'
 import type { HostReport } from '../store/hosts.js'
 import type { Received } from './receive.js'
+import { readWhitelistReport, whitelistState } from './whitelist-report.js'
 
 /** Fields beyond the concept that our client sends and gets; old clients never see them. */
 export interface UpdateReply {
@@ -11,6 +13,10 @@ export interface UpdateReply {
   updates: ListName[]
   /** Lists the server lost and asks back through index.php. Only for clients that told what they hold. */
   restore?: ListName[]
+  /** SHA-256 (hex) of the whitelist as it is for this host. Only for clients that told of theirs. */
+  whitelist?: string
+  /** What the host is to do; each is given once. Only for clients that told which they take. */
+  commands?: GivenCommand[]
 }
 
 const MOST_HELD = 2000
@@ -27,8 +33,52 @@ export async function offerLists(
   const { updates, restore } = await app.store.downloads.offer(server, held, actor, (list, error) =>
     app.log.error({ event: 'list_not_offered', server, list, err: error }, 'a list could not be handed out')
   )
-  await app.store.hosts.seen(server, reportOf(fields, peer, app.clock()), updates.length === 0)
-  return { success: true, updates, ...(held === undefined ? {} : { restore }) }
+  const report = reportOf(fields, peer, app.clock())
+  const whitelist = await whitelistOf(app, received, report)
+  await app.store.hosts.seen(server, report, updates.length === 0)
+  const commands = await commandsOf(app, received)
+  return { success: true, updates, ...(held === undefined ? {} : { restore }), ...whitelist, ...commands }
+}
+
+/** What waits for a host that takes commands. Asked for last: what is given out is given once. */
+async function commandsOf(
+  app: FastifyInstance,
+  { server, fields }: Received
+): Promise<{ commands?: GivenCommand[] }> {
+  if (!fields.has('commands')) return {}
+  try {
+    const commands = await app.store.commands.take(server)
+    for (const { id, type } of commands) {
+      app.log.info({ event: 'command_given', server, id, type }, 'a command was handed out')
+    }
+    return { commands }
+  } catch (error) {
+    // No command is worth a host that doesn't get its lists.
+    app.log.error({ event: 'commands_not_given', server, err: error }, 'commands could not be handed out')
+    return {}
+  }
+}
+
+/** Says which whitelist holds for a host that tells of its own, and puts into `report` how the two compare. */
+async function whitelistOf(
+  app: FastifyInstance,
+  { server, fields }: Received,
+  report: HostReport
+): Promise<{ whitelist?: string }> {
+  const told = readWhitelistReport(fields.get('whitelist'))
+  if (told === undefined) return {}
+  try {
+    const whitelist = await app.store.whitelist.hash(server)
+    const inStep = told.result !== 'fail' && told.hash === whitelist
+    // To ask, compare and find no difference is a sync.
+    const result = inStep ? 'unchanged' : told.result
+    report.whitelist = whitelistState({ ...told, result }, app.clock())
+    return { whitelist }
+  } catch (error) {
+    // A corrupt whitelist must not keep the host from its lists.
+    app.log.error({ event: 'whitelist_not_told', server, err: error }, 'the whitelist could not be read')
+    return {}
+  }
 }
 
 /** Reads `have`: `<list>=<sha256>` joined by commas; undefined when the client doesn't say. */

@@ -2,11 +2,14 @@ import Type from 'typebox'
 import type { Static } from 'typebox'
 import { shapeCheck } from '../../common/shapes.js'
 
-/** Who made a change: someone logged in, someone with a shell, a host, or the server by itself (an end that came). */
-export const ACTOR_KINDS = ['user', 'cli', 'client', 'server'] as const
+/**
+ * Who made a change: someone logged in, someone with a shell, a host, the server by itself (an end that came), or a
+ * program with a key.
+ */
+export const ACTOR_KINDS = ['user', 'cli', 'client', 'server', 'key'] as const
 export const AuditActor = Type.Object({
   kind: Type.Unsafe<(typeof ACTOR_KINDS)[number]>({ type: 'string', enum: [...ACTOR_KINDS] }),
-  /** User name; for `cli` the operating system's user; for `client` the server name. */
+  /** User name; for `key` its name; for `cli` the operating system's user; for `client` the server name. */
   name: Type.String(),
   /** The peer's address; `cli` for a command on this machine. */
   from: Type.String()
@@ -42,7 +45,11 @@ export const AUDITED = [
   'user-removed',
   'whitelist-added',
   'whitelist-changed',
-  'whitelist-removed'
+  'whitelist-removed',
+  'key-added',
+  'key-removed',
+  'command-added',
+  'command-ended'
 ] as const
 export type Audited = (typeof AUDITED)[number]
 
@@ -62,6 +69,8 @@ export const AuditRow = Type.Object({
   /** The host that a change of clients is about; rows of a host's own trail don't repeat it. */
   server: Type.Optional(Type.String()),
   user: Type.Optional(Type.String()),
+  /** The API key that a change of keys is about. */
+  key: Type.Optional(Type.String()),
   jail: Type.Optional(Type.String()),
   ip: Type.Optional(Type.String()),
   /** The fields that changed, before and after; null where there was, or is, no entry. */

@@ -21,8 +21,8 @@ export interface Replacing {
 const AT_ONCE = 5000
 
 /**
- * Writes the audit trails: `archive/<server>/audit.jsonl` of a host's lists, `archive/audit.jsonl` of users, clients
- * and the whitelist.
+ * Writes the audit trails: `archive/<server>/audit.jsonl` of a host's lists, `archive/audit.jsonl` of users, clients,
+ * API keys and the whitelist.
  *
  * The change itself is the truth; the trail tells of it, and no line is lost by a crash. A change of a file goes
  * so, all under that file's lock: (1) its rows are written to `audit-open-<file>.jsonl` beside the trail and
@@ -150,10 +150,13 @@ export class AuditStore {
     const [, stem] = /^audit-open-(.+)\.jsonl$/.exec(name) ?? []
     if (stem === undefined) return undefined
     const file = `${stem}.json`
-    if (server !== undefined) return isListName(file) ? this.paths.list(server, file) : undefined
-    return [this.paths.userList(), this.paths.clientList(), this.paths.whitelist()].find(
-      path => basename(path) === file
-    )
+    if (server !== undefined && isListName(file)) return this.paths.list(server, file)
+    const { paths } = this
+    const others =
+      server === undefined
+        ? [paths.userList(), paths.clientList(), paths.whitelist(), paths.apiKeys()]
+        : [paths.commands(server)]
+    return others.find(path => basename(path) === file)
   }
 }
 

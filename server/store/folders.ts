@@ -134,6 +134,7 @@ export class Paths {
   whitelist = (): string => join(this.root.archive, 'whitelist.json')
   server = (server: ServerName): string => join(this.root.archive, server)
   host = (server: ServerName): string => join(this.root.archive, server, 'host.json')
+  commands = (server: ServerName): string => join(this.root.archive, server, 'commands.json')
   handOvers = (server: ServerName): string => join(this.root.archive, server, 'handover.json')
   lists = (server: ServerName): string => join(this.root.archive, server, 'blocklists')
   list = (server: ServerName, list: ListName): string => join(this.lists(server), list)
@@ -144,6 +145,7 @@ export class Paths {
   uploads = (server: ServerName): string => join(this.root.temp, server)
   clientList = (): string => join(this.root.settings, 'client-list.json')
   userList = (): string => join(this.root.settings, 'users.json')
+  apiKeys = (): string => join(this.root.settings, 'api-keys.json')
   sessionKey = (): string => join(this.root.settings, 'session-key.json')
   endedSessions = (): string => join(this.root.settings, 'ended-sessions.json')
 }

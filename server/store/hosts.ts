@@ -7,7 +7,10 @@ import { KINDS, type Host } from './kinds.js'
 import type { LiveNotes } from './live-notes.js'
 
 /** What a client tells of its host when it asks. */
-export type HostReport = Pick<Host, 'peer' | 'addresses' | 'version' | 'firewall' | 'clockSkewMs'>
+export type HostReport = Pick<
+  Host,
+  'peer' | 'addresses' | 'version' | 'firewall' | 'clockSkewMs' | 'whitelist'
+>
 
 /** A poll that tells nothing new is written down only this often: 1,000 hosts poll every minute. */
 const SEEN_EVERY_MS = 60_000
@@ -44,8 +47,11 @@ export class HostStore {
     )
     const sameAddresses =
       report.addresses === undefined || report.addresses.join() === known.addresses?.join()
+    const sameWhitelist = (['result', 'hash', 'message'] as const).every(
+      key => report.whitelist === undefined || report.whitelist[key] === known.whitelist?.[key]
+    )
     const last = synced ? Math.min(timeOf(known.lastSeen), timeOf(known.lastSync)) : timeOf(known.lastSeen)
-    if (same && sameAddresses && now - last < SEEN_EVERY_MS) return
+    if (same && sameAddresses && sameWhitelist && now - last < SEEN_EVERY_MS) return
     const times = { lastSeen: isoTime(now), ...(synced ? { lastSync: isoTime(now) } : {}) }
     await this.files.change(this.paths.host(server), KINDS.host, ({ value }) => ({
       value: { ...value, ...report, ...times },

@@ -37,6 +37,16 @@ export const HandOvers = Type.Record(
 )
 export type HandOvers = Static<typeof HandOvers>
 
+/** How a host's copy of the whitelist was last synced; `at` is ISO 8601, by the server's clock. */
+export const WhitelistState = Type.Object({
+  at: Type.String(),
+  result: Type.Union([Type.Literal('success'), Type.Literal('fail'), Type.Literal('unchanged')]),
+  /** SHA-256 (hex) of what the host has; empty when it has nothing. */
+  hash: Type.String({ maxLength: 64 }),
+  message: Type.Optional(Type.String())
+})
+export type WhitelistState = Static<typeof WhitelistState>
+
 /** What a host tells of itself, and when it was last heard of. Times are ISO 8601. */
 export const Host = Type.Object({
   lastSeen: Type.Optional(Type.String()),
@@ -45,7 +55,8 @@ export const Host = Type.Object({
   addresses: Type.Optional(Type.Array(Type.String())),
   version: Type.Optional(Type.String()),
   firewall: Type.Optional(Type.String()),
-  clockSkewMs: Type.Optional(Type.Number())
+  clockSkewMs: Type.Optional(Type.Number()),
+  whitelist: Type.Optional(WhitelistState)
 })
 export type Host = Static<typeof Host>
 
@@ -61,6 +72,36 @@ export const Whitelist = Type.Array(
   })
 )
 export type Whitelist = Static<typeof Whitelist>
+
+export const KEY_ROLES = ['read', 'write', 'admin'] as const
+/** A program's key to the API. */
+export const ApiKey = Type.Object({
+  name: Type.String(),
+  /** SHA-256 (hex) of the secret. */
+  hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  /** `read` looks, `write` gives commands, `admin` gives all of them. */
+  role: Type.Unsafe<(typeof KEY_ROLES)[number]>({ type: 'string', enum: [...KEY_ROLES] }),
+  /** The one host it counts for. */
+  server: Type.Optional(Type.String()),
+  createdAt: Type.Optional(Type.String())
+})
+export type ApiKey = Static<typeof ApiKey>
+
+export const COMMAND_STATES = ['pending', 'running', 'completed', 'failed', 'timeout'] as const
+/** Something a host is told to do. Times are ISO 8601. */
+export const HostCommand = Type.Object({
+  id: Type.String({ maxLength: 120 }),
+  type: Type.String({ maxLength: 64 }),
+  params: Type.Object({ jail: Type.Optional(Type.String()), ip: Type.Optional(Type.String()) }),
+  state: Type.Unsafe<(typeof COMMAND_STATES)[number]>({ type: 'string', enum: [...COMMAND_STATES] }),
+  createdAt: Type.String(),
+  createdBy: Type.String(),
+  startedAt: Type.Optional(Type.String()),
+  endedAt: Type.Optional(Type.String()),
+  /** What it printed: hostile text, bounded. */
+  output: Type.Optional(Type.String())
+})
+export type HostCommand = Static<typeof HostCommand>
 
 export const SessionKey = Type.Object({ key: Type.String({ minLength: 64 }) })
 /** Sessions ended before their time, by id: when that begins, and after which time the row may go. ISO times. */
@@ -85,6 +126,8 @@ export const KINDS = {
   whitelist: kind<Whitelist>(Whitelist, () => [], { rows: true, corrupt: 'refuse' }),
   clientList: kind<ClientEntry[]>(ClientList, () => [], { mode: SECRET, corrupt: 'refuse' }),
   userList: kind<UserEntry[]>(UserList, () => [], { mode: SECRET, corrupt: 'refuse' }),
+  apiKeys: kind<ApiKey[]>(Type.Array(ApiKey), () => [], { mode: SECRET, corrupt: 'refuse' }),
+  commands: kind<HostCommand[]>(Type.Array(HostCommand, { maxItems: 10_000 }), () => [], { rows: true }),
   sessionKey: kind<{ key: string }>(SessionKey, () => ({ key: '' }), { mode: SECRET, corrupt: 'refuse' }),
   endedSessions: kind<EndedSessions>(EndedSessions, () => ({}), { mode: SECRET })
 }

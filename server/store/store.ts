@@ -7,11 +7,13 @@ import { AuditStore } from './audit.js'
 import { AuditTrails } from './audit-trails.js'
 import { BlocklistStore } from './blocklists.js'
 import { ClientStore } from './clients.js'
+import { CommandStore } from './commands.js'
 import { DownloadStore } from './downloads.js'
 import { EventStore } from './events.js'
 import { checkFolders, Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
+import { KeyStore } from './keys.js'
 import { LiveNotes } from './live-notes.js'
 import { PasswordCheck } from './password-check.js'
 import { SessionFiles } from './session-files.js'
@@ -50,6 +52,8 @@ export class Store {
   readonly events: EventStore
   readonly clients: ClientStore
   readonly users: UserStore
+  readonly keys: KeyStore
+  readonly commands: CommandStore
   readonly hosts: HostStore
   readonly sessions: SessionFiles
   readonly passwords = new PasswordCheck()
@@ -81,9 +85,19 @@ export class Store {
     this.events = new EventStore(this.files, this.paths, this.live, clock)
     this.clients = new ClientStore(this.files, this.paths, this.audit)
     this.users = new UserStore(this.files, this.paths, this.audit)
+    this.keys = new KeyStore(this.files, this.paths, this.audit, clock)
+    this.commands = new CommandStore(this.files, this.paths, this.audit, clock, this.live)
     this.hosts = new HostStore(this.files, this.paths, this.clients, clock, this.live)
     this.sessions = new SessionFiles(this.files, this.paths, clock)
-    this.whitelist = new WhitelistStore(this.files, this.paths, this.lists, this.hosts, clock, this.audit)
+    this.whitelist = new WhitelistStore(
+      this.files,
+      this.paths,
+      this.lists,
+      this.hosts,
+      clock,
+      this.audit,
+      this.live
+    )
     this.downloads = new DownloadStore(
       this.files,
       this.paths,
@@ -136,6 +150,7 @@ export class Store {
       await refuseLinks(paths.dataRoots(), folder)
       await this.files.removeAbandoned(folder)
     }
+    await this.commands.settle(server)
     await this.uploads.removeAbandoned(server)
     await this.downloads.removeAbandoned(server)
   }

@@ -11,6 +11,7 @@ import type { BlocklistStore, Protection } from './blocklists.js'
 import type { Paths } from './folders.js'
 import type { HostStore } from './hosts.js'
 import { KINDS, type Whitelist } from './kinds.js'
+import type { LiveNotes } from './live-notes.js'
 
 export type WhitelistEntry = Whitelist[number]
 
@@ -51,13 +52,16 @@ const MOST_ENTRIES = 20_000
 
 /** archive/whitelist.json: what is never blocked. Every host's lists are kept in line with it. */
 export class WhitelistStore {
+  #hashes = { version: '-', until: 0, named: new Set<string>(), of: new Map<string, string>() }
+
   constructor(
     private readonly files: JsonFiles,
     private readonly paths: Paths,
     private readonly lists: BlocklistStore,
     private readonly hosts: HostStore,
     private readonly clock: Clock,
-    private readonly audit: AuditStore
+    private readonly audit: AuditStore,
+    private readonly live: LiveNotes
   ) {}
 
   /** All entries as they stand in the file, expired ones too. @throws ProductError FILE_CORRUPT */
@@ -133,6 +137,26 @@ export class WhitelistStore {
     }
   }
 
+  /**
+   * The SHA-256 (hex) of what a host pulls. Asked by every host's every poll and for every host at once: worked out
+   * once for all hosts that no entry names, as long as the file stays and no entry ends.
+   */
+  async hash(server: ServerName): Promise<string> {
+    const { entries, version } = await this.read()
+    const now = this.clock()
+    if (version !== this.#hashes.version || now >= this.#hashes.until) {
+      const ends = entries.map(entry => timeOf(entry.expires)).filter(end => end > now)
+      const named = new Set(entries.flatMap(entry => entry.servers ?? []))
+      const until = ends.reduce((least, end) => Math.min(least, end), Infinity)
+      this.#hashes = { version, until, named, of: new Map() }
+    }
+    const { named, of } = this.#hashes
+    const key = named.has(server) ? server : ''
+    const hash = of.get(key) ?? (await this.plain(server)).hash
+    of.set(key, hash)
+    return hash
+  }
+
   /** What a host pulls: two comment lines, then what holds for it, sorted, each once. */
   async plain(server: ServerName): Promise<PlainWhitelist> {
     const holding = await this.of(server)
@@ -188,15 +212,31 @@ export class WhitelistStore {
     }
   ): Promise<WhitelistOutcome[]> {
     const path = this.paths.whitelist()
-    return this.files.change(path, KINDS.whitelist, async current => {
+    let changed: readonly WhitelistEntry[] = []
+    const result = await this.files.change(path, KINDS.whitelist, async current => {
       const { entries, outcomes } = decide(current.value)
       const rows = rowsOf(current.value, entries)
       if (rows.length === 0) return { result: outcomes }
+      const before = new Set(current.value)
+      const after = new Set(entries)
+      changed = [...current.value, ...entries].filter(entry => !before.has(entry) || !after.has(entry))
       const value = [...entries]
       const text = serialise(value, KINDS.whitelist.rows)
       const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, rows)
       return { value, text, written, result: outcomes }
     })
+    await this.#tell(changed)
+    return result
+  }
+
+  /** Tells browsers, and the hosts that entries concern. */
+  async #tell(changed: readonly WhitelistEntry[]): Promise<void> {
+    if (changed.length === 0) return
+    const forAll = changed.some(entry => entry.servers == null || entry.servers.length === 0)
+    const servers = forAll ? [] : [...new Set(changed.flatMap(entry => entry.servers ?? []))]
+    await this.live.publish('whitelist_changed', { servers })
+    const hosts = forAll ? await this.hosts.names() : servers
+    await Promise.all(hosts.map(server => this.live.wake(server)))
   }
 }
 

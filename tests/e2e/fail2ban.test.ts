@@ -1,12 +1,10 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import type { BanEvent } from '../../common/shapes.js'
+import { startFail2ban } from '../support/fail2ban.js'
 import { Installation } from '../support/installation.js'
-import { logged } from '../support/logged.js'
 import { available, connects, createNamespace, joinByVeth, listen } from '../support/netns.js'
 
 const skip = available('fail2ban-server', 'fail2ban-client', 'nft') ?? false
@@ -33,42 +31,16 @@ t.test(
     t.teardown(() => at.stop())
     await at.addHost('web-1')
 
-    await writeFile(join(dir, 'auth.log'), '')
-    await writeFile(
-      join(dir, 'jail.local'),
-      `[DEFAULT]\nbackend = polling\nmaxretry = 3\nbantime = 600\nignoreself = false\nbanaction = nftables-multiport\n` +
-        `[sshd]\nenabled = true\nport = 2222\nlogpath = ${dir}/auth.log\n`
-    )
-    // The operator's own settings, on top of the package's: only for this namespace.
-    await host.exec('cp', '-r', '/etc/fail2ban', join(dir, 'conf'))
-    await host.exec('rm', '-rf', join(dir, 'conf', 'jail.d'))
-    await host.exec('cp', join(dir, 'jail.local'), join(dir, 'conf', 'jail.local'))
-    const log = at.path('fail2ban.log')
-    const common = ['-c', join(dir, 'conf'), '-s', join(dir, 's'), '-p', join(dir, 'p')]
-    const [program, ...rest] = host.prefix
-    const fail2ban = spawn(
-      program,
-      [...rest, 'fail2ban-server', ...common, '--logtarget', log, '-f', 'start'],
-      { stdio: 'ignore' }
-    )
-    t.teardown(async () => {
-      if (fail2ban.exitCode !== null || fail2ban.signalCode !== null) return
-      const ended = once(fail2ban, 'exit')
-      fail2ban.kill('SIGKILL')
-      await ended
-    })
-    await logged(at.dir, log, /Jail 'sshd' started/)
+    const jails = `[DEFAULT]\nmaxretry = 3\nbantime = 600\nignoreself = false\nbanaction = nftables-multiport\n`
+    const fail2ban = await startFail2ban(host, dir, jails)
+    t.teardown(() => fail2ban.stop())
+    await symlink(fail2ban.log, at.path('fail2ban.log'))
 
-    const stamp = new Date()
-      .toString()
-      .slice(4, 24)
-      .replace(/ \d{4} /, ' ')
-    const line = `${stamp} web-1 sshd[4242]: Failed password for root from ${ATTACKER} port 4022 ssh2\n`
-    await appendFile(join(dir, 'auth.log'), line.repeat(4))
-    await logged(at.dir, log, /\[sshd\] Ban 10\.78\.0\.66/)
+    await fail2ban.failedLogins(ATTACKER)
+    await fail2ban.logged(/\[sshd\] Ban 10\.78\.0\.66/)
     const synced = await at.cli(at.syncArgs('nftables'), { where: host })
     t.equal(synced.code, 0, synced.err)
-    const day = `fail2ban-events-${(await readFile(log, 'utf8')).slice(0, 10).replaceAll('-', '')}.json`
+    const day = `fail2ban-events-${(await readFile(fail2ban.log, 'utf8')).slice(0, 10).replaceAll('-', '')}.json`
     const events = JSON.parse(
       await readFile(at.path('archive', 'web-1', 'fail2ban', day), 'utf8')
     ) as BanEvent[]
@@ -76,7 +48,7 @@ t.test(
 
     await at.cli(['block', ATTACKER, '--server', 'web-1', '--jail', 'sshd', ...at.folders])
     t.equal((await at.cli(at.syncArgs('nftables'), { where: host })).code, 0)
-    await host.exec('fail2ban-client', ...common, 'set', 'sshd', 'unbanip', ATTACKER)
+    await fail2ban.client('set', 'sshd', 'unbanip', ATTACKER)
     t.notOk(await connects(attacker, ATTACKER, '10.78.0.1', 2222), 'our block holds when fail2ban lets go')
     t.match(await host.exec('nft', 'list', 'ruleset'), /f2b-table/, 'beside fail2ban’s own table')
   }

@@ -41,15 +41,18 @@ t.test('status counts every list of every host, by what its entries are', async 
   ]
   await write(list, 'archive', 'web-1', 'blocklists', 'sshd.blocklist.json')
   await write([], 'archive', 'web-1', 'blocklists', '_j_a_20b.blocklist.json')
-  await write({ lastSync: '2026-03-01T12:00:00.000+00:00' }, 'archive', 'web-1', 'host.json')
+  const lastSync = '2026-03-01T12:00:00.000+00:00'
+  const whitelist = { at: lastSync, result: 'fail', hash: '', message: 'no \u001b fail2ban' }
+  await write({ lastSync, whitelist }, 'archive', 'web-1', 'host.json')
   await write([{ username: 'db-1', password: 'x', uuid: 'u' }], 'settings', 'client-list.json')
   const none = { active: 0, pendingBlock: 0, pendingUnblock: 0, expired: 0 }
   t.strictSame(JSON.parse((await run(['status', '--json'])).out), [
-    { server: 'db-1', lastSync: '', jail: '', ...none },
-    { server: 'web-1', lastSync: '2026-03-01T12:00:00.000+00:00', jail: 'a b', ...none },
+    { server: 'db-1', lastSync: '', whitelist: '', jail: '', ...none },
+    { server: 'web-1', lastSync, whitelist: 'failed: no \u001b fail2ban', jail: 'a b', ...none },
     {
       server: 'web-1',
-      lastSync: '2026-03-01T12:00:00.000+00:00',
+      lastSync,
+      whitelist: 'failed: no \u001b fail2ban',
       jail: 'sshd',
       active: 2,
       pendingBlock: 1,
@@ -58,9 +61,9 @@ t.test('status counts every list of every host, by what its entries are', async 
     }
   ])
   const { out } = await run(['status'])
-  t.match(out, /^host +last sync +jail +active +to block +to unblock +expired$/m)
+  t.match(out, /^host +last sync +whitelist +jail +active +to block +to unblock +expired$/m)
   t.match(out, /^db-1 +never +0 +0 +0 +0$/m)
-  t.match(out, /^web-1 +2026-03-01\S+ +sshd +2 +1 +2 +1$/m)
+  t.match(out, /^web-1 +2026-03-01\S+ +failed: no \ufffd fail2ban +sshd +2 +1 +2 +1$/m)
 })
 
 t.test('a corrupt list is set aside, told of, and does not hide the others', async t => {

@@ -1,10 +1,11 @@
 import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
-import { ProductError, systemCode } from '../../common/errors.js'
+import { ProductError, systemCode } from '../common/errors.js'
 
 /**
- * Replaces a configuration file of another program atomically and durably; mode and owner stay.
+ * Replaces a text file that another program reads, atomically and durably; mode and owner of an existing one stay.
+ * The folder must exist.
  * @throws ProductError DISK, then the old file stands
  */
 export async function replaceFile(path: string, text: string): Promise<void> {

@@ -1,0 +1,181 @@
+import { parseAddress, type Address } from '../../common/address.js'
+import { outputOf, type CommandOptions, type RunCommand } from '../../common/command.js'
+import { ProductError } from '../../common/errors.js'
+import { printable } from '../../common/names.js'
+import { readPython, type PythonValue } from './python-text.js'
+
+/** How fail2ban is reached. */
+export interface Fail2banPlace {
+  /** Its folder of settings. */
+  config: string
+  /** Its socket; the one its settings name when empty. */
+  socket: string
+}
+
+/** What a jail ignores: addresses in their one spelling, anything else (names, `file:…`) as it is. */
+export type Ignored = Set<string>
+
+const TIMES = { timeout: 60_000, outputLimit: 64 * 1024 * 1024 }
+/** Words of one call: far below what the system lets an argument list have. */
+const WORDS = 2000
+/** Removals of one interactive run: fail2ban prints the whole list after each. */
+const REMOVALS = 100
+
+/** fail2ban as its own client program shows it (fail2ban-facts.md), run with argument arrays. */
+export class Fail2ban {
+  constructor(
+    private readonly run: RunCommand,
+    readonly place: Fail2banPlace
+  ) {}
+
+  /** Version as numbers, such as [1, 0, 2]; undefined when fail2ban is not installed. */
+  async version(): Promise<number[] | undefined> {
+    const result = await this.run('fail2ban-client', ['-V'], TIMES).catch(() => undefined)
+    const found = /(\d+)\.(\d+)\.(\d+)/.exec(result?.stdout ?? '')
+    return found === null ? undefined : found.slice(1).map(Number)
+  }
+
+  /** Whether its server runs. */
+  async isRunning(): Promise<boolean> {
+    const result = await this.run('fail2ban-client', this.#words('ping'), TIMES).catch(() => undefined)
+    return result?.code === 0
+  }
+
+  /** Names of the running jails. @throws ProductError COMMAND */
+  async jails(): Promise<string[]> {
+    const [, list = ''] = /Jail list:[ \t]*(.*)/.exec(await this.ask('status')) ?? []
+    return list.split(',').flatMap(name => (name.trim() === '' ? [] : [name.trim()]))
+  }
+
+  /** The banned ids of each running jail, as fail2ban spells them. @throws ProductError COMMAND */
+  async banned(): Promise<Map<string, string[]>> {
+    const result = await this.run('fail2ban-client', this.#words('banned'), TIMES)
+    const found = result.code === 0 ? bannedIn(result.stdout) : undefined
+    if (found !== undefined) return found
+    // Before 0.10.6 there is no such command.
+    const all = new Map<string, string[]>()
+    for (const jail of await this.jails()) {
+      const [, list = ''] = /Banned IP list:[ \t]*(.*)/.exec(await this.ask('status', jail)) ?? []
+      all.set(jail, list.split(/\s+/).filter(Boolean))
+    }
+    return all
+  }
+
+  /** What a running jail ignores. @throws ProductError COMMAND */
+  async ignored(jail: string): Promise<Ignored> {
+    const lines = (await this.ask('get', jail, 'ignoreip')).split('\n')
+    return new Set(lines.flatMap(line => (/^[|`]- (.+)$/.exec(line)?.[1] ?? '').trim() || []).map(spelled))
+  }
+
+  /** Makes a running jail ignore more, until it is reloaded. @throws ProductError COMMAND */
+  async ignore(jail: string, items: readonly string[]): Promise<void> {
+    for (const some of inPieces(items, WORDS)) await this.ask('set', jail, 'addignoreip', ...some)
+  }
+
+  /** Makes a running jail ignore less, until it is reloaded. @throws ProductError COMMAND */
+  async heed(jail: string, items: readonly string[]): Promise<void> {
+    // One at a time is all that fail2ban takes: as lines of one interactive run, which its own parser splits.
+    for (const some of inPieces(items, REMOVALS)) {
+      const lines = some.map(item => `set ${quoted(jail)} delignoreip ${quoted(item)}\n`)
+      const input = `${lines.join('')}exit\n`
+      await outputOf(this.run, 'fail2ban-client', [...this.#words(), '-i'], { ...TIMES, input })
+    }
+  }
+
+  /** Lifts bans in every jail. @throws ProductError COMMAND */
+  async unban(ids: readonly string[]): Promise<void> {
+    for (const some of inPieces(ids, WORDS)) await this.ask('unban', ...some)
+  }
+
+  /** Bans in a running jail. fail2ban itself heeds no ignoreip here. @throws ProductError COMMAND */
+  async ban(jail: string, ip: Address): Promise<void> {
+    await this.ask('set', jail, 'banip', ip)
+  }
+
+  /** Lifts a ban of a running jail. @returns whether there was one @throws ProductError COMMAND */
+  async unbanIn(jail: string, ip: Address): Promise<boolean> {
+    return (await this.ask('set', jail, 'unbanip', ip)).trim() !== '0'
+  }
+
+  /** What each jail that is switched on would ignore after a start with a folder of settings. @throws ProductError COMMAND */
+  async configured(folder: string): Promise<Map<string, Ignored>> {
+    const text = await outputOf(this.run, 'fail2ban-client', ['-c', folder, '-d'], TIMES)
+    const jails = new Map<string, Ignored>()
+    for (const line of text.split('\n')) {
+      const words = /^\['(add|set)', /.test(line) ? wordsOf(line) : undefined
+      const [verb, jail = '', what, ...rest] = words ?? []
+      if (verb === 'add') jails.set(jail, new Set())
+      if (verb === 'set' && what === 'addignoreip') {
+        for (const item of rest) jails.get(jail)?.add(spelled(item))
+      }
+    }
+    return jails
+  }
+
+  /** Runs `fail2ban-client` with these words. @returns what it prints @throws ProductError COMMAND */
+  async ask(...words: string[]): Promise<string> {
+    return this.askWith(TIMES, ...words)
+  }
+
+  /** As `ask`, with limits of one's own. */
+  async askWith(options: CommandOptions, ...words: string[]): Promise<string> {
+    const result = await this.run('fail2ban-client', this.#words(...words), options)
+    if (result.code === 0) return result.stdout
+    const said = printable((result.stdout.trim() || result.stderr.trim()).replaceAll(/\s+/g, ' '), 300)
+    throw new ProductError('COMMAND', `fail2ban-client ${words.slice(0, 3).join(' ')}: ${said}`)
+  }
+
+  #words(...words: string[]): string[] {
+    const { config, socket } = this.place
+    return ['-c', config, ...(socket === '' ? [] : ['-s', socket]), ...words]
+  }
+}
+
+/** An address in its one spelling, anything else as it is. */
+export function spelled(item: string): string {
+  return parseAddress(item) ?? item
+}
+
+function bannedIn(text: string): Map<string, string[]> | undefined {
+  let value: PythonValue
+  try {
+    value = readPython(text)
+  } catch {
+    return undefined
+  }
+  if (!Array.isArray(value)) return undefined
+  const found = new Map<string, string[]>()
+  for (const jail of value) {
+    if (typeof jail !== 'object' || jail === null || Array.isArray(jail)) return undefined
+    for (const [name, ids] of Object.entries(jail)) {
+      if (!Array.isArray(ids)) return undefined
+      found.set(
+        name,
+        ids.filter(id => typeof id === 'string')
+      )
+    }
+  }
+  return found
+}
+
+function wordsOf(line: string): string[] | undefined {
+  try {
+    const value = readPython(line)
+    return Array.isArray(value) ? value.map(String) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function inPieces<T>(items: readonly T[], size: number): T[][] {
+  const pieces: T[][] = []
+  for (let at = 0; at < items.length; at += size) pieces.push(items.slice(at, at + size))
+  return pieces
+}
+
+/** As Python's shlex, which splits an interactive line, wants it. */
+function quoted(word: string): string {
+  // A line break would begin another line.
+  if (/[\r\n\0]/.test(word)) throw new ProductError('COMMAND', 'a name with a line break is not passed on')
+  return `'${word.replaceAll("'", `'"'"'`)}'`
+}

@@ -1,0 +1,58 @@
+import { messageOf, ProductError } from '../../common/errors.js'
+import type { ClientConfig } from '../config/config.js'
+import { onHost, type Host, type SyncParts } from '../host.js'
+import type { WhitelistReport, WhitelistResult } from './whitelist-sync.js'
+
+/**
+ * The whitelist alone: pulled, made to hold, and told to the server.
+ * @returns what came of it; failures too
+ * @throws ProductError BUSY when another run is under way; CONFIG when the whitelist is switched off
+ */
+export async function syncWhitelistOnce(
+  config: Readonly<ClientConfig>,
+  parts: SyncParts
+): Promise<WhitelistResult> {
+  if (!config.whitelist.enabled) throw new ProductError('CONFIG', 'whitelist_enabled is no')
+  return onHost(config, parts, async ({ whitelist, link }) => {
+    const result = await whitelist.sync()
+    await link.report({ whitelist: reportOf(result) }).catch((error: unknown) => {
+      // The pull's own failure says it already.
+      if (result.result === 'fail') return
+      throw error
+    })
+    return result
+  })
+}
+
+/**
+ * The whitelist as part of a cycle.
+ * @param known SHA-256 of what the server says it is now @returns what failed
+ */
+export async function syncWhitelist({ whitelist, link, parts }: Host, known: string): Promise<string[]> {
+  const done = await whitelist.sync(known)
+  if (done.result === 'unchanged') return []
+  const failures = done.message === undefined ? [] : [`whitelist: ${done.message}`]
+  try {
+    await link.report({ whitelist: reportOf(done) })
+  } catch (error) {
+    failures.push(`whitelist: ${messageOf(error)}`)
+  }
+  for (const message of failures) parts.report('error', { event: 'whitelist_failed', message })
+  return failures
+}
+
+/** Takes everything back that was done for the whitelist, once it is switched off. @returns what failed */
+export async function withdrawWhitelist({ whitelist, parts }: Host): Promise<string[]> {
+  try {
+    await whitelist.withdraw()
+    return []
+  } catch (error) {
+    const message = `the whitelist is switched off, but fail2ban still heeds it: ${messageOf(error)}`
+    parts.report('error', { event: 'whitelist_left', message })
+    return [message]
+  }
+}
+
+function reportOf({ result, hash, time, message }: WhitelistResult): WhitelistReport {
+  return { result, hash, time, ...(message === undefined ? {} : { message }) }
+}

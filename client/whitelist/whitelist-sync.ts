@@ -1,0 +1,216 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import Type from 'typebox'
+import type { Static } from 'typebox'
+import type { Address } from '../../common/address.js'
+import { isoTime, type Clock } from '../../common/clock.js'
+import { messageOf, ProductError, systemCode } from '../../common/errors.js'
+import type { JsonFiles, JsonKind } from '../../common/json-file.js'
+import { shapeCheck } from '../../common/shapes.js'
+import type { ClientBus, SyncOutcome } from '../bus.js'
+import { settingsVersion } from '../fail2ban/drop-in.js'
+import type { Fail2ban } from '../fail2ban/fail2ban.js'
+import { honour } from '../fail2ban/honour.js'
+import { replaceFile } from '../replace-file.js'
+import { copiedAddresses, copiedText, hashOf, readPlain } from './plain-text.js'
+
+const State = Type.Object({
+  /** How the last sync that changed or failed ended, and when (ISO 8601). */
+  result: Type.Optional(Type.Union([Type.Literal('success'), Type.Literal('fail')])),
+  time: Type.Optional(Type.String()),
+  message: Type.Optional(Type.String()),
+  /** Of which text, and under which settings of fail2ban, fail2ban was last seen to it. */
+  honoured: Type.Optional(Type.Object({ hash: Type.String(), settings: Type.String() })),
+  /** What running jails may ignore for our sake. */
+  items: Type.Optional(Type.Array(Type.String()))
+})
+type State = Static<typeof State>
+const STATE: JsonKind<State> = {
+  check: shapeCheck(State),
+  empty: () => ({}),
+  corrupt: 'set-aside',
+  mode: 0o640,
+  rows: false
+}
+
+/** What a host tells its server of its whitelist. */
+export interface WhitelistReport {
+  result: SyncOutcome
+  /** SHA-256 (hex) of the text this host has; empty when it has none. */
+  hash: string
+  time: string
+  message?: string
+}
+
+/** What came of a sync. */
+export interface WhitelistResult extends WhitelistReport {
+  entries: number
+  /** Bans that were lifted. */
+  lifted: string[]
+}
+
+export interface WhitelistParts {
+  /** The text as the server has it; undefined when it is what `hash` names. */
+  fetch: (hash: string) => Promise<string | undefined>
+  /** The file fail2ban may read. */
+  path: string
+  state: string
+  files: JsonFiles
+  /** Undefined when fail2ban is to be left alone. */
+  fail2ban: Fail2ban | undefined
+  reload: boolean
+  bus: ClientBus
+  clock: Clock
+  /** Milliseconds until bans are looked for once more. */
+  lateBans?: number
+}
+
+/** The host's copy of the server's whitelist, and what fail2ban makes of it. */
+export class WhitelistSync {
+  constructor(private readonly parts: WhitelistParts) {}
+
+  /** What the host's copy holds; nothing when there is none or it is unreadable. Lines that are none are left out. */
+  async addresses(): Promise<Address[]> {
+    return copiedAddresses(this.parts.path)
+  }
+
+  /** What the server is told when nothing new was tried. */
+  async report(): Promise<WhitelistReport> {
+    const text = await this.#text()
+    const { result = 'unchanged', time, message } = await this.#state()
+    return {
+      result,
+      hash: text === '' ? '' : hashOf(text),
+      time: time ?? isoTime(this.parts.clock()),
+      ...(message === undefined ? {} : { message })
+    }
+  }
+
+  /**
+   * Pulls, compares, writes and sees to fail2ban; each only where something differs. Only one runs at a time in a state
+   * folder (the caller's lock).
+   * @param known SHA-256 of the server's text, when the server has just told it: then it is fetched only if it differs
+   * @returns what came of it; failures too
+   */
+  async sync(known?: string): Promise<WhitelistResult> {
+    const { bus, clock } = this.parts
+    bus.emit('sync_start', { what: 'whitelist' })
+    const done = { changed: false, lifted: [] as string[] }
+    let failure: ProductError | undefined
+    for (const step of [() => this.#pull(known), () => this.#honour(done.lifted)]) {
+      try {
+        done.changed = (await step()) || done.changed
+      } catch (error) {
+        if (!(error instanceof ProductError)) throw error
+        // What can't be fetched now doesn't keep fail2ban from heeding what is here.
+        failure ??= error
+      }
+    }
+    const text = await this.#text()
+    const hash = text === '' ? '' : hashOf(text)
+    const result = failure !== undefined ? 'fail' : done.changed ? 'success' : 'unchanged'
+    const message = failure === undefined ? {} : { message: messageOf(failure) }
+    const time = isoTime(clock())
+    await this.#note(result, time, message)
+    bus.emit('sync_complete', { what: 'whitelist', result, hash, ...message })
+    return { result, hash, time, entries: (await this.addresses()).length, lifted: done.lifted, ...message }
+  }
+
+  /** Takes everything back that a sync has done, once: the module was switched off. @throws ProductError */
+  async withdraw(): Promise<void> {
+    const state = await this.#state()
+    if (state.honoured === undefined && state.items === undefined) return
+    const { fail2ban, path } = this.parts
+    if (fail2ban !== undefined) await this.#honourWith(fail2ban, [], '', [])
+    if ((await this.#text()) !== '') await replaceFile(path, '')
+    await this.#change(() => ({}))
+  }
+
+  async #pull(known: string | undefined): Promise<boolean> {
+    const { fetch, path } = this.parts
+    const old = await this.#text()
+    const oldHash = old === '' ? '' : hashOf(old)
+    if (known !== undefined && known === oldHash) return false
+    const text = await fetch(oldHash)
+    if (text === undefined || text === old) return false
+    readPlain(text)
+    await mkdir(dirname(path), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
+      throw new ProductError('DISK', `${dirname(path)} (${systemCode(error) ?? 'unknown error'})`, error)
+    })
+    await replaceFile(path, text)
+    return true
+  }
+
+  async #honour(lifted: string[]): Promise<boolean> {
+    const { fail2ban } = this.parts
+    if (fail2ban === undefined) return false
+    const text = await this.#text()
+    const hash = hashOf(text)
+    const { honoured } = await this.#state()
+    const settings = await settingsVersion(fail2ban.place.config)
+    if (honoured?.hash === hash && honoured.settings === settings) return false
+    const addresses = await this.addresses()
+    // Nothing to be ignored, and nothing was: fail2ban is not even looked for.
+    if (addresses.length === 0 && honoured === undefined && (await this.#state()).items === undefined)
+      return false
+    await this.#honourWith(fail2ban, addresses, hash, lifted)
+    return true
+  }
+
+  async #honourWith(
+    fail2ban: Fail2ban,
+    addresses: readonly Address[],
+    hash: string,
+    lifted: string[]
+  ): Promise<void> {
+    const { path, reload, lateBans } = this.parts
+    const { items: before = [] } = await this.#state()
+    const done = await honour(fail2ban, {
+      addresses,
+      path,
+      before,
+      reload,
+      intend: items => this.#change(state => ({ ...withoutHonoured(state), items: [...items] })),
+      ...(lateBans === undefined ? {} : { lateBans })
+    })
+    lifted.push(...done.lifted)
+    const settings = await settingsVersion(fail2ban.place.config)
+    await this.#change(state => ({ ...state, honoured: { hash, settings }, items: done.items }))
+  }
+
+  async #note(result: SyncOutcome, time: string, message: { message?: string }): Promise<void> {
+    const state = await this.#state()
+    // The same failure again and again is one.
+    const same = state.result === result && state.message === message.message
+    if ((result === 'unchanged' && state.result !== 'fail') || (result === 'fail' && same)) return
+    const ended = result === 'unchanged' ? 'success' : result
+    await this.#change(({ honoured, items }) => ({
+      result: ended,
+      time,
+      ...message,
+      ...(honoured === undefined ? {} : { honoured }),
+      ...(items === undefined ? {} : { items })
+    }))
+  }
+
+  async #state(): Promise<State> {
+    return (await this.parts.files.read(this.parts.state, STATE)).value
+  }
+
+  async #change(decide: (state: State) => State): Promise<void> {
+    await this.parts.files.change(this.parts.state, STATE, ({ value }) => ({
+      value: decide(value),
+      result: undefined
+    }))
+  }
+
+  async #text(): Promise<string> {
+    return copiedText(this.parts.path)
+  }
+}
+
+function withoutHonoured(state: State): State {
+  const next = { ...state }
+  delete next.honoured
+  return next
+}
