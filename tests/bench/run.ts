@@ -4,6 +4,7 @@ import { dashboard } from './dashboard.js'
 import { firewallCycle } from './firewall-cycle.js'
 import { logParsing } from './log-parsing.js'
 import { updateRequests } from './update-requests.js'
+import { waking } from './waking.js'
 import type { BenchRow } from './row.js'
 
 // `npm run bench`: one table; `npm run bench -- log` runs the rows of one kind.
@@ -12,6 +13,7 @@ const KINDS: Record<string, () => Promise<BenchRow[]>> = {
   log: logParsing,
   cycle: firewallCycle,
   update: updateRequests,
+  waking,
   dashboard
 }
 
