@@ -15,8 +15,10 @@ export function Header({ onHelp }: { onHelp: () => void }) {
   const { view: present } = route.value
   const menu = useRef<HTMLElement>(null)
   useEffect(() => {
-    // On narrow screens the menu is wider than the window.
-    menu.current?.querySelector('[aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' })
+    // On narrow screens the menu is wider than the window. Not scrollIntoView: the Tab key would go on from there.
+    const bar = menu.current
+    const link = bar?.querySelector<HTMLElement>('[aria-current]')
+    if (bar && link) bar.scrollLeft = link.offsetLeft - bar.offsetLeft - (bar.clientWidth - link.offsetWidth) / 2
   }, [present])
   return (
     <header class="top">
