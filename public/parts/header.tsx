@@ -18,7 +18,8 @@ export function Header({ onHelp }: { onHelp: () => void }) {
     // On narrow screens the menu is wider than the window. Not scrollIntoView: the Tab key would go on from there.
     const bar = menu.current
     const link = bar?.querySelector<HTMLElement>('[aria-current]')
-    if (bar && link) bar.scrollLeft = link.offsetLeft - bar.offsetLeft - (bar.clientWidth - link.offsetWidth) / 2
+    if (bar && link)
+      bar.scrollLeft = link.offsetLeft - bar.offsetLeft - (bar.clientWidth - link.offsetWidth) / 2
   }, [present])
   return (
     <header class="top">
