@@ -105,7 +105,6 @@ export const de: Messages = {
   'stat.topAddresses': 'Häufigste Adressen',
   'stat.onServers': 'Server',
   'stat.onDays': 'Tage',
-  'stat.country': 'Land',
   'stat.none': 'Keine Banns in dieser Zeit.',
   'stat.asTable': 'Als Tabelle',
 
@@ -209,6 +208,7 @@ export const de: Messages = {
   'lists.unblock': 'Freigeben',
   'lists.unblock.one': '{ip} freigeben',
   'lists.details': 'Einzelheiten zu {ip}',
+  'lists.address': 'Alles über diese Adresse',
   'lists.asked': 'Verlangt',
   'lists.changed': 'Letzte Änderung',
   'lists.tags': 'Schlagwörter',

@@ -97,7 +97,6 @@ export const en = {
   'stat.topAddresses': 'Top addresses',
   'stat.onServers': 'Servers',
   'stat.onDays': 'Days',
-  'stat.country': 'Country',
   'stat.none': 'No bans in this time.',
   'stat.asTable': 'As a table',
 
@@ -198,6 +197,7 @@ export const en = {
   'lists.unblock': 'Unblock',
   'lists.unblock.one': 'Unblock {ip}',
   'lists.details': 'Details of {ip}',
+  'lists.address': 'All about this address',
   'lists.asked': 'Asked for',
   'lists.changed': 'Last change',
   'lists.tags': 'Tags',

@@ -2,7 +2,7 @@ import type { AddressReply } from '../data/shapes.js'
 import { isOver, placesOf } from '../data/whitelist-rows.js'
 import { moment, now, t } from '../state/i18n.js'
 import { mayChange } from '../state/session.js'
-import { removeFromWhitelist, whitelistDialog } from '../state/whitelisting.js'
+import { removeFromWhitelist } from '../state/whitelisting.js'
 import { WhitelistEnd } from './whitelist-cell.js'
 
 /** The entries of the whitelist that protect an address, or a part of a network. */
@@ -43,11 +43,6 @@ export function AddressWhitelist({ reply }: { reply: AddressReply }) {
           </li>
         ))}
       </ul>
-      {mayChange.value && (
-        <button type="button" class="small" onClick={() => (whitelistDialog.value = { ips: [reply.ip] })}>
-          {t('select.whitelist')}
-        </button>
-      )}
     </section>
   )
 }

@@ -47,7 +47,7 @@ export function EntryDetails({
       <EntryHistory server={row.server} jail={row.jail} ip={entry.ip} />
       <footer>
         <a href={href('address', { ip: entry.ip })} onClick={onClose}>
-          {t('help.open')}
+          {t('lists.address')}
         </a>
       </footer>
     </Dialog>

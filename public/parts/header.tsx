@@ -1,4 +1,4 @@
-import { useRef } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import { placeBelow } from './place-below.js'
 import iconUrl from '../icon.svg'
 import { language, LANGUAGE_NAMES, t } from '../state/i18n.js'
@@ -12,13 +12,22 @@ import { logOut, session } from '../state/session.js'
 /** The bar on top: where to go, whether the page is up to date, and who is logged in. */
 export function Header({ onHelp }: { onHelp: () => void }) {
   const server = param('server')
+  const { view: present } = route.value
+  const menu = useRef<HTMLElement>(null)
+  useEffect(() => {
+    // On narrow screens the menu is wider than the window. Not scrollIntoView: the Tab key would go on from there.
+    const bar = menu.current
+    const link = bar?.querySelector<HTMLElement>('[aria-current]')
+    if (bar && link)
+      bar.scrollLeft = link.offsetLeft - bar.offsetLeft - (bar.clientWidth - link.offsetWidth) / 2
+  }, [present])
   return (
     <header class="top">
       <a class="brand" href={href('overview')}>
         <img src={iconUrl} alt="" width={26} height={26} />
         <span>Fail2Ban-Report</span>
       </a>
-      <nav aria-label={t('app.menu')}>
+      <nav aria-label={t('app.menu')} ref={menu}>
         {VIEWS.map(view => (
           <a
             key={view}
@@ -26,7 +35,7 @@ export function Header({ onHelp }: { onHelp: () => void }) {
               view,
               view === 'overview' || view === 'address' || view === 'whitelist' ? {} : { server }
             )}
-            {...(route.value.view === view ? { 'aria-current': 'page' as const } : {})}
+            {...(present === view ? { 'aria-current': 'page' as const } : {})}
           >
             {t(`view.${view}`)}
           </a>

@@ -14,6 +14,7 @@ import { countryName, num, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { go, href, listParam, param } from '../state/route.js'
 import { mayChange } from '../state/session.js'
+import { whitelistDialog } from '../state/whitelisting.js'
 
 /** Everything that is known of an address or network. */
 export function AddressView() {
@@ -90,14 +91,19 @@ function Known({ ip }: { ip: string }) {
           {reply.country !== null && <span class="country"> {countryName(reply.country)}</span>}
         </h2>
         {mayChange.value && (
-          <button
-            type="button"
-            class="primary"
-            data-block
-            onClick={() => (blockDialog.value = { ips: [reply.ip], servers, jails })}
-          >
-            {t('select.block')}
-          </button>
+          <span class="buttons">
+            <button type="button" onClick={() => (whitelistDialog.value = { ips: [reply.ip] })}>
+              {t('select.whitelist')}
+            </button>
+            <button
+              type="button"
+              class="primary"
+              data-block
+              onClick={() => (blockDialog.value = { ips: [reply.ip], servers, jails })}
+            >
+              {t('select.block')}
+            </button>
+          </span>
         )}
       </header>
       {found.problem.value && <Failed problem={found.problem.value} />}

@@ -12,7 +12,7 @@ import { timeOf } from '../data/time.js'
 /** The fleet at a glance. */
 export function OverviewView() {
   const overview = useResource<Overview>('servers')
-  const statistics = useResource<Statistics>('statistics')
+  const statistics = useResource<Statistics>('statistics?days=8')
   const warnings = useResource<Warnings>('warnings')
   const fleet = overview.value.value
   if (fleet === undefined) {

@@ -144,14 +144,12 @@ function JailBars({ jails, server }: { jails: readonly JailNumbers[]; server: st
 }
 
 function TopTable({ top }: { top: readonly TopAddress[] }) {
-  const withCountry = top.some(one => one.country !== null)
   if (top.length === 0) return <p class="quiet">{t('stat.none')}</p>
   return (
     <table class="rows compact">
       <thead>
         <tr>
           <th scope="col">{t('col.ip')}</th>
-          {withCountry && <th scope="col">{t('stat.country')}</th>}
           <th scope="col" class="number">
             {t('stat.bans')}
           </th>
@@ -170,8 +168,12 @@ function TopTable({ top }: { top: readonly TopAddress[] }) {
               <a class="ip" href={href('address', { ip })}>
                 {ip}
               </a>
+              {country !== null && (
+                <abbr class="country" title={countryName(country)}>
+                  {country}
+                </abbr>
+              )}
             </td>
-            {withCountry && <td title={country === null ? '' : countryName(country)}>{country ?? '–'}</td>}
             <td class="number strong">{num(bans)}</td>
             <td class="number">{num(servers)}</td>
             <td class="number">{num(days)}</td>

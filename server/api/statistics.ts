@@ -12,7 +12,14 @@ import { knownServer } from './known-server.js'
 import { FAILURES, ServerText } from './reply-shapes.js'
 import { statisticsOf } from './statistics-sums.js'
 
-const OfServer = Type.Object({ server: Type.Optional(ServerText) }, { additionalProperties: false })
+const Asked = Type.Object(
+  {
+    server: Type.Optional(ServerText),
+    /** `8` reads no further back than the mean of 7 days needs: the rest of the reply then lacks older days. */
+    days: Type.Optional(Type.Union([Type.Literal('8'), Type.Literal('30')]))
+  },
+  { additionalProperties: false }
+)
 const Numbers = Type.Object({
   bans: Type.Integer(),
   unbans: Type.Integer(),
@@ -77,13 +84,13 @@ export function statisticsRoutes(scope: FastifyInstance, summaries: Summaries): 
   const kept: Kept = new Map()
   app.get(
     '/statistics',
-    { schema: { querystring: OfServer, response: { 200: Statistics, ...FAILURES } } },
-    async (request, reply) => sendStatistics(request, reply, summaries, kept, request.query.server)
+    { schema: { querystring: Asked, response: { 200: Statistics, ...FAILURES } } },
+    async (request, reply) => sendStatistics(request, reply, summaries, kept, request.query)
   )
   sumUpBeforehand(scope, summaries)
 }
 
-/** The last reply of each server, '' for all, and what it was made from. */
+/** The last reply of each question, and what it was made from. */
 type Kept = Map<string, { mark: string; body: string }>
 
 /** The first to look after a start need not wait for a month to be read: it is read while nobody looks. */
@@ -94,11 +101,11 @@ function sumUpBeforehand(app: FastifyInstance, summaries: Summaries): void {
     done()
   })
   const run = async () => {
-    for (const server of await app.store.hosts.names()) {
-      for (const one of await versionsOf(app.store, summaries, [server], app.clock())) {
-        if (closed) return
-        await summaries.of([one])
-      }
+    const found = await versionsOf(app.store, summaries, await app.store.hosts.names(), app.clock())
+    // What is looked at first comes first.
+    for (const one of found.sort((a, b) => (a.day < b.day ? 1 : a.day > b.day ? -1 : 0))) {
+      if (closed) return
+      await summaries.of([one])
     }
   }
   app.addHook('onListen', done => {
@@ -114,19 +121,22 @@ async function sendStatistics(
   reply: FastifyReply,
   summaries: Summaries,
   kept: Kept,
-  wanted: string | undefined
+  asked: Static<typeof Asked>
 ): Promise<FastifyReply> {
+  const { server: wanted } = asked
+  const back = Number(asked.days ?? DAYS)
   const { store, clock, reportConfig, countries } = request.server
   await countries.refresh()
   const now = clock()
   const servers = wanted === undefined ? await store.hosts.names() : [await knownServer(store, wanted)]
-  const versions = await versionsOf(store, summaries, servers, now)
+  const versions = await versionsOf(store, summaries, servers, now, back)
   const mark = versions.map(one => `${one.server}/${one.day}:${one.version}`).join('\n')
   const hour = new Date(now).getHours()
-  const made = `${localDay(now)} ${hour}\n${wanted ?? ''}\n${servers.join()}\n${countries.version}\n${mark}`
+  const key = `${back} ${wanted ?? ''}`
+  const made = `${localDay(now)} ${hour}\n${key}\n${servers.join()}\n${countries.version}\n${mark}`
   if (isKnown(request, reply, made)) return reply.code(304).send()
   reply.type('application/json; charset=utf-8')
-  const known = kept.get(wanted ?? '')
+  const known = kept.get(key)
   if (known?.mark === made) return reply.send(known.body)
   const summed = await summaries.of(versions)
   const days = Array.from({ length: DAYS }, (_, ago) => localDay(now, DAYS - 1 - ago))
@@ -136,13 +146,19 @@ async function sendStatistics(
     hour,
     ...statisticsOf(summed, servers, days, reportConfig.warnings?.critical, ip => countries.of(ip as Address))
   }) as string
-  kept.set(wanted ?? '', { mark: made, body })
+  kept.set(key, { mark: made, body })
   return reply.send(body)
 }
 
 /** The versions of the last days of some servers. */
-async function versionsOf(store: Store, summaries: Summaries, servers: readonly ServerName[], now: number) {
-  const oldest = localDay(now, DAYS - 1)
+async function versionsOf(
+  store: Store,
+  summaries: Summaries,
+  servers: readonly ServerName[],
+  now: number,
+  back = DAYS
+) {
+  const oldest = localDay(now, back - 1)
   const newest = localDay(now)
   const wanted = await Promise.all(
     servers.map(async server => {

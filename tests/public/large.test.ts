@@ -46,10 +46,10 @@ for (const size of [13_480, 100_000]) {
         page.locator('.tile', { has: page.getByText(label, { exact: true }) }).locator('.tile-value')
       const english = (number: number) => new Intl.NumberFormat('en-GB').format(number)
       const bans = perServer.reduce((sum, one) => sum + one, 0)
-      await tile('Bans today').getByText(english(bans), { exact: true }).waitFor()
+      await tile('Bans today').getByText(english(bans), { exact: true }).waitFor({ timeout: 60_000 })
       t.equal(await page.locator('section:has(#servers-title) tbody tr').count(), SERVERS.length)
       await page.goto(`${at.url}/?view=statistics`)
-      await tile('Bans · 30 days').getByText(english(month), { exact: true }).waitFor()
+      await tile('Bans · 30 days').getByText(english(month), { exact: true }).waitFor({ timeout: 60_000 })
       t.pass(`${month} bans in 30 days`)
 
       const rows = await countOf(at, 'web-1', day, ROW)

@@ -1,13 +1,16 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Page } from 'playwright-core'
 import t from 'tap'
-import { archiveOf, browserOf, NO_BROWSER, open, serverOf } from '../support/browser.js'
+import { localDay } from '../../common/clock.js'
+import type { BanEvent } from '../../common/shapes.js'
+import { archiveOf, browserOf, logIn, NO_BROWSER, open, serverOf } from '../support/browser.js'
 import { writeFleet } from '../support/fleet.js'
 import { mmdbOf } from '../support/mmdb.js'
 
-// F2BR_SCREENSHOTS=1 renews the pictures that are kept beside the dashboard's source.
+// SCREENSHOTS=1 renews the pictures that are kept beside the dashboard's source.
 const KEPT = fileURLToPath(new URL('../../public/screenshots/', import.meta.url))
 const SERVERS = ['web-1', 'web-2', 'db-1', 'mail-1', 'mx-backup', 'shop']
 const VIEWS = ['overview', 'events', 'blocklists', 'whitelist', 'statistics', 'warnings', 'address']
@@ -16,7 +19,7 @@ const SIZES = { wide: [1440, 900], medium: [1024, 768], narrow: [390, 844] } as 
 const WHITELIST = [
   ...[
     ['192.0.2.0/24', 'office and VPN', []],
-    ['198.51.100.64', 'monitoring', []],
+    ['198.18.7.5', 'monitoring', []],
     ['2001:db8:40::/48', 'customer: Meyer GmbH', ['shop', 'web-1']],
     ['203.0.113.77', 'pentest until the end of the week', ['web-2']],
     ['203.0.113.78', 'old backup host', []]
@@ -39,7 +42,7 @@ function countries(): Buffer {
 }
 
 t.test('every view fits every window, light and dark', { skip: NO_BROWSER }, async t => {
-  const folder = process.env.F2BR_SCREENSHOTS === undefined ? t.testdir() : KEPT
+  const folder = process.env.SCREENSHOTS === undefined ? t.testdir() : KEPT
   await mkdir(folder, { recursive: true })
   const geoip = join(await mkdtemp(join(tmpdir(), 'f2br-geoip-')), 'countries.mmdb')
   t.teardown(() => rm(dirname(geoip), { recursive: true }))
@@ -53,11 +56,31 @@ t.test('every view fits every window, light and dark', { skip: NO_BROWSER }, asy
     '--geoip',
     geoip
   )
+  const today = archiveOf(at, 'web-1', 'fail2ban', `fail2ban-events-${localDay(Date.now())}.json`)
+  // Somebody who comes back: there is something to see of him.
+  const seen = (JSON.parse(await readFile(today, 'utf8')) as BanEvent[]).find(
+    (event, n, all) => all.filter(one => one.ip === event.ip).length > 3 && n > 0
+  )?.ip
   const browser = await browserOf(t)
   for (const colorScheme of ['light', 'dark'] as const) {
-    const { page, complaints } = await open(browser, at, '', 'alice', { colorScheme })
+    const { page, complaints } = await open(browser, at, '', null, { colorScheme })
+    for (const [size, [width, height]] of Object.entries(SIZES)) {
+      await page.setViewportSize({ width, height })
+      await page.screenshot({ path: `${folder}/login-${size}-${colorScheme}.png`, animations: 'disabled' })
+    }
+    await logIn(page, 'alice')
+    if (colorScheme === 'light') {
+      // A block that was asked for here has a history.
+      await page.goto(`${at.url}/?view=blocklists&server=shop`)
+      await page.locator('[data-block]').click()
+      await page.locator('dialog textarea').fill('198.51.100.200')
+      await page.locator('dialog').getByLabel('sshd').check()
+      await page.locator('dialog').getByLabel('Reason').fill('probes the shop for weeks')
+      await page.locator('dialog button[type=submit]').click()
+      await page.locator('dialog').waitFor({ state: 'detached' })
+    }
     for (const view of VIEWS) {
-      await page.goto(`${at.url}/?view=${view}${view === 'address' ? '&ip=198.51.100.64' : ''}`)
+      await page.goto(`${at.url}/?view=${view}${view === 'address' ? `&ip=${seen}` : ''}`)
       await page.locator('main .panel').first().waitFor()
       await page.waitForFunction(
         () =>
@@ -71,6 +94,41 @@ t.test('every view fits every window, light and dark', { skip: NO_BROWSER }, asy
         t.ok(wider <= 0, `${view} ${colorScheme} ${name}: ${wider} px too wide`)
         await page.screenshot({
           path: `${folder}/${view}-${name}-${colorScheme}.png`,
+          animations: 'disabled'
+        })
+      }
+    }
+    // What opens over a view: blocking what is chosen, and an entry's history.
+    const dialogs: [string, string, (page: Page) => Promise<void>][] = [
+      [
+        'block',
+        'view=events&server=web-1&mark=both',
+        async page => {
+          for (const row of [0, 1, 2]) await page.locator('.grid-body input').nth(row).check()
+          await page.locator('[data-block]').click()
+        }
+      ],
+      [
+        'history',
+        'view=blocklists&server=shop',
+        async page => {
+          await page
+            .getByRole('button', { name: /^Details of / })
+            .first()
+            .click()
+          await page.locator('dialog .history').waitFor()
+        }
+      ]
+    ]
+    for (const [name, view, work] of dialogs) {
+      await page.setViewportSize({ width: 1440, height: 900 })
+      await page.goto(`${at.url}/?${view}`)
+      await page.locator('.grid-body .grid-row').first().waitFor()
+      await work(page)
+      for (const [size, [width, height]] of Object.entries(SIZES)) {
+        await page.setViewportSize({ width, height })
+        await page.screenshot({
+          path: `${folder}/${name}-${size}-${colorScheme}.png`,
           animations: 'disabled'
         })
       }
