@@ -6,12 +6,14 @@ import { ProductError, systemCode } from '../common/errors.js'
 /**
  * Replaces a text file that another program reads, atomically and durably; mode and owner of an existing one stay.
  * The folder must exist.
+ * @param mode of a file that is new; else what it has
  * @throws ProductError DISK, then the old file stands
  */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export async function replaceFile(path: string, text: string, mode?: number): Promise<void> {
   try {
     // As in common/json-file.ts: a short write on a full disk has to throw before the rename.
     await writeFileAtomic(path, '', {
+      ...(mode === undefined ? {} : { mode }),
       // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind
       tmpfileCreated: async copy => {
         const file = await open(copy, 'r+')

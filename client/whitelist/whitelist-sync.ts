@@ -137,7 +137,7 @@ export class WhitelistSync {
     await mkdir(dirname(path), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
       throw new ProductError('DISK', `${dirname(path)} (${systemCode(error) ?? 'unknown error'})`, error)
     })
-    await replaceFile(path, text)
+    await replaceFile(path, text, old === '' ? 0o640 : undefined)
     return true
   }
 

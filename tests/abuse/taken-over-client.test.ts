@@ -45,7 +45,9 @@ async function filesBelow(folder: string): Promise<Record<string, string>> {
 async function othersFiles(at: EndpointApp): Promise<Record<string, string>> {
   const all = Object.entries(await filesBelow(at.dir))
   return Object.fromEntries(
-    all.filter(([path]) => !/^(archive|download|temp)\/web-1\/|^archive\/update\.json$/.test(path))
+    all.filter(
+      ([path]) => !/^(archive|download|temp)\/web-1\/|^archive\/(update\.json|live\.jsonl)$/.test(path)
+    )
   )
 }
 
