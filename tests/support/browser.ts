@@ -35,13 +35,16 @@ export async function serverOf(
   prepare: (at: Installation) => Promise<void> = () => Promise.resolve(),
   ...flags: string[]
 ): Promise<Installation> {
+  const started: Installation[] = []
+  // Before the folder is made: tap then removes it after this, else under the running server, which makes it anew.
+  t.teardown(() => Promise.all(started.map(one => one.stop())))
   const at = new Installation(t.testdir({}))
+  started.push(at)
   await mkdir(at.path('settings'), { recursive: true })
   await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
   await mkdir(at.path('archive'), { recursive: true })
   await prepare(at)
   await at.serve(undefined, ...flags)
-  t.teardown(() => at.stop())
   return at
 }
 
