@@ -21,7 +21,7 @@ export const ACTIONS: Action[] = [
   { name: 'wish of many', weight: 8, run: (soak, random, number) => wish(soak, random, number, 12) },
   { name: 'wish sent twice', weight: 4, run: (soak, random, number) => wish(soak, random, number, 3, 2) },
   { name: 'whitelist', weight: 8, run: changeWhitelist },
-  { name: 'cycle', weight: 8, run: cycle },
+  { name: 'cycle', weight: 9, run: cycle },
   {
     name: 'ban',
     weight: 4,

@@ -13,7 +13,7 @@ export const HOSTS = ['web-1', 'web-2', 'db-1', 'mail-1']
 export const JAILS = ['sshd', 'nginx-auth', 'postfix']
 const ADDRESSES = 200
 /** Changes on the disk in the life of a process that is to kill itself: a cycle makes up to a hundred. */
-const SERVER_CHANGES = 1200
+const SERVER_CHANGES = 2500
 const CLIENT_CHANGES = 90
 
 /** Everything a run has: the processes, the folders, and what admins were told. */
