@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { isoTime } from '../../common/clock.js'
 import { nameOf, type Subject, type Wish } from './model.js'
 import type { Random } from './random.js'
-import { HOSTS, JAILS, Violation, type Soak } from './soak.js'
+import { HOSTS, JAILS, type Soak } from './soak.js'
+import { Violation } from './violation.js'
 import { changeWhitelist } from './whitelist-action.js'
 
 /** One thing a run can do. It draws from a source of its own, so that what runs beside it changes nothing. */
@@ -20,7 +21,7 @@ export const ACTIONS: Action[] = [
   { name: 'wish of many', weight: 8, run: (soak, random, number) => wish(soak, random, number, 12) },
   { name: 'wish sent twice', weight: 4, run: (soak, random, number) => wish(soak, random, number, 3, 2) },
   { name: 'whitelist', weight: 8, run: changeWhitelist },
-  { name: 'cycle', weight: 8, run: cycle },
+  { name: 'cycle', weight: 9, run: cycle },
   {
     name: 'ban',
     weight: 4,

@@ -4,7 +4,8 @@ import { ACTIONS } from './actions.js'
 import { ageLeftovers, brokenPromises } from './checks.js'
 import { FAULTS } from './faults.js'
 import { Random } from './random.js'
-import { HOSTS, Soak, Violation } from './soak.js'
+import { HOSTS, Soak } from './soak.js'
+import { Violation } from './violation.js'
 
 export interface RunOptions {
   seed: number
@@ -40,7 +41,7 @@ export interface RunFigures {
 /** How long cycles may go on that are under way when there is nothing more to do; they are killed then. */
 const CYCLES_GO_ON_MS = 3_000
 /** Actions under way at once: many, as some wait for a dead process's lock. */
-const AT_ONCE = 40
+const AT_ONCE = 30
 
 /**
  * Drives a fleet through faults that a seed has drawn, lets it come to rest from time to time, and checks then that

@@ -6,8 +6,8 @@ import type { Soak } from './soak.js'
 
 /** What goes wrong, beside the faults that processes and connections are born with. */
 export const FAULTS: Action[] = [
-  { name: 'server killed', weight: 1.2, run: killServer },
-  { name: 'server killed while data flows', weight: 1.2, run: killOnTraffic },
+  { name: 'server killed', weight: 0.6, run: killServer },
+  { name: 'server killed while data flows', weight: 0.6, run: killOnTraffic },
   { name: 'disk full', weight: 0.4, run: fillDisk },
   { name: 'disk read-only', weight: 0.4, run: makeReadOnly },
   { name: 'settings cut', weight: 0.8, run: cutSettings }

@@ -7,18 +7,14 @@ import { Model } from './model.js'
 import { Random } from './random.js'
 import { ServerSeat } from './server-seat.js'
 import { Trail } from './trail.js'
-import { targetsOf } from './whitelist-action.js'
-import { Whitelisting } from './whitelisting.js'
+import { targetsOf, Whitelisting } from './whitelisting.js'
 
-export const HOSTS = ['web-1', 'web-2', 'db-1']
+export const HOSTS = ['web-1', 'web-2', 'db-1', 'mail-1']
 export const JAILS = ['sshd', 'nginx-auth', 'postfix']
 const ADDRESSES = 200
 /** Changes on the disk in the life of a process that is to kill itself: a cycle makes up to a hundred. */
-const SERVER_CHANGES = 1200
+const SERVER_CHANGES = 2500
 const CLIENT_CHANGES = 90
-
-/** Something that must not be. */
-export class Violation extends Error {}
 
 /** Everything a run has: the processes, the folders, and what admins were told. */
 export class Soak {
@@ -77,11 +73,20 @@ export class Soak {
     path: string,
     body: object
   ): Promise<{ admin: string; seat: number; answer: Answer }> {
-    const listening = this.seats.filter(one => one.forAdmins.target !== 0)
-    const seat = random.pick(listening.length > 0 ? listening : this.seats)
     const admin = random.pick(this.admins)
-    const answer = await admin.ask(seat.forAdmins.url, path, body)
-    return { admin: admin.name, seat: this.seats.indexOf(seat), answer }
+    let seat = -1
+    const server = async () => {
+      let listening: ServerSeat[] = []
+      while (listening.length === 0) {
+        await Promise.race(this.seats.map(one => one.listens()))
+        listening = this.seats.filter(one => one.forAdmins.target !== 0)
+      }
+      const one = random.pick(listening)
+      seat = this.seats.indexOf(one)
+      return one.forAdmins.url
+    }
+    const answer = await admin.ask(server, path, body)
+    return { admin: admin.name, seat, answer }
   }
 
   /** Faults of a cycle's process. */

@@ -1,5 +1,6 @@
 import type { Random } from './random.js'
-import { HOSTS, Violation, type Soak } from './soak.js'
+import { HOSTS, type Soak } from './soak.js'
+import { Violation } from './violation.js'
 import type { Listed, Target } from './whitelisting.js'
 
 /** An admin puts an entry on the whitelist, for all hosts or one, or takes it off. */
@@ -59,20 +60,4 @@ async function ask(
     // What can't be lifted now is when its host next asks, unless the entry is gone by then.
     subject.unclear ||= subject.busy || failed.has(`${subject.host}: ${subject.jail}.blocklist.json`)
   }
-}
-
-/** What is put on the whitelist: some single addresses and two networks. */
-export function targetsOf(ips: readonly string[]): { entry: string; ips: string[] }[] {
-  const networks = [
-    { entry: '203.0.113.96/28', ips: ips.filter(ip => within(ip, '203.0.113.', 10, 96, 111)) },
-    { entry: '2001:db8::40/122', ips: ips.filter(ip => within(ip, '2001:db8::', 16, 0x40, 0x7f)) }
-  ]
-  const taken = new Set(networks.flatMap(network => network.ips))
-  const singles = ips.filter((ip, at) => at % 3 === 0 && !taken.has(ip)).map(ip => ({ entry: ip, ips: [ip] }))
-  return [...networks, ...singles]
-}
-
-function within(ip: string, head: string, base: number, from: number, to: number): boolean {
-  const last = ip.startsWith(head) ? Number.parseInt(ip.slice(head.length), base) : -1
-  return last >= from && last <= to
 }

@@ -69,3 +69,19 @@ export class Whitelisting {
 function namesOf({ hosts }: Listed): string {
   return hosts.size === 0 ? 'nobody' : [...hosts].sort().join('+')
 }
+
+/** What is put on the whitelist: some single addresses and two networks. */
+export function targetsOf(ips: readonly string[]): { entry: string; ips: string[] }[] {
+  const networks = [
+    { entry: '203.0.113.96/28', ips: ips.filter(ip => within(ip, '203.0.113.', 10, 96, 111)) },
+    { entry: '2001:db8::40/122', ips: ips.filter(ip => within(ip, '2001:db8::', 16, 0x40, 0x7f)) }
+  ]
+  const taken = new Set(networks.flatMap(network => network.ips))
+  const singles = ips.filter((ip, at) => at % 3 === 0 && !taken.has(ip)).map(ip => ({ entry: ip, ips: [ip] }))
+  return [...networks, ...singles]
+}
+
+function within(ip: string, head: string, base: number, from: number, to: number): boolean {
+  const last = ip.startsWith(head) ? Number.parseInt(ip.slice(head.length), base) : -1
+  return last >= from && last <= to
+}

@@ -52,13 +52,13 @@ export class SmallDisk {
 
   /** Makes it read-only, if no file is being written just then. @returns whether it is */
   async makeReadOnly(): Promise<boolean> {
-    for (let tries = 0; this.sound && tries < 20; tries++) {
-      if (spawnSync('mount', ['-o', 'remount,ro', this.folder]).status === 0) {
-        this.#fault = 'read-only'
-        return true
-      }
+    if (!this.sound) return false
+    this.#fault = 'read-only'
+    for (let tries = 0; tries < 20; tries++) {
+      if (spawnSync('mount', ['-o', 'remount,ro', this.folder]).status === 0) return true
       await delay(10)
     }
+    this.#fault = undefined
     return false
   }
 
