@@ -34,7 +34,8 @@ export interface ServerConfig {
 
 /** The folder that holds package.json: two up from dist/server. */
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const PHP_SETTINGS = '/opt/Fail2Ban-Report/Settings'
+/** Where an existing PHP installation keeps its settings. */
+export const PHP_SETTINGS = '/opt/Fail2Ban-Report/Settings'
 
 /** Folders every server-side command needs. */
 export const FOLDER_SETTINGS = {

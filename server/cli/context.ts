@@ -52,17 +52,23 @@ export function openStore(
   return { store, folders }
 }
 
-function becomeOwner({ archive, settings }: Folders): void {
-  if (process.getuid?.() !== 0) return
+function becomeOwner(folders: Folders): void {
+  const owner = ownerOf(folders)
+  if (owner === undefined) return
+  process.setgroups?.([owner.gid])
+  process.setgid?.(owner.gid)
+  process.setuid?.(owner.uid)
+}
+
+/** Whom archive and settings belong to, where root runs this and both belong to one other user. */
+export function ownerOf({ archive, settings }: Folders): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
   const owners = [archive, settings].flatMap(path => {
     const found = statSync(path, { throwIfNoEntry: false })
     return found === undefined ? [] : [{ uid: found.uid, gid: found.gid }]
   })
   const [first] = owners
-  if (first === undefined || first.uid === 0 || owners.some(one => one.uid !== first.uid)) return
-  process.setgroups?.([first.gid])
-  process.setgid?.(first.gid)
-  process.setuid?.(first.uid)
+  return first?.uid === 0 || owners.some(one => one.uid !== first?.uid) ? undefined : first
 }
 
 // Taken before root becomes the owner of the files.

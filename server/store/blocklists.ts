@@ -20,7 +20,7 @@ import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
 import { HandOverStore } from './hand-overs.js'
 import { confirmEntries, mergeSyncBack } from './merge.js'
-import type { UpdateIndexStore } from './update-index.js'
+import type { ListState, UpdateIndexStore } from './update-index.js'
 import { checkAddresses } from './uploaded-list.js'
 
 /** How a sync-back treats changes made since the hand-over: kept, or lost as in the concept's literal text. */
@@ -262,6 +262,29 @@ export class BlocklistStore {
       const drafts = await this.#draftsOfUpload(server, list, current, next, new Set(next))
       const text = isNew ? upload.text : undefined
       return { ...(await this.#audited(server, list, current, next, actor, drafts, text)), result: undefined }
+    })
+  }
+
+  /**
+   * Takes a list over from another installation, to the byte.
+   * @param wanted told the present text, undefined when there is no list: false leaves all as it is
+   * @param state what update.json says of the list from then on
+   */
+  async takeOver(
+    server: ServerName,
+    list: ListName,
+    taken: { entries: BlocklistEntry[]; text: string },
+    state: ListState,
+    wanted: (present: string | undefined) => boolean,
+    actor: AuditActor
+  ): Promise<void> {
+    await this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
+      if (!wanted(current.version === '' ? undefined : current.text)) return { result: undefined }
+      const { entries, text } = taken
+      const row: AuditDraft = { what: 'list-stored', jail: jailOfList(list), count: entries.length }
+      const written = await this.#audited(server, list, current, entries, actor, [row], text)
+      await this.index.set(server, list, state)
+      return { ...written, result: undefined }
     })
   }
 

@@ -50,4 +50,21 @@ export class EventStore {
         : { value: events, text, result: undefined }
     )
   }
+
+  /**
+   * Takes a day over from another installation, to the byte.
+   * @param wanted told the present text, undefined when there is no such day: false leaves it as it is
+   */
+  async takeOver(
+    server: ServerName,
+    day: EventsFileName,
+    taken: { events: BanEvent[]; text: string },
+    wanted: (present: string | undefined) => boolean
+  ): Promise<void> {
+    await this.files.change(this.paths.day(server, day), KINDS.events, ({ text, version }) =>
+      wanted(version === '' ? undefined : text)
+        ? { value: taken.events, text: taken.text, result: undefined }
+        : { result: undefined }
+    )
+  }
 }
