@@ -63,9 +63,15 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
       const { SYNC_SETTINGS } = await import('./config/config.js')
       addDoctorCommand(program, terminal, { server, client }, { ...FOLDER_SETTINGS, ...SYNC_SETTINGS })
     },
+    install: async () => {
+      const { serverService: server } = await import('../server/cli/service.js')
+      const { clientService: client } = await import('./cli/service.js')
+      const { addInstallCommands } = await import('./cli/install-commands.js')
+      addInstallCommands(program, terminal, { server: server(terminal), client: client(terminal) })
+    },
     demo: async () => (await import('../server/cli/demo.js')).addDemoCommand(program, terminal)
   }
-  const group = { unblock: 'block', list: 'block' }[word] ?? word
+  const group = { unblock: 'block', list: 'block', uninstall: 'install' }[word] ?? word
   const wanted = Object.hasOwn(groups, group) ? [group] : Object.keys(groups)
   for (const name of wanted) await groups[name]?.()
 }
@@ -74,7 +80,7 @@ async function checkEnvironment(env: Terminal['env']): Promise<void> {
   if (!setsAnything(env)) return
   const { SERVE_SETTINGS } = await import('../server/config.js')
   const { SYNC_SETTINGS } = await import('./config/config.js')
-  refuseUnknownEnv(env, [SERVE_SETTINGS, SYNC_SETTINGS], ['config'])
+  refuseUnknownEnv(env, [SERVE_SETTINGS, SYNC_SETTINGS], ['config', 'serverConfig'])
 }
 
 /**

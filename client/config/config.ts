@@ -6,7 +6,7 @@ import { messageOf, ProductError, systemCode } from '../../common/errors.js'
 import { serverName, type ServerName } from '../../common/names.js'
 import { readSettings, setting, type SettingSources } from '../../common/settings.js'
 import { isPhpClientFile, fromPhpClientFile } from './php-client.js'
-import { readKeyValues } from './key-values.js'
+import { readKeyValues } from '../../common/key-values.js'
 
 /** Everything the client can be told; read once at start. */
 export interface ClientConfig {

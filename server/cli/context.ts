@@ -1,9 +1,9 @@
 import { statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { Command } from 'commander'
-import { addFlags, readSettings } from '../../common/settings.js'
+import { addFlags } from '../../common/settings.js'
 import { messageOf } from '../../common/errors.js'
-import { FOLDER_SETTINGS } from '../config.js'
+import { FOLDER_SETTINGS, readServerConfig } from '../config.js'
 import type { AuditActor } from '../store/audit-row.js'
 import { Store } from '../store/store.js'
 import type { Folders } from '../store/folders.js'
@@ -34,16 +34,12 @@ export function openStore(
   { asOwner = true } = {}
 ): { store: Store; folders: Folders } {
   const own = Object.fromEntries(Object.entries(flags).filter(([name]) => name in FOLDER_SETTINGS))
-  const { archive, download, temp, settings, widest4, widest6 } = readSettings(FOLDER_SETTINGS, {
-    flags: own,
-    env: terminal.env
-  })
-  const folders = { archive, download, temp, settings }
+  const { folders, widest } = readServerConfig({ flags: own, env: terminal.env })
   if (asOwner) becomeOwner(folders)
   const store = new Store({
     folders,
     clock: Date.now,
-    widest: { 4: widest4, 6: widest6 },
+    widest,
     onSetAside: ({ path, movedTo, reason }) =>
       terminal.err(`${path} was corrupt (${reason}) and is now ${movedTo}`),
     onAuditDelayed: error =>
