@@ -40,15 +40,18 @@ export function addInstallCommands(
       '\nExamples:\n  fail2ban-report install server\n  fail2ban-report install client --by watch\n  fail2ban-report install client --config /opt/Fail2Ban-Report/Settings/config.env --dry-run'
     )
     .action(async (side: string, flags: Flags) => {
-      const { plan: planned, paths } = sideOf(side)
-      const plan = planned(flags)
+      const service = sideOf(side)
+      const plan = service.plan(flags)
       const { prefix, write } = where(flags)
       const wanted = plan.files.map(file => file.path)
-      const obsolete = paths.filter(path => !wanted.includes(path))
+      const obsolete = service.paths.filter(path => !wanted.includes(path))
+      // Before its file goes, a unit that was chosen earlier ends.
+      const ends = service.units.filter(unit => obsolete.includes(unitPath(unit)))
+      await placeFiles(prefix, plan.files, obsolete, false)
+      const before = await runSteps(prefix === '/' ? stopsOf(ends) : [], write, run)
       const files = await placeFiles(prefix, plan.files, obsolete, write)
-      const steps = prefix === '/' ? plan.steps : []
-      const told = await runSteps(steps, write, run)
-      show(flags, output, { files, steps: told, next: plan.next, warnings: plan.warnings })
+      const after = await runSteps(prefix === '/' ? plan.steps : [], write, run)
+      show(flags, output, { files, steps: [...before, ...after], next: plan.next, warnings: plan.warnings })
     })
   common(program.command('uninstall <server|client>'))
     .description('stop the services and take their files away; data, settings and edited files stay')
@@ -65,10 +68,7 @@ export function addInstallCommands(
       const { prefix, write } = where(flags)
       const here = prefix === '/'
       // Stopped first: a service that still ran would put its blocks back.
-      const stops = service.units
-        .filter(unit => existsSync(`/etc/systemd/system/${unit}`))
-        .map(unit => ({ program: 'systemctl', args: ['disable', '--now', unit] }))
-      const before = await runSteps(here ? stops : [], write, run)
+      const before = await runSteps(here ? stopsOf(service.units) : [], write, run)
       const files = await removeFiles(prefix, service.paths, write)
       const reload = [{ program: 'systemctl', args: ['daemon-reload'] }]
       const after = await runSteps(here ? reload : [], write, run)
@@ -81,6 +81,14 @@ export function addInstallCommands(
         ...(cleared && { cleared })
       })
     })
+}
+
+const unitPath = (unit: string) => `/etc/systemd/system/${unit}`
+
+function stopsOf(units: readonly string[]): SystemStep[] {
+  return units
+    .filter(unit => existsSync(unitPath(unit)))
+    .map(unit => ({ program: 'systemctl', args: ['disable', '--now', unit] }))
 }
 
 function common(command: Command): Command {
