@@ -53,6 +53,7 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     whitelist: async () =>
       (await import('../server/cli/whitelist.js')).addWhitelistCommands(program, terminal),
     audit: async () => (await import('../server/cli/audit.js')).addAuditCommand(program, terminal),
+    export: async () => (await import('../server/cli/export.js')).addExportCommand(program, terminal),
     import: async () => (await import('../server/cli/import.js')).addImportCommand(program, terminal),
     status: async () => (await import('../server/cli/status.js')).addStatusCommand(program, terminal),
     doctor: async () => {

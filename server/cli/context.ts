@@ -5,7 +5,7 @@ import { addFlags } from '../../common/settings.js'
 import { messageOf } from '../../common/errors.js'
 import { FOLDER_SETTINGS, readServerConfig } from '../config.js'
 import type { AuditActor } from '../store/audit-row.js'
-import { Store } from '../store/store.js'
+import { Store, type StoreOptions } from '../store/store.js'
 import type { Folders } from '../store/folders.js'
 
 /** Where a command writes to and reads from. */
@@ -31,7 +31,7 @@ export function addFolderFlags(command: Command): Command {
 export function openStore(
   flags: Record<string, unknown>,
   terminal: Terminal,
-  { asOwner = true } = {}
+  { asOwner = true, part }: { asOwner?: boolean; part?: StoreOptions['part'] } = {}
 ): { store: Store; folders: Folders } {
   const own = Object.fromEntries(Object.entries(flags).filter(([name]) => name in FOLDER_SETTINGS))
   const { folders, widest } = readServerConfig({ flags: own, env: terminal.env })
@@ -40,6 +40,7 @@ export function openStore(
     folders,
     clock: Date.now,
     widest,
+    ...(part === undefined ? {} : { part }),
     onSetAside: ({ path, movedTo, reason }) =>
       terminal.err(`${path} was corrupt (${reason}) and is now ${movedTo}`),
     onAuditDelayed: error =>

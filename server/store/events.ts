@@ -11,12 +11,15 @@ import { parseUpload } from './uploaded-list.js'
 export class EventStore {
   constructor(
     private readonly files: JsonFiles,
-    private readonly paths: Paths
+    private readonly paths: Paths,
+    /** Older days are not shown. */
+    private readonly oldest?: EventsFileName
   ) {}
 
   /** Events files of a server, oldest first. */
   async days(server: ServerName): Promise<EventsFileName[]> {
-    return (await namesIn(this.paths.days(server))).filter(isEventsFileName)
+    const names = (await namesIn(this.paths.days(server))).filter(isEventsFileName)
+    return names.filter(name => name >= (this.oldest ?? ''))
   }
 
   /** The events of one day in the order they were logged; none when there is no such day. */

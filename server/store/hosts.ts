@@ -17,7 +17,9 @@ export class HostStore {
     private readonly files: JsonFiles,
     private readonly paths: Paths,
     private readonly clients: ClientStore,
-    private readonly clock: Clock
+    private readonly clock: Clock,
+    /** No others are shown. */
+    private readonly only?: readonly ServerName[]
   ) {}
 
   /** Every server that has an archive folder or may sync, sorted. */
@@ -25,7 +27,8 @@ export class HostStore {
     const names = new Set((await namesIn(this.paths.root.archive)).filter(name => !name.includes('.json')))
     const { clients } = await this.clients.list().catch(() => ({ clients: [] }))
     for (const { username } of clients) names.add(username)
-    return [...names].filter(isServerName).sort()
+    const found = [...names].filter(isServerName).sort()
+    return found.filter(name => this.only?.includes(name) !== false)
   }
 
   /** What is known of a host. */
