@@ -53,6 +53,7 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     whitelist: async () =>
       (await import('../server/cli/whitelist.js')).addWhitelistCommands(program, terminal),
     audit: async () => (await import('../server/cli/audit.js')).addAuditCommand(program, terminal),
+    backup: async () => (await import('../server/cli/backup.js')).addBackupCommands(program, terminal),
     export: async () => (await import('../server/cli/export.js')).addExportCommand(program, terminal),
     import: async () => (await import('../server/cli/import.js')).addImportCommand(program, terminal),
     status: async () => (await import('../server/cli/status.js')).addStatusCommand(program, terminal),
@@ -72,7 +73,7 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     },
     demo: async () => (await import('../server/cli/demo.js')).addDemoCommand(program, terminal)
   }
-  const group = { unblock: 'block', list: 'block', uninstall: 'install' }[word] ?? word
+  const group = { unblock: 'block', list: 'block', uninstall: 'install', restore: 'backup' }[word] ?? word
   const wanted = Object.hasOwn(groups, group) ? [group] : Object.keys(groups)
   for (const name of wanted) await groups[name]?.()
 }
