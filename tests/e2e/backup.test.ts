@@ -25,6 +25,7 @@ t.test('a backup of a server under writes is whole, and a server goes on from it
   const at = await oneHost(t.testdir())
   t.teardown(() => at.stop())
   await writeFleet(at.path('archive'), { servers: ['db-1'], days: 3, eventsPerDay: 3000, now: Date.now() })
+  await block(at, 'block', '192.0.2.77')
   // Writers without a pause: blocks, and cycles of the host that hand out, sync back and send events.
   const stop = new AbortController()
   const blocks = (async () => {
