@@ -58,6 +58,9 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     key: async () => (await import('../server/cli/keys.js')).addKeyCommands(program, terminal),
     command: async () => (await import('../server/cli/commands.js')).addCommandCommands(program, terminal),
     audit: async () => (await import('../server/cli/audit.js')).addAuditCommand(program, terminal),
+    backup: async () => (await import('../server/cli/backup.js')).addBackupCommands(program, terminal),
+    export: async () => (await import('../server/cli/export.js')).addExportCommand(program, terminal),
+    import: async () => (await import('../server/cli/import.js')).addImportCommand(program, terminal),
     status: async () => (await import('../server/cli/status.js')).addStatusCommand(program, terminal),
     doctor: async () => {
       const { checkServer: server } = await import('../server/cli/doctor.js')
@@ -67,9 +70,22 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
       const { SYNC_SETTINGS } = await import('./config/config.js')
       addDoctorCommand(program, terminal, { server, client }, { ...FOLDER_SETTINGS, ...SYNC_SETTINGS })
     },
+    install: async () => {
+      const { serverService: server } = await import('../server/cli/service.js')
+      const { clientService: client } = await import('./cli/service.js')
+      const { addInstallCommands } = await import('./cli/install-commands.js')
+      addInstallCommands(program, terminal, { server: server(terminal), client: client(terminal) })
+    },
     demo: async () => (await import('../server/cli/demo.js')).addDemoCommand(program, terminal)
   }
-  const group = { unblock: 'block', list: 'block', 'whitelist-sync': 'sync' }[word] ?? word
+  const group =
+    {
+      unblock: 'block',
+      list: 'block',
+      'whitelist-sync': 'sync',
+      uninstall: 'install',
+      restore: 'backup'
+    }[word] ?? word
   const wanted = Object.hasOwn(groups, group) ? [group] : Object.keys(groups)
   for (const name of wanted) await groups[name]?.()
 }
@@ -78,7 +94,7 @@ async function checkEnvironment(env: Terminal['env']): Promise<void> {
   if (!setsAnything(env)) return
   const { SERVE_SETTINGS } = await import('../server/config.js')
   const { SYNC_SETTINGS } = await import('./config/config.js')
-  refuseUnknownEnv(env, [SERVE_SETTINGS, SYNC_SETTINGS], ['config'])
+  refuseUnknownEnv(env, [SERVE_SETTINGS, SYNC_SETTINGS], ['config', 'serverConfig'])
 }
 
 /**

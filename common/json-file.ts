@@ -389,7 +389,7 @@ export async function makeFolders(folder: string, mode: number): Promise<void> {
  * @returns undefined when this process isn't root
  */
 export async function ownerBelow(folder: string): Promise<{ uid: number; gid: number } | undefined> {
-  if (process.getuid?.() !== 0) return undefined
+  if (process.geteuid?.() !== 0) return undefined
   const { uid, gid } = await stat(folder)
   return { uid, gid }
 }

@@ -1,6 +1,8 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ProductError, systemCode } from '../common/errors.js'
+import { readKeyValues } from '../common/key-values.js'
 import { LIMITS } from '../common/shapes.js'
 import { readSettings, setting, type SettingSources } from '../common/settings.js'
 import type { SyncBackMode } from './store/blocklists.js'
@@ -36,7 +38,11 @@ export interface ServerConfig {
 
 /** The folder that holds package.json: two up from dist/server. */
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const PHP_SETTINGS = '/opt/Fail2Ban-Report/Settings'
+/** Where an existing PHP installation keeps its settings. */
+export const PHP_SETTINGS = '/opt/Fail2Ban-Report/Settings'
+
+/** The server's settings file, where it is installed as a service; `F2BR_SERVER_CONFIG` names another. */
+export const SERVER_FILE = '/etc/fail2ban-report/server.conf'
 
 /** Folders every server-side command needs. */
 export const FOLDER_SETTINGS = {
@@ -122,7 +128,9 @@ export const SERVE_SETTINGS = {
 }
 
 /** Reads the settings of `serve`. @throws ProductError CONFIG */
-export function readServerConfig(sources: SettingSources): ServerConfig {
+export function readServerConfig({ flags, env }: Omit<SettingSources, 'file'>): ServerConfig {
+  const file = serverFile(env)
+  const sources = { flags, env, ...(file === undefined ? {} : { file }) }
   const { archive, download, temp, settings, widest4, widest6, ...rest } = readSettings(
     SERVE_SETTINGS,
     sources
@@ -132,4 +140,17 @@ export function readServerConfig(sources: SettingSources): ServerConfig {
     folders: { archive, download, temp, settings },
     widest: { 4: widest4, 6: widest6 }
   })
+}
+
+/** The server's settings file: keys in snake_case. @throws ProductError CONFIG when it can't be read */
+function serverFile(env: SettingSources['env']): SettingSources['file'] {
+  const named = env.F2BR_SERVER_CONFIG
+  const name = named ?? SERVER_FILE
+  try {
+    return { name, values: readKeyValues(readFileSync(name, 'utf8'), name) }
+  } catch (error) {
+    if (error instanceof ProductError) throw error
+    if (named === undefined && systemCode(error) === 'ENOENT') return undefined
+    throw new ProductError('CONFIG', `${name} can't be read (${systemCode(error) ?? 'unknown error'})`, error)
+  }
 }

@@ -8,7 +8,7 @@ import { serverName, type ServerName } from '../../common/names.js'
 import { readSettings, setting, type SettingSources } from '../../common/settings.js'
 import type { Fail2banPlace } from '../fail2ban/fail2ban.js'
 import { isPhpClientFile, fromPhpClientFile } from './php-client.js'
-import { readKeyValues } from './key-values.js'
+import { readKeyValues } from '../../common/key-values.js'
 
 /** Everything the client can be told; read once at start. */
 export interface ClientConfig {

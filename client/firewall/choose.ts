@@ -80,7 +80,8 @@ async function look(ask: () => Promise<boolean>): Promise<{ works: boolean; inUs
   }
 }
 
-async function holdsBlocks(firewall: Firewall): Promise<boolean> {
-  const { own, alike } = await firewall.list()
-  return own.size + alike.size > 0
+/** The old client appended its denials: most hosts have them behind a rule that accepts. */
+async function holdsBlocks(ufw: UfwFirewall): Promise<boolean> {
+  const { own, alike, behind } = await ufw.list()
+  return own.size + alike.size + behind.size > 0
 }

@@ -25,6 +25,9 @@ export function planFirewall(wanted: AddressSet, inForce: InForce, ended: Addres
     if (target.has(block) || !ended.has(block)) remaining.add(block)
     else remove.add(block)
   }
+  for (const block of inForce.behind ?? []) {
+    if (ended.has(block) && !target.has(block)) remove.add(block)
+  }
   const add = [...target].filter(block => remaining.covering(block) === undefined)
   return { add, remove: [...remove] }
 }

@@ -9,6 +9,11 @@ export interface InForce {
    * made them). They count as in force, and are removed only when a blocklist asks for their end.
    */
   alike: Set<Address>
+  /**
+   * Blocks of the same meaning by other hands that let some packets in all the same (ufw: they stand behind a rule
+   * that accepts, where the old client put them). Not in force; they too go when a blocklist asks for their end.
+   */
+  behind?: Set<Address>
   /** Packets dropped so far per block, where the backend counts them. */
   packets: Map<Address, number>
 }

@@ -64,13 +64,22 @@ export class UfwFirewall implements Firewall {
     return familyOf(block) === 6 ? this.#withoutIpv6 : undefined
   }
 
-  /** `own` and `alike` are what is both in ufw's files and in the kernel, ahead of every rule that accepts. */
-  async list(): Promise<InForce> {
+  /**
+   * `own` and `alike` are what is both in ufw's files and in the kernel, ahead of every rule that accepts; `behind` are
+   * the other denials by other hands.
+   */
+  async list(): Promise<Required<InForce>> {
     return this.#locked(async () => {
-      const found: InForce = { own: new Set(), alike: new Set(), packets: new Map() }
+      const found = {
+        own: new Set<Address>(),
+        alike: new Set<Address>(),
+        behind: new Set<Address>(),
+        packets: new Map<Address, number>()
+      }
       for (const { rules, kernel } of await this.#read()) {
         for (const { block, own } of rules.parts) {
           const packets = block === undefined ? undefined : kernel.dropped.get(block)
+          if (block !== undefined && packets === undefined && !own) found.behind.add(block)
           if (block === undefined || packets === undefined) continue
           found[own ? 'own' : 'alike'].add(block)
           found.packets.set(block, packets)

@@ -7,6 +7,9 @@ export const de: Messages = {
   'app.live': 'Aktuell',
   'app.live.hub': 'Der Server meldet jede Änderung sofort.',
   'app.live.poll': 'Die Seite fragt alle paar Sekunden nach Änderungen.',
+  'app.copy': 'Eine Kopie vom {when}',
+  'app.copy.hint':
+    'Diese Dateien wurden damals geschrieben; hier ändert sich nichts, und nichts lässt sich ändern.',
   'app.offline': 'Server nicht erreichbar',
   'app.offline.hint': 'Der Server antwortet nicht. Der Stand ist von {when}; die Seite versucht es weiter.',
   'app.failed': 'Das konnte nicht geladen werden: {why}',

@@ -5,6 +5,8 @@ export const en = {
   'app.live': 'Live',
   'app.live.hub': 'The server tells of every change at once.',
   'app.live.poll': 'This page asks for changes every few seconds.',
+  'app.copy': 'A copy from {when}',
+  'app.copy.hint': 'These files were written then; nothing changes here, and nothing can be changed.',
   'app.offline': 'Server unreachable',
   'app.offline.hint': 'The server does not answer. What you see is from {when}; this page goes on trying.',
   'app.failed': 'This could not be loaded: {why}',

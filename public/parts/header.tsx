@@ -1,7 +1,8 @@
 import { useEffect, useRef } from 'preact/hooks'
 import { placeBelow } from './place-below.js'
 import iconUrl from '../icon.svg'
-import { language, LANGUAGE_NAMES, t } from '../state/i18n.js'
+import { copyMade, isCopy } from '../state/copy.js'
+import { language, LANGUAGE_NAMES, moment, t } from '../state/i18n.js'
 import { hubIsUp } from '../state/live.js'
 import { theme, THEMES } from '../state/preferences.js'
 import { forgetAll, heardAt, unreachable } from '../state/resource.js'
@@ -42,13 +43,11 @@ export function Header({ onHelp }: { onHelp: () => void }) {
         ))}
       </nav>
       <div class="top-end">
-        <span
-          class={unreachable.value ? 'live off' : 'live'}
-          title={unreachable.value ? '' : t(hubIsUp.value ? 'app.live.hub' : 'app.live.poll')}
-        >
-          <span class="dot" aria-hidden="true" />
-          {unreachable.value ? t('app.offline') : heardAt.value > 0 ? t('app.live') : ''}
-        </span>
+        {isCopy ? (
+          <span title={t('app.copy.hint')}>{t('app.copy', { when: moment(copyMade.value) })}</span>
+        ) : (
+          <Live />
+        )}
         <button
           type="button"
           class="quiet icon"
@@ -61,6 +60,18 @@ export function Header({ onHelp }: { onHelp: () => void }) {
         <Account />
       </div>
     </header>
+  )
+}
+
+function Live() {
+  return (
+    <span
+      class={unreachable.value ? 'live off' : 'live'}
+      title={unreachable.value ? '' : t(hubIsUp.value ? 'app.live.hub' : 'app.live.poll')}
+    >
+      <span class="dot" aria-hidden="true" />
+      {unreachable.value ? t('app.offline') : heardAt.value > 0 ? t('app.live') : ''}
+    </span>
   )
 }
 
@@ -77,7 +88,7 @@ function Account() {
         <span class="unseen">{t('app.account')}</span>
       </button>
       <div id="account" popover="auto" onBeforeToggle={placeBelow} ref={menu} class="menu">
-        {who && (
+        {who && !isCopy && (
           <p>
             <strong>{who.user}</strong>
             <br />
@@ -88,18 +99,20 @@ function Account() {
         <p>
           <small>{t('app.zone', { zone: Intl.DateTimeFormat().resolvedOptions().timeZone })}</small>
         </p>
-        <button
-          type="button"
-          onClick={() => {
-            menu.current?.hidePopover()
-            void guarded(async () => {
-              await logOut()
-              forgetAll()
-            })
-          }}
-        >
-          {t('app.logout')}
-        </button>
+        {!isCopy && (
+          <button
+            type="button"
+            onClick={() => {
+              menu.current?.hidePopover()
+              void guarded(async () => {
+                await logOut()
+                forgetAll()
+              })
+            }}
+          >
+            {t('app.logout')}
+          </button>
+        )}
       </div>
     </>
   )

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks'
 import type { Lookup, LookupName, Settings } from '../data/shapes.js'
 import { get, query, Refusal } from '../state/api.js'
+import { isCopy } from '../state/copy.js'
 import { ago, now, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { wordsOf } from '../state/refusals.js'
@@ -8,7 +9,7 @@ import { wordsOf } from '../state/refusals.js'
 /** Asks services about an address, each only when somebody wants to know. */
 export function Lookups({ ip }: { ip: string }) {
   const settings = useResource<Settings>('settings').value.value
-  if (ip.includes('/')) return <div />
+  if (isCopy || ip.includes('/')) return <div />
   const names = settings?.lookups ?? []
   return (
     <section class="panel" aria-labelledby="lookups-title">

@@ -1,3 +1,5 @@
+import { copyMade, fromCopy, isCopy } from './copy.js'
+
 /** What came of one address in one list. */
 export interface Told {
   server: string
@@ -49,10 +51,20 @@ export async function get<T>(
   path: string,
   { byItself = false, known = null }: { byItself?: boolean; known?: string | null } = {}
 ): Promise<Answer<T> | undefined> {
+  if (isCopy) return inCopy<T>(path, known)
   const headers: Record<string, string> = {}
   if (byItself) headers['x-by-itself'] = '1'
   if (known !== null) headers['if-none-match'] = known
   return answer<T>(fetch(`api/${path}`, { headers }))
+}
+
+/** A copy stays as it is: what was read once is known. */
+async function inCopy<T>(path: string, known: string | null): Promise<Answer<T> | undefined> {
+  const value = await fromCopy(path).catch(() => {
+    throw new Refusal(0, '')
+  })
+  if (value === undefined) throw new Refusal(404, 'This is not part of the copy.')
+  return known === copyMade.value && known !== '' ? undefined : { value: value as T, etag: copyMade.value }
 }
 
 /** Sends a change. @param csrf the session's token; none for the log-in @throws Refusal */

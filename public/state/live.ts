@@ -1,5 +1,6 @@
 import { effect, signal } from '@preact/signals'
 import { get, Refusal } from './api.js'
+import { isCopy } from './copy.js'
 import { lookForNews } from './resource.js'
 import { session } from './session.js'
 import type { Settings } from '../data/shapes.js'
@@ -37,6 +38,7 @@ export const hubIsUp = signal(false)
 
 /** Keeps the page up to date: by the hub where the server has one, else by asking. */
 export function startLive(): void {
+  if (isCopy) return
   let lastPoll = 0
   const poll = () => {
     lastPoll = Date.now()

@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { Command } from 'commander'
-import { addFlags, readSettings } from '../../common/settings.js'
+import { addFlags } from '../../common/settings.js'
 import { messageOf } from '../../common/errors.js'
-import { FOLDER_SETTINGS } from '../config.js'
+import { FOLDER_SETTINGS, readServerConfig } from '../config.js'
 import type { AuditActor } from '../store/audit-row.js'
-import { Store } from '../store/store.js'
+import { Store, type StoreOptions } from '../store/store.js'
 import type { Folders } from '../store/folders.js'
 
 /** Where a command writes to and reads from. */
@@ -31,19 +31,16 @@ export function addFolderFlags(command: Command): Command {
 export function openStore(
   flags: Record<string, unknown>,
   terminal: Terminal,
-  { asOwner = true } = {}
+  { asOwner = true, part }: { asOwner?: boolean; part?: StoreOptions['part'] } = {}
 ): { store: Store; folders: Folders } {
   const own = Object.fromEntries(Object.entries(flags).filter(([name]) => name in FOLDER_SETTINGS))
-  const { archive, download, temp, settings, widest4, widest6 } = readSettings(FOLDER_SETTINGS, {
-    flags: own,
-    env: terminal.env
-  })
-  const folders = { archive, download, temp, settings }
+  const { folders, widest } = readServerConfig({ flags: own, env: terminal.env })
   if (asOwner) becomeOwner(folders)
   const store = new Store({
     folders,
     clock: Date.now,
-    widest: { 4: widest4, 6: widest6 },
+    widest,
+    ...(part === undefined ? {} : { part }),
     onSetAside: ({ path, movedTo, reason }) =>
       terminal.err(`${path} was corrupt (${reason}) and is now ${movedTo}`),
     onAuditDelayed: error =>
@@ -52,17 +49,23 @@ export function openStore(
   return { store, folders }
 }
 
-function becomeOwner({ archive, settings }: Folders): void {
-  if (process.getuid?.() !== 0) return
+function becomeOwner(folders: Folders): void {
+  const owner = ownerOf(folders)
+  if (owner === undefined) return
+  process.setgroups?.([owner.gid])
+  process.setgid?.(owner.gid)
+  process.setuid?.(owner.uid)
+}
+
+/** Whom archive and settings belong to, where root runs this and both belong to one other user. */
+export function ownerOf({ archive, settings }: Folders): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
   const owners = [archive, settings].flatMap(path => {
     const found = statSync(path, { throwIfNoEntry: false })
     return found === undefined ? [] : [{ uid: found.uid, gid: found.gid }]
   })
   const [first] = owners
-  if (first === undefined || first.uid === 0 || owners.some(one => one.uid !== first.uid)) return
-  process.setgroups?.([first.gid])
-  process.setgid?.(first.gid)
-  process.setuid?.(first.uid)
+  return first?.uid === 0 || owners.some(one => one.uid !== first?.uid) ? undefined : first
 }
 
 // Taken before root becomes the owner of the files.

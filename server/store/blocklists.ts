@@ -295,6 +295,29 @@ export class BlocklistStore {
     })
   }
 
+  /**
+   * Takes a list over from another installation, to the byte.
+   * @param wanted told the present text, undefined when there is no list: false leaves all as it is
+   * @param state what update.json says of the list from then on
+   */
+  async takeOver(
+    server: ServerName,
+    list: ListName,
+    taken: { entries: BlocklistEntry[]; text: string },
+    state: ListState,
+    wanted: (present: string | undefined) => boolean,
+    actor: AuditActor
+  ): Promise<void> {
+    await this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
+      if (!wanted(current.version === '' ? undefined : current.text)) return { result: undefined }
+      const { entries, text } = taken
+      const row: AuditDraft = { what: 'list-stored', jail: jailOfList(list), count: entries.length }
+      const written = await this.#audited(server, list, current, entries, actor, [row], text)
+      await this.index.set(server, list, state)
+      return { ...written, result: undefined }
+    })
+  }
+
   async #draftsOfUpload(
     server: ServerName,
     list: ListName,

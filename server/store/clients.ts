@@ -118,17 +118,43 @@ export class ClientStore {
     )
   }
 
+  /** Adds hosts of another installation, hashes and all, whose names `wanted` takes. @param wanted told the present entry */
+  async takeOver(
+    clients: readonly ClientEntry[],
+    wanted: (theirs: ClientEntry, ours: ClientEntry | undefined) => boolean,
+    actor: AuditActor
+  ): Promise<void> {
+    await this.#changeAll(actor, present => {
+      const { next, changed } = withTaken(present, clients, wanted)
+      const rows = changed.map(({ before, after }): AuditDraft => ({
+        what: before === undefined ? 'client-added' : 'client-edited',
+        server: after.username,
+        before: before === undefined ? null : { ip: before.ip ?? '' },
+        after: { ip: after.ip ?? '' }
+      }))
+      return { next, rows }
+    })
+  }
+
   async #change(
     actor: AuditActor,
     row: AuditDraft,
     decide: (clients: ClientEntry[]) => ClientEntry[]
   ): Promise<void> {
+    await this.#changeAll(actor, clients => ({ next: decide(clients), rows: [row] }))
+  }
+
+  async #changeAll(
+    actor: AuditActor,
+    decide: (clients: ClientEntry[]) => { next: ClientEntry[]; rows: AuditDraft[] }
+  ): Promise<void> {
     const path = this.paths.clientList()
     await this.files.change(path, KINDS.clientList, async current => {
-      const value = decide(current.value)
-      const text = serialise(value, KINDS.clientList.rows)
-      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, [row])
-      return { value, text, written, result: undefined }
+      const { next, rows } = decide(current.value)
+      if (rows.length === 0) return { result: undefined }
+      const text = serialise(next, KINDS.clientList.rows)
+      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, rows)
+      return { value: next, text, written, result: undefined }
     })
   }
 }
@@ -152,6 +178,25 @@ export function replaceNamed<T extends { username: string }>(
 export function withoutNamed<T extends { username: string }>(all: readonly T[], name: string): T[] {
   if (!all.some(one => one.username === name)) throw notThere(name)
   return all.filter(one => one.username !== name)
+}
+
+/** Puts those of `theirs` that `wanted` takes in the place of the present entry of that name, or behind the others. */
+export function withTaken<T extends { username: string }>(
+  present: readonly T[],
+  theirs: readonly T[],
+  wanted: (theirs: T, ours: T | undefined) => boolean
+): { next: T[]; changed: { before: T | undefined; after: T }[] } {
+  const next = [...present]
+  const changed: { before: T | undefined; after: T }[] = []
+  for (const after of theirs) {
+    const at = next.findIndex(one => one.username === after.username)
+    const before = next[at]
+    if (!wanted(after, before)) continue
+    changed.push({ before, after })
+    if (at < 0) next.push(after)
+    else next[at] = after
+  }
+  return { next, changed }
 }
 
 function notThere(name: string): ProductError {

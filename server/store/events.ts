@@ -42,12 +42,15 @@ export class EventStore {
     private readonly files: JsonFiles,
     private readonly paths: Paths,
     private readonly live: LiveNotes,
-    private readonly clock: Clock
+    private readonly clock: Clock,
+    /** Older days are not shown. */
+    private readonly oldest?: EventsFileName
   ) {}
 
   /** Events files of a server, oldest first. */
   async days(server: ServerName): Promise<EventsFileName[]> {
-    return (await namesIn(this.paths.days(server))).filter(isEventsFileName)
+    const names = (await namesIn(this.paths.days(server))).filter(isEventsFileName)
+    return names.filter(name => name >= (this.oldest ?? ''))
   }
 
   /** The events of one day in the order they were logged; none when there is no such day. */
@@ -173,6 +176,23 @@ export class EventStore {
         told.map(event => ({ ...event, via: 'file' as const }))
       )
     }
+  }
+
+  /**
+   * Takes a day over from another installation, to the byte.
+   * @param wanted told the present text, undefined when there is no such day: false leaves it as it is
+   */
+  async takeOver(
+    server: ServerName,
+    day: EventsFileName,
+    taken: { events: BanEvent[]; text: string },
+    wanted: (present: string | undefined) => boolean
+  ): Promise<void> {
+    await this.files.change(this.paths.day(server, day), KINDS.events, ({ text, version }) =>
+      wanted(version === '' ? undefined : text)
+        ? { value: taken.events, text: taken.text, result: undefined }
+        : { result: undefined }
+    )
   }
 }
 

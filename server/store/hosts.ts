@@ -22,7 +22,9 @@ export class HostStore {
     private readonly paths: Paths,
     private readonly clients: ClientStore,
     private readonly clock: Clock,
-    private readonly live: LiveNotes
+    private readonly live: LiveNotes,
+    /** No others are shown. */
+    private readonly only?: readonly ServerName[]
   ) {}
 
   /** Every server that has an archive folder or may sync, sorted. */
@@ -30,7 +32,8 @@ export class HostStore {
     const names = new Set((await namesIn(this.paths.root.archive)).filter(name => !name.includes('.json')))
     const { clients } = await this.clients.list().catch(() => ({ clients: [] }))
     for (const { username } of clients) names.add(username)
-    return [...names].filter(isServerName).sort()
+    const found = [...names].filter(isServerName).sort()
+    return found.filter(name => this.only?.includes(name) !== false)
   }
 
   /** What is known of a host. */

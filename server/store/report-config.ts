@@ -13,7 +13,8 @@ export interface ReportConfig {
   keys: { abuseipdb: string; ipinfo: string }
 }
 
-const NAME = 'fail2ban-report.config'
+/** The operator's settings, among the settings. */
+export const REPORT_CONFIG = 'fail2ban-report.config'
 
 /**
  * Reads the settings an existing installation has; what is absent gets the original's values. Settings that are
@@ -22,9 +23,13 @@ const NAME = 'fail2ban-report.config'
  * @throws ProductError CONFIG naming the setting whose value can't be used
  */
 export async function readReportConfig(folder: string): Promise<ReportConfig> {
-  const text = await readFile(join(folder, NAME), 'utf8').catch((error: unknown) => {
+  const text = await readFile(join(folder, REPORT_CONFIG), 'utf8').catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return ''
-    throw new ProductError('CONFIG', `${NAME} can't be read (${systemCode(error) ?? 'unknown error'})`, error)
+    throw new ProductError(
+      'CONFIG',
+      `${REPORT_CONFIG} can't be read (${systemCode(error) ?? 'unknown error'})`,
+      error
+    )
   })
   const values = readIni(text)
   const value = (section: string, key: string) => values.get(`${section}.${key}`.toLowerCase()) ?? ''
@@ -43,14 +48,15 @@ export async function readReportConfig(folder: string): Promise<ReportConfig> {
 function threshold(text: string): { warning: number; critical: number } {
   const [, warning = 0, critical = 0] = (/^(\d{1,6}):(\d{1,6})$/.exec(text) ?? []).map(Number)
   if (warning < 1 || critical < warning) {
-    throw new ProductError('CONFIG', `threshold in ${NAME}: two numbers such as 5:20 are needed`)
+    throw new ProductError('CONFIG', `threshold in ${REPORT_CONFIG}: two numbers such as 5:20 are needed`)
   }
   return { warning, critical }
 }
 
 function days(text: string): number {
   const value = /^\d{1,4}$/.test(text) ? Number(text) : 0
-  if (value < 1) throw new ProductError('CONFIG', `max_display_days in ${NAME}: a number from 1 is needed`)
+  if (value < 1)
+    throw new ProductError('CONFIG', `max_display_days in ${REPORT_CONFIG}: a number from 1 is needed`)
   return value
 }
 

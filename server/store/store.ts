@@ -1,7 +1,7 @@
 import type { Clock } from '../../common/clock.js'
 import { corruptCopies, JsonFiles, type SetAside } from '../../common/json-file.js'
 import type { LockTimes } from '../../common/file-lock.js'
-import type { ServerName } from '../../common/names.js'
+import type { EventsFileName, ServerName } from '../../common/names.js'
 import { refuseLinks } from '../../common/no-links.js'
 import { AuditStore } from './audit.js'
 import { AuditTrails } from './audit-trails.js'
@@ -36,6 +36,8 @@ export interface StoreOptions {
   /** Size at which an audit trail's file is set aside. */
   auditBytes?: number
   lockTimes?: LockTimes
+  /** Shows these servers and days only, for a copy of a part. */
+  part?: { servers?: readonly ServerName[] | undefined; oldest?: EventsFileName | undefined }
 }
 
 /** Everything that touches `archive/`, `download/`, `temp/` and settings. */
@@ -82,12 +84,12 @@ export class Store {
     this.updates = new UpdateIndexStore(this.files, this.paths)
     this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock, this.audit, this.live)
     this.uploads = new UploadStore(this.paths, clock)
-    this.events = new EventStore(this.files, this.paths, this.live, clock)
+    this.events = new EventStore(this.files, this.paths, this.live, clock, options.part?.oldest)
     this.clients = new ClientStore(this.files, this.paths, this.audit)
     this.users = new UserStore(this.files, this.paths, this.audit)
     this.keys = new KeyStore(this.files, this.paths, this.audit, clock)
     this.commands = new CommandStore(this.files, this.paths, this.audit, clock, this.live)
-    this.hosts = new HostStore(this.files, this.paths, this.clients, clock, this.live)
+    this.hosts = new HostStore(this.files, this.paths, this.clients, clock, this.live, options.part?.servers)
     this.sessions = new SessionFiles(this.files, this.paths, clock)
     this.whitelist = new WhitelistStore(
       this.files,

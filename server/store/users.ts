@@ -3,7 +3,7 @@ import { serialise, type JsonFiles } from '../../common/json-file.js'
 import type { Role, UserEntry } from '../../common/shapes.js'
 import type { AuditStore } from './audit.js'
 import type { AuditActor, AuditDraft } from './audit-row.js'
-import { bcrypt, replaceNamed, withoutNamed } from './clients.js'
+import { bcrypt, replaceNamed, withTaken, withoutNamed } from './clients.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
 
@@ -70,17 +70,42 @@ export class UserStore {
     })
   }
 
+  /** Adds users of another installation, hashes and all, whose names `wanted` takes. @param wanted told the present entry */
+  async takeOver(
+    users: readonly UserEntry[],
+    wanted: (theirs: UserEntry, ours: UserEntry | undefined) => boolean,
+    actor: AuditActor
+  ): Promise<void> {
+    await this.#changeAll(actor, present => {
+      const { next, changed } = withTaken(present, users, wanted)
+      const rows = changed.map(({ before, after }): AuditDraft => ({
+        what: before === undefined ? 'user-added' : 'user-password',
+        user: after.username,
+        ...(before === undefined ? { before: null, after: { role: after.role } } : {})
+      }))
+      return { next, rows }
+    })
+  }
+
   async #change(
     actor: AuditActor,
     row: AuditDraft,
     decide: (users: UserEntry[]) => UserEntry[]
   ): Promise<void> {
+    await this.#changeAll(actor, users => ({ next: decide(users), rows: [row] }))
+  }
+
+  async #changeAll(
+    actor: AuditActor,
+    decide: (users: UserEntry[]) => { next: UserEntry[]; rows: AuditDraft[] }
+  ): Promise<void> {
     const path = this.paths.userList()
     await this.files.change(path, KINDS.userList, async current => {
-      const value = decide(current.value)
-      const text = serialise(value, KINDS.userList.rows)
-      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, [row])
-      return { value, text, written, result: undefined }
+      const { next, rows } = decide(current.value)
+      if (rows.length === 0) return { result: undefined }
+      const text = serialise(next, KINDS.userList.rows)
+      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, rows)
+      return { value: next, text, written, result: undefined }
     })
   }
 }

@@ -1,4 +1,4 @@
-import { ProductError } from '../../common/errors.js'
+import { ProductError } from './errors.js'
 
 const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/
 /** What makes `$` more than itself in bash: names, and one-character parameters such as `$1` and `$$`. */

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import fc from 'fast-check'
 import t from 'tap'
-import { ProductError } from '../../../common/errors.js'
-import { readKeyValues } from '../../../client/config/key-values.js'
+import { ProductError } from '../../common/errors.js'
+import { readKeyValues } from '../../common/key-values.js'
 
 /** The value of KEY, or the error's text. */
 function read(text: string): string | undefined {

@@ -1,0 +1,107 @@
+import { mkdtemp, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { isoTime } from '../../common/clock.js'
+import { runCommand } from '../../common/command.js'
+import { ProductError } from '../../common/errors.js'
+import { printable } from '../../common/names.js'
+import { backUp, refuseOccupied, restore, type Copied } from '../store/backup.js'
+import { addFolderFlags, flagText, openStore, ownerOf, show, type Terminal } from './context.js'
+
+const PACKED = /\.(tar\.gz|tgz)$/
+const TAR_MS = 60 * 60_000
+
+/** `backup` and `restore`: archive and settings, also of a server that runs. */
+export function addBackupCommands(program: Command, terminal: Terminal): void {
+  addFolderFlags(program.command('backup'))
+    .description(
+      'copy archive and settings, while the server runs or not; the copy holds password hashes and keys'
+    )
+    .requiredOption('--out <FILE|DIR>', 'a new folder, or a new file whose name ends with .tar.gz')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  fail2ban-report backup --out /var/backups/f2br-monday.tar.gz\n  fail2ban-report backup --out /mnt/copy'
+    )
+    .action(async (flags: Record<string, unknown>) => {
+      const { folders } = openStore(flags, terminal, { asOwner: false })
+      const out = resolve(flagText(flags, 'out'))
+      const made = isoTime(Date.now())
+      const copied = PACKED.test(out)
+        ? await packed(out, folder => backUp(folders, folder, made))
+        : await backUp(folders, out, made)
+      show(flags, terminal, { out, made, ...copied }, () => inWords(copied, `are in ${out}`))
+    })
+  addFolderFlags(program.command('restore'))
+    .description('put a backup in the place of archive and settings; to be run while the server is stopped')
+    .requiredOption('--from <FILE|DIR>', 'what "backup" wrote')
+    .option('--replace', 'also where there is data: it is kept beside, under another name')
+    .addHelpText(
+      'after',
+      '\nExample:\n  fail2ban-report restore --from /var/backups/f2br-monday.tar.gz --replace'
+    )
+    .action(async (flags: Record<string, unknown>) => {
+      const { folders } = openStore(flags, terminal, { asOwner: false })
+      const options = { replace: flags.replace === true, owner: ownerOf(folders), made: isoTime(Date.now()) }
+      const from = resolve(flagText(flags, 'from'))
+      const copied = PACKED.test(from)
+        ? await unpacked(from, folder => restore(folder, folders, options))
+        : await restore(from, folders, options)
+      show(flags, terminal, { from, ...copied }, () =>
+        [inWords(copied, 'are back'), ...copied.aside.map(path => `What was there is now ${path}`)].join('\n')
+      )
+    })
+}
+
+/** Makes a folder with `fill`, then one file of it. */
+async function packed<T>(out: string, fill: (folder: string) => Promise<T>): Promise<T> {
+  await refuseOccupied(out)
+  // Beside the file: there is room where it is to go, and it is renamed whole.
+  const beside = await mkdtemp(`${out}.partial-`).catch((error: unknown) => {
+    throw new ProductError('DISK', `--out: nothing can be written beside ${out}`, error)
+  })
+  try {
+    const result = await fill(join(beside, 'backup'))
+    await tar([
+      '--create',
+      '--gzip',
+      '--file',
+      join(beside, 'file'),
+      '--directory',
+      join(beside, 'backup'),
+      '.'
+    ])
+    await rename(join(beside, 'file'), out)
+    return result
+  } finally {
+    await rm(beside, { recursive: true, force: true })
+  }
+}
+
+async function unpacked<T>(from: string, use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'fail2ban-report-restore-'))
+  try {
+    await tar(['--extract', '--gzip', '--preserve-permissions', '--file', from, '--directory', folder])
+    return await use(folder)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** New files are nobody else's: a backup holds hashes and keys. */
+async function tar(args: readonly string[]): Promise<void> {
+  const before = process.umask(0o077)
+  try {
+    const { code, stderr } = await runCommand('tar', args, { timeout: TAR_MS })
+    if (code !== 0) throw new ProductError('BAD_INPUT', `tar: ${printable(stderr.trim(), 300)}`)
+  } finally {
+    process.umask(before)
+  }
+}
+
+function inWords({ files, bytes, leftOut }: Copied, where: string): string {
+  return [
+    `${files} file(s), ${bytes} bytes ${where}.`,
+    ...leftOut.map(path => `Left out, no file or folder: ${printable(path, 300)}`)
+  ].join('\n')
+}

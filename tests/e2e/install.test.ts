@@ -1,0 +1,239 @@
+import { spawnSync } from 'node:child_process'
+import { appendFile, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { ufwHost } from '../client/firewall/ufw-host.js'
+import { BIN, Installation, execute } from '../support/installation.js'
+import { available } from '../support/netns.js'
+import { HOST, block, oneHost } from '../support/one-host.js'
+
+const has = (tool: string) => spawnSync('which', [tool]).status === 0
+const UNITS = 'etc/systemd/system'
+const filesOf = async (folder: string) =>
+  (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter(item => !item.isDirectory())
+    .map(item => join(item.parentPath, item.name).slice(folder.length + 1))
+    .sort()
+
+t.test(
+  'install puts the services of both sides below a prefix, again and again, and uninstall takes them away',
+  async t => {
+    const at = new Installation(t.testdir({ prefix: {} }))
+    const prefix = at.path('prefix')
+    const run = (...args: string[]) => at.cli([...args, '--prefix', prefix])
+    t.match((await run('install', 'server', '--dry-run')).out, /would be:\nnew .*fail2ban-report\.service/)
+    t.strictSame(await filesOf(prefix), [], 'a dry run writes nothing')
+
+    for (const side of ['server', 'client']) {
+      const ended = await run('install', side)
+      t.equal(ended.code, 0, ended.err)
+      const again = await run('install', side, '--json')
+      const { files } = JSON.parse(again.out) as { files: { what: string }[] }
+      t.strictSame([...new Set(files.map(file => file.what))], ['same'], `${side} again`)
+    }
+    t.strictSame(await filesOf(prefix), [
+      'etc/fail2ban-report/server.conf',
+      'etc/logrotate.d/fail2ban-report',
+      'etc/logrotate.d/fail2ban-report-client',
+      `${UNITS}/fail2ban-report-sync.service`,
+      `${UNITS}/fail2ban-report-sync.timer`,
+      `${UNITS}/fail2ban-report.service`,
+      'etc/sysusers.d/fail2ban-report.conf',
+      'etc/tmpfiles.d/fail2ban-report.conf'
+    ])
+
+    await run('install', 'client', '--by', 'cron')
+    t.match(
+      await readFile(join(prefix, 'etc/cron.d/fail2ban-report'), 'utf8'),
+      new RegExp(`^\\*/5 \\* \\* \\* \\* root ${process.execPath} ${BIN} sync >/dev/null$`, 'm')
+    )
+    t.notMatch(await filesOf(prefix), [/sync\.timer/], 'one way to run it at a time')
+    await run('install', 'client', '--by', 'watch')
+    t.notOk((await filesOf(prefix)).includes('etc/cron.d/fail2ban-report'))
+
+    // What somebody edited or made is not overwritten, and nothing else is written either.
+    const unit = join(prefix, UNITS, 'fail2ban-report.service')
+    const edited = (await readFile(unit, 'utf8')) + 'Environment=MINE=1\n'
+    await writeFile(unit, edited)
+    const settings = join(prefix, 'etc/fail2ban-report/server.conf')
+    await writeFile(settings, 'port = 9000\n')
+    const refused = await run('install', 'server', '--user', 'www-data')
+    t.equal(refused.code, 1)
+    t.match(refused.err, `edited since: ${unit}`)
+    t.equal(await readFile(unit, 'utf8'), edited)
+    t.notMatch(await readFile(join(prefix, 'etc/tmpfiles.d/fail2ban-report.conf'), 'utf8'), /www-data/)
+    await symlink('/dev/null', join(prefix, UNITS, 'fail2ban-report-sync.service'))
+    t.match(
+      (await run('install', 'client')).err,
+      /fail2ban-report-sync\.service; move it away/,
+      'a masked unit stays'
+    )
+
+    const gone = await run('uninstall', 'server')
+    t.match(gone.out, `kept: edited  ${unit}`)
+    await run('uninstall', 'client')
+    t.strictSame(await filesOf(prefix), [
+      'etc/fail2ban-report/server.conf',
+      `${UNITS}/fail2ban-report-sync.service`,
+      `${UNITS}/fail2ban-report.service`
+    ])
+    t.match((await run('install', 'both')).err, /server or client/)
+    t.match((await run('uninstall', 'server', '--firewall')).err, /nothing in the firewall/)
+  }
+)
+
+t.test('systemd, logrotate and the server itself take what is installed', async t => {
+  const at = new Installation(t.testdir({ prefix: {}, old: {} }))
+  const prefix = at.path('prefix')
+  const folders = ['archive', 'download', 'temp', 'settings'].flatMap(name => [
+    `--${name}`,
+    at.path('old', name)
+  ])
+  // In an order in which all units stay for the look at them.
+  await at.cli(['install', 'server', '--prefix', prefix])
+  await at.cli(['install', 'client', '--prefix', join(prefix, 'watch'), '--by', 'watch'])
+  await at.cli(['install', 'client', '--prefix', prefix])
+  const units = [
+    ...['fail2ban-report.service', 'fail2ban-report-sync.service', 'fail2ban-report-sync.timer'].map(name =>
+      join(prefix, UNITS, name)
+    ),
+    join(prefix, 'watch', UNITS, 'fail2ban-report-watch.service')
+  ]
+  t.test('systemd-analyze verify', { skip: !has('systemd-analyze') && 'needs systemd-analyze' }, async t => {
+    for (const unit of units) {
+      const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', unit], { encoding: 'utf8' })
+      t.equal(status, 0, unit)
+      t.equal(stdout + stderr, '', 'nothing to complain of')
+    }
+    const most = { [units[0]!]: 1.5, [units[1]!]: 2.7, [units[3]!]: 2.7 }
+    for (const [unit, score] of Object.entries(most)) {
+      const { stdout } = spawnSync('systemd-analyze', ['security', '--offline=true', unit], {
+        encoding: 'utf8'
+      })
+      const told = Number(/exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1])
+      t.ok(told <= score, `${unit}: ${told}, as the guides say ${score}`)
+    }
+  })
+  t.test('sysusers and tmpfiles', { skip: !has('systemd-sysusers') && 'needs systemd-sysusers' }, async t => {
+    for (const name of ['passwd', 'group']) await writeFile(join(prefix, 'etc', name), '')
+    const users = ['--root', prefix, join(prefix, 'etc/sysusers.d/fail2ban-report.conf')]
+    t.equal(spawnSync('systemd-sysusers', users).status, 0)
+    t.match(await readFile(join(prefix, 'etc/passwd'), 'utf8'), /^fail2ban-report:.*nologin$/m)
+    const made = ['--root', prefix, '--create', join(prefix, 'etc/tmpfiles.d/fail2ban-report.conf')]
+    if (process.getuid?.() === 0) {
+      t.equal(spawnSync('systemd-tmpfiles', made).status, 0)
+      const { mode, uid } = await stat(join(prefix, 'var/lib/fail2ban-report-server/settings'))
+      t.equal(mode & 0o777, 0o700)
+      t.not(uid, 0)
+    }
+  })
+  t.test('logrotate', { skip: !has('logrotate') && 'needs logrotate' }, async t => {
+    await at.cli(['install', 'server', '--prefix', join(prefix, 'lr'), '--user', 'www-data', ...folders])
+    for (const path of ['lr/etc/logrotate.d/fail2ban-report', 'etc/logrotate.d/fail2ban-report-client']) {
+      const { status, stderr } = spawnSync('logrotate', ['-d', join(prefix, path)], { encoding: 'utf8' })
+      t.equal(status, 0, stderr)
+      t.notMatch(stderr, /error/i)
+    }
+  })
+
+  // An installation that is used in place: every command finds its folders by the settings file.
+  const other = join(prefix, 'in-place')
+  await at.cli(['install', 'server', '--prefix', other, '--user', 'www-data', ...folders])
+  const file = join(other, 'etc/fail2ban-report/server.conf')
+  t.match(
+    await readFile(join(other, UNITS, 'fail2ban-report.service'), 'utf8'),
+    `ReadWritePaths=${at.path('old')}/archive`
+  )
+  const cli = (...args: string[]) =>
+    execute(['env', `F2BR_SERVER_CONFIG=${file}`, process.execPath, BIN, ...args])
+  t.equal((await cli('client', 'add', 'web-1')).code, 0)
+  t.match(await readFile(at.path('old', 'settings', 'client-list.json'), 'utf8'), /web-1/)
+  t.match((await cli('client', 'list')).out, /web-1/)
+  await writeFile(file, 'archiv = /tmp\n')
+  const bad = await cli('status')
+  t.equal(bad.code, 2)
+  t.match(bad.err, /archiv in .*server\.conf: there is no such setting/)
+})
+
+const skip = available('ufw', 'iptables', 'ip6tables', 'nft', 'ipset', 'setpriv') ?? false
+
+t.test(
+  'what the unit leaves of root is enough for every firewall, and uninstall --firewall clears them',
+  { skip },
+  async t => {
+    const at = await oneHost(t.testdir({ ufw: {}, lists: {}, events: {}, prefix: {} }))
+    const { host, ufw } = await ufwHost(at.path('ufw'))
+    t.teardown(async () => {
+      await at.stop()
+      await host.destroy()
+    })
+    // As the old client left them: to the web server's user, in a log folder that is closed to others.
+    const OTHER = 33
+    for (const name of ['lists', 'events']) await chown(at.path(name), OTHER, OTHER)
+    const config = at.path('client.conf')
+    const dirs = `events_dir = ${at.path('events')}\nblocklist_dir = ${at.path('lists')}\nclient_log = ${at.path('logs', 'client.log')}\n`
+    await mkdir(at.path('logs'))
+    await writeFile(config, (await readFile(config, 'utf8')) + dirs)
+    const installed = await at.cli(['install', 'client', '--prefix', at.path('prefix'), '--config', config])
+    t.equal(installed.code, 0, installed.err)
+    const unit = await readFile(join(at.path('prefix'), UNITS, 'fail2ban-report-sync.service'), 'utf8')
+    for (const folder of ['lists', 'events', 'logs'])
+      t.match(unit, new RegExp(`ReadWritePaths=.*${at.path(folder)} `))
+    const capabilities = /^CapabilityBoundingSet=(.+)$/m.exec(unit)![1]!.toLowerCase().split(' ')
+    const bounds = ['-all', ...capabilities.map(one => one.replace('cap_', '+'))].join(',')
+
+    await block(at, 'block', '203.0.113.1', '203.0.113.2')
+    // The server is outside the namespace: lists are fetched first, as a dry run does.
+    t.equal((await at.cli(at.syncArgs('dry-run'))).code, 0)
+    await ufw('--force', 'enable')
+    for (const firewall of ['nftables', 'ufw', 'ipset']) {
+      // Something to write into the folder of others.
+      const line = `2026-03-02 10:00:00,123 fail2ban.actions        [812]: NOTICE  [${firewall}] Ban 192.0.2.9\n`
+      await appendFile(at.path('fail2ban.log'), line)
+      const drop = ['setpriv', '--bounding-set', bounds, '--inh-caps', '-all', '--no-new-privs', '--']
+      const ended = await execute([
+        ...[
+          ...host.prefix,
+          ...drop,
+          process.execPath,
+          BIN,
+          ...at.syncArgs(firewall),
+          '--timeout',
+          '1',
+          '--json'
+        ]
+      ])
+      t.match(ended.out, /"added":2/, `${firewall}: ${ended.err}`)
+      t.match(ended.out, /"notInForce":0/, firewall)
+      t.match(ended.out, /"newEvents":1/, `${firewall}: ${ended.err}`)
+    }
+    t.equal(
+      (await stat(at.path('lists', 'sshd.blocklist.json'))).uid,
+      OTHER,
+      'files stay of those they belong to'
+    )
+    t.equal((await at.list(HOST, 'sshd')).length, 2)
+
+    // Blocks in all three at once: the last one used, and what others left.
+    await execute([...host.prefix, process.execPath, BIN, ...at.syncArgs('nftables'), '--timeout', '1'])
+    await execute([...host.prefix, process.execPath, BIN, ...at.syncArgs('ufw'), '--timeout', '1'])
+    await ufw('deny', 'from', '198.51.100.7')
+    const prefix = ['--prefix', at.path('prefix')]
+    const gone = await execute([
+      ...host.prefix,
+      process.execPath,
+      BIN,
+      'uninstall',
+      'client',
+      '--firewall',
+      ...prefix
+    ])
+    t.equal(gone.code, 0, gone.err)
+    t.match(gone.out, /cleared: nftables, ufw, ipset/)
+    t.notMatch(await host.exec('nft', 'list', 'ruleset'), /fail2ban_report/)
+    const status = await ufw('status')
+    t.notMatch(status, /203\.0\.113/)
+    t.match(status, /198\.51\.100\.7/, 'rules by other hands stay')
+    t.notMatch(await host.exec('ipset', 'save'), /203\.0\.113/)
+  }
+)
