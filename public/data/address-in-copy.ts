@@ -31,6 +31,8 @@ export function addressIn(
   events.sort((a, b) => (a.timestamp < b.timestamp ? 1 : -1))
   return {
     ip,
+    // The database of countries stays with the server.
+    country: null,
     total: events.length,
     events: events.slice(0, MOST_EVENTS),
     entries: all.lists.flatMap(({ server, jail, entries }) =>
