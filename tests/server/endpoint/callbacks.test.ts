@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { hashSync } from '@node-rs/bcrypt'
 import t, { type Test } from 'tap'
 import type { LiveNote } from '../../../common/live-messages.js'
@@ -173,4 +173,19 @@ t.test('many callbacks at once are all stored, in their order', async t => {
     stored.map(({ timestamp }) => timestamp),
     stored.map(({ timestamp }) => timestamp).sort()
   )
+})
+
+t.test('no uploaded event can pose as a callback, and a day holds only so many of them', async t => {
+  const { at, call, day } = await start(t)
+  const posing = [{ ...event('2026-03-01 12:00:00'), via: 'callback' }]
+  const file = 'fail2ban-events-20260301.json'
+  const reply = await at.post('index.php', [...asFields(), ['file', JSON.stringify(posing), file]])
+  t.equal(reply.statusCode, 400, reply.body)
+  t.match(reply.body, /via/)
+  await call('ban', { ...BODY, time: '2026-03-01 12:00:01' })
+  const path = at.path('archive', 'web-1', 'fail2ban', file)
+  await writeFile(path, JSON.stringify(Array.from({ length: 10_000 }, () => posing[0])))
+  t.equal((await call('ban', { ...BODY, ip: '203.0.113.77', time: '2026-03-01 12:00:01' })).status, 409)
+  t.equal((await day('20260301')).length, 10_000)
+  t.equal((await call('ban', { ...BODY, time: '2026-03-02 12:00:01' })).status, 200, 'the next day')
 })
