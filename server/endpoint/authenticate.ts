@@ -15,6 +15,9 @@ export interface Credentials {
   uuid: string
 }
 
+/** A client's entry as it stood when its credentials were right. */
+export type CheckedClient = ClientEntry & { username: ServerName }
+
 const REMEMBER_MS = 5 * 60_000
 const MOST_REMEMBERED = 10_000
 /** Different passwords of one client that are checked at a time. */
@@ -41,11 +44,11 @@ export class ClientAuthenticator {
 
   /**
    * @param peer the address the request came from
-   * @returns the client's server name
+   * @returns the client's entry in the list
    * @throws ProductError AUTH_USER, AUTH_PASSWORD, AUTH_IP (sync-contract.md §2), AUTH_RATE, CLIENT_LIST_MISSING,
    *   CLIENT_LIST_CORRUPT
    */
-  async check(given: Credentials, peer: string): Promise<ServerName> {
+  async check(given: Credentials, peer: string): Promise<CheckedClient> {
     const key = peerKey(peer)
     const { clients, version } = await this.#list()
     this.attempts.check(key)
@@ -71,7 +74,7 @@ export class ClientAuthenticator {
       this.attempts.failed(key)
       throw new ProductError('AUTH_IP')
     }
-    return entry.username
+    return { ...entry, username: entry.username }
   }
 
   /**
