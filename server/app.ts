@@ -148,7 +148,9 @@ export async function buildApp(
       })
       // One for all: what it remembers and counts holds wherever a client comes in.
       const attempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
-      const authenticator = new ClientAuthenticator(store, attempts, clock)
+      // Apart: what fail2ban sends with a stale secret must not keep its host from syncing.
+      const callbackAttempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
+      const authenticator = new ClientAuthenticator(store, attempts, callbackAttempts, clock)
       await scope.register(endpoints, { prefix: '/endpoint', authenticator })
       await scope.register(machines, { prefix: '/api/v1', authenticator, waiting: app.live.hosts })
       await scope.register(commandRoutes, { prefix: '/api/v1' })

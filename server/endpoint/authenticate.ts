@@ -15,6 +15,9 @@ export interface Credentials {
   uuid: string
 }
 
+/** A client's entry as it stood when its credentials were right. */
+export type CheckedClient = ClientEntry & { username: ServerName }
+
 const REMEMBER_MS = 5 * 60_000
 const MOST_REMEMBERED = 10_000
 /** Different passwords of one client that are checked at a time. */
@@ -36,16 +39,17 @@ export class ClientAuthenticator {
   constructor(
     private readonly store: Pick<Store, 'clients' | 'passwords'>,
     private readonly attempts: FailedAttempts,
+    private readonly callbackAttempts: FailedAttempts,
     private readonly clock: Clock
   ) {}
 
   /**
    * @param peer the address the request came from
-   * @returns the client's server name
+   * @returns the client's entry in the list
    * @throws ProductError AUTH_USER, AUTH_PASSWORD, AUTH_IP (sync-contract.md §2), AUTH_RATE, CLIENT_LIST_MISSING,
    *   CLIENT_LIST_CORRUPT
    */
-  async check(given: Credentials, peer: string): Promise<ServerName> {
+  async check(given: Credentials, peer: string): Promise<CheckedClient> {
     const key = peerKey(peer)
     const { clients, version } = await this.#list()
     this.attempts.check(key)
@@ -61,7 +65,8 @@ export class ClientAuthenticator {
       await this.store.passwords.matches(password, this.store.passwords.nobodysHash(clients, given.username))
       throw new ProductError('AUTH_USER')
     }
-    if (!(await this.#passwordMatches(entry, password, key))) {
+    const again = () => this.attempts.check(key)
+    if (!(await this.#passwordMatches(entry, password, 'sync', again))) {
       this.attempts.failed(key)
       throw new ProductError('AUTH_PASSWORD')
     }
@@ -71,7 +76,7 @@ export class ClientAuthenticator {
       this.attempts.failed(key)
       throw new ProductError('AUTH_IP')
     }
-    return entry.username
+    return { ...entry, username: entry.username }
   }
 
   /**
@@ -80,34 +85,47 @@ export class ClientAuthenticator {
    */
   async checkCallback(serverId: string, secret: string, peer: string): Promise<ServerName> {
     const key = peerKey(peer)
+    const attempts = this.callbackAttempts
     const { clients } = await this.#list()
-    this.attempts.check(key)
+    attempts.check(key)
     const entry = clients.find(client => client.username === serverId)
     const given = secret.slice(0, LONGEST_PASSWORD)
     if (entry?.callback === undefined || !isServerName(entry.username)) {
-      this.attempts.failed(key)
+      attempts.failed(key)
       const hashes = clients.flatMap(({ callback }) => (callback === undefined ? [] : { password: callback }))
       await this.store.passwords.matches(given, this.store.passwords.nobodysHash(hashes, serverId))
       throw new ProductError('CALLBACK')
     }
-    const right = await this.#passwordMatches({ ...entry, password: entry.callback }, given, key)
+    const asClient = { ...entry, password: entry.callback }
+    const right = await this.#passwordMatches(asClient, given, 'callback', () => attempts.check(key))
     const allowed = allowedPeers(entry)
     const from = parseAddress(peer)
     const mayCome = allowed === undefined || (from !== undefined && allowed.covering(from) !== undefined)
     if (!right || !mayCome) {
-      this.attempts.failed(key)
+      attempts.failed(key)
       throw new ProductError('CALLBACK')
     }
     return entry.username
   }
 
-  async #passwordMatches(entry: ClientEntry, password: string, key: string): Promise<boolean> {
+  /** @param by counted apart, so that neither way in takes the other's turn @param again looked at before bcrypt */
+  async #passwordMatches(
+    entry: ClientEntry,
+    password: string,
+    by: 'sync' | 'callback',
+    again: () => void
+  ): Promise<boolean> {
     const now = this.clock()
     const token = createHmac('sha256', this.#key)
       .update(JSON.stringify([entry.username, entry.uuid, entry.password, password]))
       .digest('base64')
     if ((this.#known.get(token) ?? 0) > now) return true
-    if (!(await this.#checkOnce(entry, token, password, key))) return false
+    if (
+      !(await this.#checkOnce(`${by} ${entry.username}`, token, () =>
+        this.store.passwords.matches(password, entry.password, again)
+      ))
+    )
+      return false
     this.#known.delete(token)
     this.#known.set(token, now + REMEMBER_MS)
     const [oldest] = this.#known.keys()
@@ -116,21 +134,19 @@ export class ClientAuthenticator {
   }
 
   /** Requests that come with one credential at the same moment share one check; a client has few at a time. */
-  async #checkOnce(entry: ClientEntry, token: string, password: string, key: string): Promise<boolean> {
-    const { username } = entry
-    const running = this.#checking.get(username) ?? new Map<string, Promise<boolean>>()
-    this.#checking.set(username, running)
+  async #checkOnce(who: string, token: string, match: () => Promise<boolean>): Promise<boolean> {
+    const running = this.#checking.get(who) ?? new Map<string, Promise<boolean>>()
+    this.#checking.set(who, running)
     const shared = running.get(token)
     if (shared !== undefined) return shared
     if (running.size >= CHECKS_OF_A_CLIENT) throw new ProductError('AUTH_RATE')
-    // Looked at again when its turn comes: others from there may have failed meanwhile.
-    const check = this.store.passwords.matches(password, entry.password, () => this.attempts.check(key))
+    const check = match()
     running.set(token, check)
     try {
       return await check
     } finally {
       running.delete(token)
-      if (running.size === 0) this.#checking.delete(username)
+      if (running.size === 0) this.#checking.delete(who)
     }
   }
 

@@ -5,18 +5,20 @@ import { authenticate } from './receive.js'
 
 /**
  * Lets the routes of `app` take HTTP Basic with X-Client-UUID (sync-contract.md §2): the hook `app.basicAuth` sets
- * `request.basicClient`. It throws ProductError AUTH_*.
+ * `request.basicClient` and `request.basicEntry`. It throws ProductError AUTH_*.
  */
 export async function takeBasic(app: FastifyInstance, authenticator: ClientAuthenticator): Promise<void> {
   app.decorateRequest('basicClient', undefined)
+  app.decorateRequest('basicEntry', undefined)
   await app.register(basicAuth, {
     validate: async (username, password, request) => {
       const uuid = request.headers['x-client-uuid']
-      request.basicClient = await authenticate(authenticator, request, {
+      request.basicEntry = await authenticate(authenticator, request, {
         username,
         password,
         uuid: typeof uuid === 'string' ? uuid : ''
       })
+      request.basicClient = request.basicEntry.username
     }
   })
 }

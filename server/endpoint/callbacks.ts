@@ -87,13 +87,14 @@ export default function callbacks(
 
 async function authenticate(authenticator: ClientAuthenticator, request: FastifyRequest): Promise<void> {
   const { body } = request
-  const told = typeof body === 'object' && body !== null && 'serverId' in body ? body.serverId : undefined
-  const serverId = typeof told === 'string' ? told : ''
+  const serverId = typeof body === 'object' && body !== null && 'serverId' in body ? body.serverId : undefined
+  // Nobody's secret can be looked at: the body's check refuses it, whoever sent it.
+  if (typeof serverId !== 'string') return
   try {
     request.callbackHost = await authenticator.checkCallback(serverId, secretOf(request), request.ip)
   } catch (error) {
     if (error instanceof ProductError && (error.status === 401 || error.status === 429)) {
-      request.log.warn(authFailure('client', request.ip, serverId), 'authentication failed')
+      request.log.warn(authFailure('callback', request.ip, serverId), 'authentication failed')
     }
     throw error
   }

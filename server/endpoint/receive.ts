@@ -5,7 +5,7 @@ import { authFailure } from '../../common/attempts.js'
 import { ProductError } from '../../common/errors.js'
 import type { ServerName } from '../../common/names.js'
 import type { SpooledUpload } from '../store/uploads.js'
-import type { ClientAuthenticator, Credentials } from './authenticate.js'
+import type { CheckedClient, ClientAuthenticator, Credentials } from './authenticate.js'
 
 /** A request of a client whose credentials were right. Its uploads lie in `temp/` until they are discarded. */
 export interface Received {
@@ -22,6 +22,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set by HTTP Basic with X-Client-UUID (sync-contract.md §2). */
     basicClient: ServerName | undefined
+    /** The client's entry that was looked at for it. */
+    basicEntry: CheckedClient | undefined
   }
 }
 
@@ -143,10 +145,10 @@ class Reading {
     return told ? this.#authenticate() : undefined
   }
 
-  #authenticate(): Promise<ServerName> {
+  async #authenticate(): Promise<ServerName> {
     const field = (name: string) => this.#fields.get(name) ?? ''
     const given = { username: field('username'), password: field('password'), uuid: field('uuid') }
-    return authenticate(this.authenticator, this.request, given)
+    return (await authenticate(this.authenticator, this.request, given)).username
   }
 
   async done(): Promise<Received> {
@@ -168,7 +170,7 @@ export async function authenticate(
   authenticator: ClientAuthenticator,
   request: FastifyRequest,
   given: Credentials
-): Promise<ServerName> {
+): Promise<CheckedClient> {
   try {
     return await authenticator.check(given, request.ip)
   } catch (error) {

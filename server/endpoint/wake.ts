@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { WebSocket } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import { ProductError } from '../../common/errors.js'
 import { WAKE_TEXT } from '../../common/live-messages.js'
 import type { ServerName } from '../../common/names.js'
+import type { ClientEntry } from '../../common/shapes.js'
 
 /** Where connections of hosts that wait are kept, and told to come. */
 export interface WaitingHosts {
@@ -13,6 +15,9 @@ export interface WaitingHosts {
     host: { about: undefined; key: string; until: number; stillGood: () => Promise<boolean> }
   ): void
 }
+
+/** RFC 6455 §7.4.1: something unexpected hinders the server. */
+const FAILED = 1011
 
 const Failure = Type.Object({ success: Type.Literal(false), message: Type.String() })
 
@@ -35,22 +40,37 @@ export function wakeRoute(app: FastifyInstance, waiting: WaitingHosts): void {
       throw new ProductError('UPGRADE')
     },
     wsHandler: async (socket, request) => {
-      const server = request.basicClient
-      if (server === undefined) throw new ProductError('AUTH_USER')
-      const entry = entryOf(app, server)
-      const stillGood = async () =>
-        (await entry) !== undefined && (await entryOf(app, server)) === (await entry)
+      const entry = request.basicEntry
+      if (entry === undefined) throw new ProductError('AUTH_USER')
+      const { username: server } = entry
+      const stillGood = async () => isDeepStrictEqual(await entryOf(app, server), entry)
       waiting.add(socket, { about: undefined, key: server, until: Infinity, stillGood })
-      // What changed while nobody waited. Looked at last: a change meanwhile is told of twice rather than never.
-      const updates = await app.store.updates.of(server)
-      if ([...updates.values()].includes(true) && socket.readyState === socket.OPEN) socket.send(WAKE_TEXT)
+      try {
+        // What changed while nobody waited. Looked at last: a change meanwhile is told of twice rather than never.
+        if ((await mustCome(app, server)) && socket.readyState === socket.OPEN) socket.send(WAKE_TEXT)
+      } catch (error) {
+        request.log.error({ event: 'wake_failed', server, err: error }, 'a host that waits was sent away')
+        socket.close(FAILED, 'the server could not look what waits')
+      }
     }
   })
 }
 
-/** A host's entry in the client list, as text to be compared. */
-async function entryOf(app: FastifyInstance, server: ServerName): Promise<string | undefined> {
+/**
+ * Whether anything waits for a host: a list to fetch, or one that was handed out and never synced back; a command;
+ * another whitelist than it last told of.
+ */
+async function mustCome(app: FastifyInstance, server: ServerName): Promise<boolean> {
+  const { updates, commands, whitelist, hosts } = app.store
+  if ((await updates.of(server)).size > 0) return true
+  if ((await commands.list(server)).some(({ state }) => state === 'pending')) return true
+  const told = (await hosts.read(server)).whitelist
+  // A host that has never told of one takes none.
+  return told !== undefined && told.hash !== (await whitelist.hash(server))
+}
+
+/** A host's entry in the client list now. */
+async function entryOf(app: FastifyInstance, server: ServerName): Promise<ClientEntry | undefined> {
   const { clients } = await app.store.clients.list()
-  const entry = clients.find(({ username }) => username === server)
-  return entry === undefined ? undefined : JSON.stringify(entry)
+  return clients.find(({ username }) => username === server)
 }

@@ -16,6 +16,7 @@ import type { LiveNotes } from './live-notes.js'
 import {
   hasAlready,
   inOrder,
+  isCallback,
   matchCallbacks,
   mergeDay,
   nearMidnight,
@@ -27,6 +28,10 @@ import { parseUpload } from './uploaded-list.js'
 const MOST_TOLD = 100
 const NEWS_MS = 48 * 3_600_000
 const DAY_MS = 86_400_000
+/** Callbacks of a day that wait for the host's file, far more than a host whose client works has. */
+const MOST_CALLBACKS = 10_000
+/** Callbacks that are one write: each is looked for in the day while it is locked. */
+const MOST_TOGETHER = 100
 
 /** What fail2ban tells of an event beside what a day's file holds. */
 export type EventDetails = Pick<HostEvent, 'hostname' | 'failures' | 'logs'>
@@ -76,8 +81,10 @@ export class EventStore {
   async replace(server: ServerName, day: EventsFileName, text: string): Promise<void> {
     const events = parseUpload(text, KINDS.events)
     events.forEach((event, at) => {
-      if (parseAddress(event.ip) !== undefined) return
-      throw new ProductError('UPLOAD_CONTENT', `event ${at + 1}: ip is no IPv4 or IPv6 address or network`)
+      if (parseAddress(event.ip) === undefined) {
+        throw new ProductError('UPLOAD_CONTENT', `event ${at + 1}: ip is no IPv4 or IPv6 address or network`)
+      }
+      if ('via' in event) throw new ProductError('UPLOAD_CONTENT', `event ${at + 1}: via is the server's own`)
     })
     const fresh = await this.files.change(this.paths.day(server, day), KINDS.events, current => {
       if (current.text === text && current.version !== '') return { result: undefined }
@@ -98,15 +105,21 @@ export class EventStore {
    * Stores an event that fail2ban itself told of and tells the browsers, unless it is known. Those of one day that come
    * at the same time are one write.
    * @param event `timestamp` is the host's local time @returns whether it was new
+   * @throws ProductError CONFLICT when too many of the day wait for the host's own file
    */
   async addCallback(server: ServerName, event: BanEvent, details: EventDetails): Promise<boolean> {
     if (await this.#hadTheDayBefore(server, event)) return false
     const path = this.paths.day(server, eventsFileOfDay(event.timestamp.slice(0, 10)))
     const one = { event, isNew: false }
     const waiting = this.#waiting.get(path)
-    if (waiting !== undefined) waiting.events.push(one)
-    else this.#waiting.set(path, this.#write(path, one))
-    await (waiting ?? this.#waiting.get(path))?.done
+    if (waiting !== undefined && waiting.events.length < MOST_TOGETHER) {
+      waiting.events.push(one)
+      await waiting.done
+    } else {
+      const mine = this.#write(path, one)
+      this.#waiting.set(path, mine)
+      await mine.done
+    }
     if (!one.isNew) return false
     const type = event.action === 'Unban' ? 'unban_event' : 'ban_event'
     await this.live.publish(type, { server, ...event, via: 'callback', ...details })
@@ -117,8 +130,14 @@ export class EventStore {
     const events = [first]
     const done = this.files
       .change(path, KINDS.events, ({ value }) => {
-        this.#waiting.delete(path)
+        if (this.#waiting.get(path)?.events === events) this.#waiting.delete(path)
         let day: readonly StoredEvent[] = value
+        if (day.filter(isCallback).length + events.length > MOST_CALLBACKS) {
+          throw new ProductError(
+            'CONFLICT',
+            `${MOST_CALLBACKS} events of that day wait for the host's own file: does its sync run?`
+          )
+        }
         for (const one of events) {
           one.isNew = !hasAlready(day, one.event)
           if (one.isNew) day = inOrder(day, [{ ...one.event, via: 'callback' }])
@@ -146,7 +165,7 @@ export class EventStore {
     if (first === undefined) return
     const next = neighbour(first.timestamp, DAY_MS)
     const twins = (day: readonly StoredEvent[]) => {
-      const callbacks = day.filter(({ via }) => via === 'callback')
+      const callbacks = day.filter(isCallback)
       const left = new Set(matchCallbacks(callbacks, late).left)
       return new Set(callbacks.filter(event => !left.has(event)))
     }

@@ -97,12 +97,50 @@ t.test(
     t.strictSame(late.said, [{ type: 'wake' }], 'also of what waited before it came')
     await at.post('update.php', new URLSearchParams(WEB1).toString())
     const later = await opened(url, basic())
-    await change('web-1', 'unblock')
     await later.heard('wake')
-    t.equal(later.said.length, 1, 'what was handed out already is no reason to come')
+    t.strictSame(later.said, [{ type: 'wake' }], 'and of what was handed out and never synced back')
     for (const { socket } of [late, later]) socket.terminate()
   }
 )
+
+t.test('a host that comes to wait is told of commands and of another whitelist than its own', async t => {
+  const at = await endpointApp(t.testdir())
+  t.teardown(() => at.app.close())
+  const url = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/api/v1/wake`
+  const { whitelist, commands } = at.app.store
+  const actor = { kind: 'cli', name: 'test', from: 'cli' } as const
+  const report = async () => {
+    const hash = await whitelist.hash('web-1' as never)
+    const told = JSON.stringify({ result: 'success', hash })
+    await at.post('update.php', new URLSearchParams({ ...WEB1, commands: 'all', whitelist: told }).toString())
+  }
+  const wish = { ip: '203.0.113.9' as never, description: '', expires: null, servers: [] }
+  await report()
+  const idle = await opened(url, basic())
+  await whitelist.add([wish], actor)
+  await idle.heard('wake')
+  t.equal(idle.said.length, 1, 'nothing waited before')
+  const second = await opened(url, basic())
+  await second.heard('wake')
+  await report()
+  const third = await opened(url, basic())
+  await commands.add('web-1' as never, 'whitelist_sync', {}, actor)
+  await third.heard('wake')
+  t.equal(third.said.length, 1, 'its whitelist is the same now')
+  const fourth = await opened(url, basic())
+  await fourth.heard('wake')
+  for (const { socket } of [idle, second, third, fourth]) socket.terminate()
+})
+
+t.test('a server that can not look what waits for a host sends it away, and goes on', async t => {
+  const at = await endpointApp(t.testdir())
+  t.teardown(() => at.app.close())
+  const url = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/api/v1/wake`
+  at.app.store.updates.of = () => Promise.reject(new Error('the disk is gone'))
+  const host = await opened(url, basic())
+  t.match(await host.closed, { code: 1011 })
+  t.match(at.logs.at(-1), { event: 'wake_failed', server: 'web-1' })
+})
 
 t.test('the credentials, addresses and limits of the endpoints hold on the wake channel', async t => {
   const entry = { ...WEB1, password: hashSync(WEB1.password, 4), ip: '127.0.0.0/8' }

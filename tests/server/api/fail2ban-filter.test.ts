@@ -60,6 +60,15 @@ t.test('the shipped filter finds failed authentications, and exactly their addre
         })
         t.equal(reply.statusCode, 403)
         expected.push(told)
+        const callback = await at.app.inject({
+          method: 'POST',
+          url: '/api/ban',
+          payload: { serverId: HOSTILE[3], ip: '1.2.3.4', jail: 'sshd' },
+          headers: { 'x-callback-secret': 'wrong' },
+          remoteAddress
+        })
+        t.equal(callback.statusCode, 401)
+        expected.push(told)
       }
     }
   }

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { hashSync } from '@node-rs/bcrypt'
 import t, { type Test } from 'tap'
 import type { LiveNote } from '../../../common/live-messages.js'
 import type { StoredEvent } from '../../../server/store/same-event.js'
-import { asFields, endpointApp, WEB1, type EndpointApp } from '../../support/endpoint.js'
+import { asBody, asFields, endpointApp, WEB1, type EndpointApp } from '../../support/endpoint.js'
 
 const SECRET = 'a secret of fail2ban'
 const CLIENTS = [
@@ -81,7 +81,9 @@ t.test(
       [401, 'a host from before callbacks', { ...BODY, serverId: 'old-1' }],
       [401, 'a host that may not come from here', { ...BODY, serverId: 'far-1' }],
       [401, 'a bad body and a wrong secret', { serverId: 'web-1' }, 'wrong'],
-      [401, 'no server named', {}],
+      [400, 'no server named', { ...BODY, serverId: undefined }],
+      [401, 'no server named and no secret', {}, ''],
+      [400, 'a server that is no text', { ...BODY, serverId: 7 }],
       [400, 'no JSON', '{"serverId":'],
       [400, 'no address', { ...BODY, ip: undefined }],
       [400, 'an address that is none', { ...BODY, ip: '203.0.113.999' }],
@@ -95,14 +97,16 @@ t.test(
     t.equal(notes.length, 0)
     t.rejects(readFile(at.path('archive', 'web-1', 'fail2ban', 'fail2ban-events-20260301.json')))
     t.notMatch(JSON.stringify(at.logs), SECRET)
-    t.match(at.logs[0], { event: 'auth_failure', what: 'client', peer: '127.0.0.1' })
+    t.match(at.logs[0], { event: 'auth_failure', what: 'callback', peer: '127.0.0.1' })
   }
 )
 
 t.test('guesses at a secret are limited per address', async t => {
-  const { call } = await start(t)
+  const { at, call } = await start(t)
   for (let n = 0; n < 20; n++) await call('ban', BODY, `guess ${n}`)
   t.equal((await call('ban', BODY)).status, 429)
+  const sync = await at.post('update.php', asBody())
+  t.equal(sync.statusCode, 200, 'a stale secret does not keep its host from syncing')
 })
 
 t.test('an event is stored and told once, whether the callback or the daily file comes first', async t => {
@@ -173,4 +177,19 @@ t.test('many callbacks at once are all stored, in their order', async t => {
     stored.map(({ timestamp }) => timestamp),
     stored.map(({ timestamp }) => timestamp).sort()
   )
+})
+
+t.test('no uploaded event can pose as a callback, and a day holds only so many of them', async t => {
+  const { at, call, day } = await start(t)
+  const posing = [{ ...event('2026-03-01 12:00:00'), via: 'callback' }]
+  const file = 'fail2ban-events-20260301.json'
+  const reply = await at.post('index.php', [...asFields(), ['file', JSON.stringify(posing), file]])
+  t.equal(reply.statusCode, 400, reply.body)
+  t.match(reply.body, /via/)
+  await call('ban', { ...BODY, time: '2026-03-01 12:00:01' })
+  const path = at.path('archive', 'web-1', 'fail2ban', file)
+  await writeFile(path, JSON.stringify(Array.from({ length: 10_000 }, () => posing[0])))
+  t.equal((await call('ban', { ...BODY, ip: '203.0.113.77', time: '2026-03-01 12:00:01' })).status, 409)
+  t.equal((await day('20260301')).length, 10_000)
+  t.equal((await call('ban', { ...BODY, time: '2026-03-02 12:00:01' })).status, 200, 'the next day')
 })
