@@ -1,6 +1,6 @@
 import { parseAddress, type Address } from '../../common/address.js'
-import { outputOf, type CommandOptions, type RunCommand } from '../../common/command.js'
-import { ProductError } from '../../common/errors.js'
+import { outputOf, type CommandOptions, type CommandResult, type RunCommand } from '../../common/command.js'
+import { ProductError, systemCode } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
 import { readPython, type PythonValue } from './python-text.js'
 
@@ -20,6 +20,8 @@ const TIMES = { timeout: 60_000, outputLimit: 64 * 1024 * 1024 }
 const WORDS = 2000
 /** Removals of one interactive run: fail2ban prints the whole list after each. */
 const REMOVALS = 100
+/** What `ping` says when there is no socket, or nobody behind it; any other failure tells nothing of its server. */
+const NOT_RUNNING = /Is (?:it|fail2ban) running\?|Connection refused|No such file or directory/
 
 /** fail2ban as its own client program shows it (fail2ban-facts.md), run with argument arrays. */
 export class Fail2ban {
@@ -28,17 +30,26 @@ export class Fail2ban {
     readonly place: Fail2banPlace
   ) {}
 
-  /** Version as numbers, such as [1, 0, 2]; undefined when fail2ban is not installed. */
+  /**
+   * Version as numbers, such as [1, 0, 2]; undefined when fail2ban is not installed.
+   * @throws ProductError COMMAND when it is, but does not say
+   */
   async version(): Promise<number[] | undefined> {
-    const result = await this.run('fail2ban-client', ['-V'], TIMES).catch(() => undefined)
-    const found = /(\d+)\.(\d+)\.(\d+)/.exec(result?.stdout ?? '')
-    return found === null ? undefined : found.slice(1).map(Number)
+    const text = await outputOf(this.run, 'fail2ban-client', ['-V'], TIMES).catch((error: unknown) => {
+      if (error instanceof ProductError && systemCode(error.cause) === 'ENOENT') return undefined
+      throw error
+    })
+    if (text === undefined) return undefined
+    const found = /(\d+)\.(\d+)\.(\d+)/.exec(text)
+    if (found === null) throw new ProductError('COMMAND', 'fail2ban-client -V names no version')
+    return found.slice(1).map(Number)
   }
 
-  /** Whether its server runs. */
+  /** Whether its server runs. @throws ProductError COMMAND when that can't be told */
   async isRunning(): Promise<boolean> {
-    const result = await this.run('fail2ban-client', this.#words('ping'), TIMES).catch(() => undefined)
-    return result?.code === 0
+    const result = await this.run('fail2ban-client', this.#words('ping'), TIMES)
+    if (result.code !== 0 && !NOT_RUNNING.test(result.stdout + result.stderr)) throw failed(['ping'], result)
+    return result.code === 0
   }
 
   /** Names of the running jails. @throws ProductError COMMAND */
@@ -121,8 +132,7 @@ export class Fail2ban {
   async askWith(options: CommandOptions, ...words: string[]): Promise<string> {
     const result = await this.run('fail2ban-client', this.#words(...words), options)
     if (result.code === 0) return result.stdout
-    const said = printable((result.stdout.trim() || result.stderr.trim()).replaceAll(/\s+/g, ' '), 300)
-    throw new ProductError('COMMAND', `fail2ban-client ${words.slice(0, 3).join(' ')}: ${said}`)
+    throw failed(words, result)
   }
 
   #words(...words: string[]): string[] {
@@ -134,6 +144,11 @@ export class Fail2ban {
 /** An address in its one spelling, anything else as it is. */
 export function spelled(item: string): string {
   return parseAddress(item) ?? item
+}
+
+function failed(words: readonly string[], { stdout, stderr }: CommandResult): ProductError {
+  const said = printable((stdout.trim() || stderr.trim()).replaceAll(/\s+/g, ' '), 300)
+  return new ProductError('COMMAND', `fail2ban-client ${words.slice(0, 3).join(' ')}: ${said}`)
 }
 
 function bannedIn(text: string): Map<string, string[]> | undefined {

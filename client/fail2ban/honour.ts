@@ -30,8 +30,10 @@ export interface Honoured {
   items: string[]
   /** Bans that were lifted. */
   lifted: string[]
-  /** Whether there was a running fail2ban to be told. */
-  running: boolean
+  /** Whether anything had to be done. */
+  changed: boolean
+  /** Jails that are switched on but do not run, as while fail2ban starts; undefined when it does not run at all. */
+  absent: readonly string[] | undefined
 }
 
 /**
@@ -41,17 +43,29 @@ export interface Honoured {
  * @throws ProductError COMMAND, DISK: it is to be tried again
  */
 export async function honour(fail2ban: Fail2ban, options: HonourOptions): Promise<Honoured> {
-  const version = await fail2ban.version()
-  if (version === undefined) return { items: [], lifted: [], running: false }
-  const { items, dropIn } = await chooseItems(fail2ban, version, options)
-  await options.intend([...new Set([...options.before, ...items])])
-  const changed = await putDropIn(fail2ban.place.config, dropIn.files)
-  if (!(await fail2ban.isRunning())) return { items, lifted: [], running: false }
-  if (options.reload && changed) await fail2ban.ask('reload')
-  for (const jail of await fail2ban.jails()) {
-    await tell(fail2ban, jail, items, options.before, dropIn.operators.get(jail))
+  const { addresses, before } = options
+  let changed = false
+  if (addresses.length === 0) {
+    // Nothing but the operator's own settings is left by this: it needs no trial, nor fail2ban itself.
+    await options.intend(before)
+    changed = await putDropIn(fail2ban.place.config, new Map())
   }
-  return { items, lifted: await lift(fail2ban, options), running: true }
+  const version = await fail2ban.version()
+  if (version === undefined) return { items: [...before], lifted: [], changed, absent: undefined }
+  const { items, dropIn } = await chooseItems(fail2ban, version, options)
+  await options.intend([...new Set([...before, ...items])])
+  changed = (await putDropIn(fail2ban.place.config, dropIn.files)) || changed
+  // One that is just starting may have read its settings before: it is to be looked at again.
+  if (!(await fail2ban.isRunning()))
+    return { items: [...before, ...items], lifted: [], changed, absent: undefined }
+  if (options.reload && changed) await fail2ban.ask('reload')
+  const jails = await fail2ban.jails()
+  for (const jail of jails) {
+    changed = (await tell(fail2ban, jail, items, before, dropIn.operators.get(jail))) || changed
+  }
+  const lifted = await lift(fail2ban, options)
+  const absent = [...dropIn.operators.keys()].filter(jail => !jails.includes(jail))
+  return { items, lifted, changed: changed || lifted.length > 0, absent }
 }
 
 async function chooseItems(
@@ -69,18 +83,19 @@ async function chooseItems(
   return { items, dropIn: await findDropIn(fail2ban, items) }
 }
 
+/** @returns whether anything had to be changed */
 async function tell(
   fail2ban: Fail2ban,
   jail: string,
   items: readonly string[],
   before: readonly string[],
   operators: ReadonlySet<string> = new Set()
-): Promise<void> {
+): Promise<boolean> {
   const now = await fail2ban.ignored(jail)
   const wanted = new Set(items)
   const more = items.filter(item => !now.has(item))
   const less = before.filter(item => now.has(item) && !wanted.has(item) && !operators.has(item))
-  if (more.length + less.length === 0) return
+  if (more.length + less.length === 0) return false
   await fail2ban.ignore(jail, more)
   await fail2ban.heed(jail, less)
   const then = await fail2ban.ignored(jail)
@@ -91,6 +106,7 @@ async function tell(
       `jail ${jail} did not take ${wrong.length} change(s) of what it ignores`
     )
   }
+  return true
 }
 
 async function lift(fail2ban: Fail2ban, options: HonourOptions): Promise<string[]> {

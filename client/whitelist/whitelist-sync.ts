@@ -22,7 +22,9 @@ const State = Type.Object({
   /** Of which text, and under which settings of fail2ban, fail2ban was last seen to it. */
   honoured: Type.Optional(Type.Object({ hash: Type.String(), settings: Type.String() })),
   /** What running jails may ignore for our sake. */
-  items: Type.Optional(Type.Array(Type.String()))
+  items: Type.Optional(Type.Array(Type.String())),
+  /** Since when (ISO 8601) jails that are switched on have not been seen running. */
+  absentSince: Type.Optional(Type.String())
 })
 type State = Static<typeof State>
 const STATE: JsonKind<State> = {
@@ -32,6 +34,9 @@ const STATE: JsonKind<State> = {
   mode: 0o640,
   rows: false
 }
+
+/** How long fail2ban may take to start all its jails; one that does not run after that is not waited for. */
+const STARTS_WITHIN_MS = 10 * 60_000
 
 /** What a host tells its server of its whitelist. */
 export interface WhitelistReport {
@@ -153,8 +158,7 @@ export class WhitelistSync {
     // Nothing to be ignored, and nothing was: fail2ban is not even looked for.
     if (addresses.length === 0 && honoured === undefined && (await this.#state()).items === undefined)
       return false
-    await this.#honourWith(fail2ban, addresses, hash, lifted)
-    return true
+    return this.#honourWith(fail2ban, addresses, hash, lifted)
   }
 
   async #honourWith(
@@ -162,8 +166,8 @@ export class WhitelistSync {
     addresses: readonly Address[],
     hash: string,
     lifted: string[]
-  ): Promise<void> {
-    const { path, reload, lateBans } = this.parts
+  ): Promise<boolean> {
+    const { path, reload, lateBans, clock } = this.parts
     const { items: before = [] } = await this.#state()
     const done = await honour(fail2ban, {
       addresses,
@@ -174,8 +178,26 @@ export class WhitelistSync {
       ...(lateBans === undefined ? {} : { lateBans })
     })
     lifted.push(...done.lifted)
+    const { absent, items } = done
+    const since = absent === undefined || absent.length === 0 ? undefined : await this.#absentSince()
+    // Else the next sync looks again: a fail2ban that is installed, or starts, later on is to heed it too.
+    const stays =
+      absent !== undefined && (since === undefined || clock() - Date.parse(since) >= STARTS_WITHIN_MS)
     const settings = await settingsVersion(fail2ban.place.config)
-    await this.#change(state => ({ ...state, honoured: { hash, settings }, items: done.items }))
+    await this.#change(({ result, time, message }) =>
+      given({
+        result,
+        time,
+        message,
+        items: items.length === 0 && !stays ? undefined : [...new Set(items)],
+        ...(stays ? { honoured: { hash, settings } } : { absentSince: since })
+      })
+    )
+    return done.changed
+  }
+
+  async #absentSince(): Promise<string> {
+    return (await this.#state()).absentSince ?? isoTime(this.parts.clock())
   }
 
   async #note(result: SyncOutcome, time: string, message: { message?: string }): Promise<void> {
@@ -184,13 +206,9 @@ export class WhitelistSync {
     const same = state.result === result && state.message === message.message
     if ((result === 'unchanged' && state.result !== 'fail') || (result === 'fail' && same)) return
     const ended = result === 'unchanged' ? 'success' : result
-    await this.#change(({ honoured, items }) => ({
-      result: ended,
-      time,
-      ...message,
-      ...(honoured === undefined ? {} : { honoured }),
-      ...(items === undefined ? {} : { items })
-    }))
+    await this.#change(({ honoured, items, absentSince }) =>
+      given({ result: ended, time, ...message, honoured, items, absentSince })
+    )
   }
 
   async #state(): Promise<State> {
@@ -207,6 +225,11 @@ export class WhitelistSync {
   async #text(): Promise<string> {
     return copiedText(this.parts.path)
   }
+}
+
+/** Without the fields that are not given. */
+function given(fields: { [Name in keyof State]?: State[Name] | undefined }): State {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
 function withoutHonoured(state: State): State {

@@ -17,13 +17,29 @@ class Played {
   readonly ignored = new Set(['198.51.100.5'])
   banned = ['192.0.2.1', '192.0.2.2', '203.0.113.9']
   version = '1.0.2'
+  installed = true
+  /** Jails that its settings switch on, and those that run. */
+  configured = ['sshd']
+  jails = ['sshd']
+  /** What a call of `-V` or `ping` fails with. */
+  refusal = ''
   running = true
   broken = false
   deaf = false
 
   run = async (program: string, args: readonly string[], options: { input?: string } = {}) => {
+    if (!this.installed) {
+      const cause = Object.assign(new Error('spawn fail2ban-client ENOENT'), { code: 'ENOENT' })
+      throw new ProductError('COMMAND', 'fail2ban-client could not be started', cause)
+    }
     const words = args.filter((_, at) => args[at] !== '-c' && args[at - 1] !== '-c')
     this.calls.push(words.join(' '))
+    if (this.refusal !== '' && ['-V', 'ping'].includes(words[0] ?? '')) {
+      return { code: 255, stdout: '', stderr: this.refusal }
+    }
+    if (!this.running && words[0] === 'ping') {
+      return { code: 255, stdout: '', stderr: 'Failed to access socket path: x. Is fail2ban running?' }
+    }
     const folder = args[args.indexOf('-c') + 1] ?? ''
     const out = await this.#answer(program, words, folder, options.input ?? '')
     return out === undefined ? { code: 255, stdout: 'no', stderr: '' } : { code: 0, stdout: out, stderr: '' }
@@ -44,7 +60,7 @@ class Played {
     }
     if (what === 'addignoreip') for (const item of rest) this.ignored.add(item)
     if (verb === 'status' && this.deaf) return undefined
-    if (verb === 'status') return 'Status\n`- Jail list:\tsshd\n'
+    if (verb === 'status') return 'Status\n`- Jail list:\t' + this.jails.join(', ') + '\n'
     if (verb === 'get') return ['ignored:', ...[...this.ignored].map(item => `|- ${item}`)].join('\n')
     if (verb === 'banned') return `[{'sshd': [${this.banned.map(ip => `'${ip}'`).join(', ')}]}]`
     if (verb === 'unban') this.banned = this.banned.filter(ip => !words.includes(ip))
@@ -55,7 +71,9 @@ class Played {
     const ours = await readFile(join(folder, 'jail.d', 'zz-fail2ban-report.local'), 'utf8').catch(() => '')
     const items = (/whitelist = ([^[]*)/.exec(ours)?.[1] ?? '').split(/\s+/).filter(Boolean)
     const words = ['198.51.100.5', ...items].map(item => `'${item}'`).join(', ')
-    return `['add', 'sshd', 'auto']\n['set', 'sshd', 'addignoreip', ${words}]\n`
+    const lines = (jail: string) =>
+      `['add', '${jail}', 'auto']\n['set', '${jail}', 'addignoreip', ${words}]\n`
+    return this.configured.map(lines).join('')
   }
 }
 
@@ -187,13 +205,52 @@ t.test('fail2ban left alone, not installed, not running', async t => {
   t.same(alone.played.calls, [])
   t.same(await alone.sync.addresses(), ['192.0.2.1', '203.0.113.0/24'], 'the firewall is still told')
   const absent = host(t)
-  absent.played.version = ''
+  absent.played.installed = false
   t.equal((await absent.sync.sync()).result, 'success')
   t.equal(await absent.dropIn(), undefined)
+  t.equal((await absent.sync.sync()).result, 'unchanged')
+  absent.played.installed = true
+  t.equal((await absent.sync.sync()).result, 'success', 'installed later, it is told')
+  t.ok(absent.played.ignored.has('192.0.2.1'))
   const stopped = host(t)
   stopped.played.running = false
   t.equal((await stopped.sync.sync()).result, 'success')
   t.match(await stopped.dropIn(), '192.0.2.1', 'it holds from the start on')
+  t.equal((await stopped.sync.sync()).result, 'unchanged')
+  stopped.played.running = true
+  t.match(await stopped.sync.sync(), { result: 'success', lifted: ['192.0.2.1', '203.0.113.9'] })
+  t.ok(stopped.played.ignored.has('192.0.2.1'), 'one that read its settings before is told as well')
+})
+
+t.test('a fail2ban that is just starting is looked at until its jails run', async t => {
+  let now = NOW
+  const { played, sync } = host(t, { clock: () => now })
+  played.configured = ['sshd', 'recidive']
+  played.jails = []
+  await sync.sync()
+  t.notOk(played.ignored.has('192.0.2.1'), 'nobody was there to be told')
+  played.jails = ['sshd']
+  t.equal((await sync.sync()).result, 'success')
+  t.ok(played.ignored.has('192.0.2.1'))
+  now += 11 * 60_000
+  await sync.sync()
+  played.calls.length = 0
+  t.equal((await sync.sync()).result, 'unchanged')
+  t.same(played.calls, [], 'a jail that does not run at all is not waited for for ever')
+})
+
+t.test('a fail2ban that gives no answer is not taken for one that is not there', async t => {
+  const { played, server, sync, dropIn } = host(t)
+  await sync.sync()
+  server.text = '203.0.113.0/24\n'
+  played.refusal = 'Permission denied to socket: x, (you must be root)'
+  t.match(await sync.sync(), { result: 'fail', message: /Permission denied/ })
+  t.match(await sync.report(), { result: 'fail' })
+  await t.rejects(sync.withdraw(), { code: 'COMMAND' })
+  t.equal(await dropIn(), undefined, 'what needs no fail2ban is taken back all the same')
+  played.refusal = ''
+  t.equal((await sync.sync()).result, 'success')
+  t.same([...played.ignored], ['198.51.100.5', '203.0.113.0/24'], 'what was told before is not forgotten')
 })
 
 t.test('switched off, everything is taken back', async t => {
@@ -206,6 +263,15 @@ t.test('switched off, everything is taken back', async t => {
   played.calls.length = 0
   await sync.withdraw()
   t.same(played.calls, [])
+})
+
+t.test('switched off after fail2ban was removed, its settings hold nothing of ours', async t => {
+  const { played, sync, dropIn, dir } = host(t)
+  await sync.sync()
+  played.installed = false
+  await sync.withdraw()
+  t.equal(await dropIn(), undefined)
+  t.same(JSON.parse(await readFile(join(dir, 'whitelist.json'), 'utf8')), {})
 })
 
 t.test('a copy edited by hand protects with what can be read of it', async t => {
