@@ -149,6 +149,8 @@ class Demo {
     const at = (name: string) => join(this.folder, name)
     return {
       PATH: process.env.PATH,
+      // Nothing of a server that is installed here.
+      F2BR_SERVER_CONFIG: '/dev/null',
       F2BR_ARCHIVE: at('archive'),
       F2BR_DOWNLOAD: at('download'),
       F2BR_TEMP: at('temp'),

@@ -22,7 +22,9 @@ const NAME = /^[a-z_][a-z0-9_-]{0,30}$/
 
 /** The server as a service of systemd, run by a user of its own. */
 export function serverService({ env }: Terminal): Service {
-  return { plan: flags => planOf(flags, env), paths: Object.values(PATHS), units: [UNIT] }
+  // Where the data is must be known after an uninstall as well: server.conf stays with it.
+  const paths = Object.values(PATHS).filter(path => path !== PATHS.settings)
+  return { plan: flags => planOf(flags, env), paths, units: [UNIT] }
 }
 
 /**

@@ -82,6 +82,45 @@ t.test(
   }
 )
 
+const mayMount = process.getuid?.() === 0 && spawnSync('unshare', ['-m', 'true']).status === 0
+t.test(
+  'install makes the user and the folders, and root’s commands then find them and write as that user',
+  { skip: !(mayMount && has('systemd-sysusers')) && 'needs root, mount namespaces and systemd-sysusers' },
+  async t => {
+    const at = new Installation(t.testdir({ etc: {}, lib: {} }))
+    // This machine's /etc and /var/lib, but copies of them.
+    const inside = (...words: string[]) =>
+      execute([
+        ...['unshare', '-m', '--propagation', 'private', 'sh', '-c'],
+        'mount --bind "$1" /etc && mount --bind "$2" /var/lib && shift 2 && exec "$@"',
+        ...['sh', at.path('etc'), at.path('lib'), ...words]
+      ])
+    const cli = (...args: string[]) => inside(process.execPath, BIN, ...args)
+    spawnSync('cp', ['-a', '/etc/.', at.path('etc')])
+    const installed = await cli('install', 'server')
+    t.equal(installed.code, 0, installed.err)
+    const uid = Number((await inside('id', '-u', 'fail2ban-report')).out)
+    t.ok(uid > 0)
+    t.equal((await cli('client', 'add', 'web-1')).code, 0)
+    const list = await stat(at.path('lib', 'fail2ban-report-server', 'settings', 'client-list.json'))
+    t.equal(list.uid, uid)
+    t.equal(list.mode & 0o777, 0o600)
+    t.notMatch((await cli('install', 'server')).out, /^(new|renewed)/m, 'again: nothing to do')
+
+    // Used in place: what was said once is kept.
+    await mkdir(at.path('lib', 'php'))
+    const archive = '/var/lib/php'
+    t.equal((await cli('install', 'server', '--user', 'www-data', '--archive', archive)).code, 0)
+    t.notMatch((await cli('install', 'server')).out, /^(new|renewed)/m)
+    const unit = await readFile(at.path('etc', 'systemd/system/fail2ban-report.service'), 'utf8')
+    t.match(unit, /^User=www-data$/m)
+    t.match(unit, /^ReadWritePaths=\/var\/lib\/php /m)
+
+    t.equal((await cli('uninstall', 'server')).code, 0)
+    t.match((await cli('client', 'list')).out, /web-1/, 'the data stays, and where it is')
+  }
+)
+
 t.test('systemd, logrotate and the server itself take what is installed', async t => {
   const at = new Installation(t.testdir({ prefix: {}, old: {} }))
   const prefix = at.path('prefix')
