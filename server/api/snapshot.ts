@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
+import { Countries } from '../store/countries.js'
 import type { ReportConfig } from '../store/report-config.js'
 import type { Store } from '../store/store.js'
 import { Summaries } from '../store/summaries.js'
@@ -26,6 +27,8 @@ export async function snapshotOf(store: Store, reportConfig: ReportConfig, clock
   app.decorate('store', store)
   app.decorate('reportConfig', reportConfig)
   app.decorate('clock', clock)
+  // Without a database: what it knows may not be given away.
+  app.decorate('countries', new Countries('', clock, () => undefined))
   const summaries = new Summaries(store.events, reportConfig.warnings?.warning ?? Infinity)
   serverRoutes(app)
   blocklistRoutes(app)

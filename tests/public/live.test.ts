@@ -48,11 +48,6 @@ t.test(
     const at = await serverOf(t, small)
     const browser = await browserOf(t)
     const { page, complaints } = await open(browser, at, 'view=overview', null)
-    await page.route('**/api/settings', async route => {
-      const response = await route.fetch()
-      if (!response.ok()) return route.fulfill({ response })
-      await route.fulfill({ response, json: { ...((await response.json()) as object), hub: true } })
-    })
     // Played here: how the page takes the messages is what this is about.
     const hubs: WebSocketRoute[] = []
     await page.routeWebSocket('**/api/ws', hub => void hubs.push(hub))
@@ -95,12 +90,19 @@ t.test(
 )
 
 t.test(
-  'polling asks with the version it has, and does not prolong the session',
+  'without a hub, polling asks with the version it has, and does not prolong the session',
   { skip: NO_BROWSER },
   async t => {
     const at = await serverOf(t, small)
     const browser = await browserOf(t)
-    const { page } = await open(browser, at, 'view=events&server=web-1')
+    const { page } = await open(browser, at, 'view=overview', null)
+    await page.route('**/api/settings', async route => {
+      const response = await route.fetch()
+      if (!response.ok()) return route.fulfill({ response })
+      await route.fulfill({ response, json: { ...((await response.json()) as object), hub: false } })
+    })
+    await logIn(page, 'alice')
+    await page.goto(`${at.url}/?view=events&server=web-1`)
     await page.locator('.grid-body .grid-row').first().waitFor()
     const reply = await page.waitForResponse(reply => reply.url().includes('/api/columns'), {
       timeout: 20_000
