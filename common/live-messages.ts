@@ -56,9 +56,10 @@ export const SHARED_TYPES = [
 ] as const satisfies readonly LiveType[]
 export type SharedType = (typeof SHARED_TYPES)[number]
 
-/** A message that processes share, or the wish that a host that waits be told to come and ask. */
+/** A message that processes share, or the wish that a host that waits be told to come and ask, `after` milliseconds. */
 export type LiveNote =
-  Extract<LiveMessage, { type: SharedType }> | { type: 'wake'; time: string; data: { server: string } }
+  | Extract<LiveMessage, { type: SharedType }>
+  | { type: 'wake'; time: string; data: { server: string; after?: number } }
 
 /** Messages that viewers are not sent. */
 export const ADMINS_ONLY: ReadonlySet<LiveType> = new Set(['console_log', 'command_result'])

@@ -7,6 +7,7 @@ import { isServerName, type ServerName } from '../../common/names.js'
 import { orderCommand } from '../store/command-order.js'
 import { serverOfCommand } from '../store/commands.js'
 import { COMMAND_STATES, type HostCommand } from '../store/kinds.js'
+import { nameError } from './error-names.js'
 import { boundTo, keyOrUserActor, requireKeyOrUser, requireRight, type Right } from './key-access.js'
 import { knownServer } from './known-server.js'
 import { FAILURES, ServerText } from './reply-shapes.js'
@@ -33,7 +34,7 @@ const Command = Type.Object({
   created_by: Type.String(),
   started_at: Time,
   ended_at: Time,
-  /** Absent in lists. Text of a host: to be shown as text only. */
+  /** Absent in lists, and for viewers. Text of a host: to be shown as text only. */
   output: Type.Optional(Type.Union([Type.String(), Type.Null()]))
 })
 const OneReply = Type.Object({ success: Type.Literal(true), command: Command })
@@ -59,7 +60,8 @@ const needs = (type: CommandType): Right => (type === 'fail2ban_reload' ? 'admin
 
 /**
  * POST and GET /api/v1/commands and GET /api/v1/commands/:id, for programs with a key and for users: who may write (an
- * admin) gives commands, everybody else looks.
+ * admin) gives commands, everybody else looks. What a command printed, viewers don't see: as live, where command_result is
+ * for admins only.
  */
 export default function commandRoutes(scope: FastifyInstance, _options: object, done: () => void): void {
   const app = scope.withTypeProvider<TypeBoxTypeProvider>()
@@ -73,6 +75,7 @@ export default function commandRoutes(scope: FastifyInstance, _options: object, 
   scope.addHook('onSend', async (_request, reply) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
+  scope.addHook('onError', nameError)
   app.post(
     '/commands',
     { schema: { body: Give, response: { 201: OneReply, ...FAILURES } } },
@@ -117,7 +120,7 @@ export default function commandRoutes(scope: FastifyInstance, _options: object, 
       const { id } = request.params
       requireRight(request, 'read', serverOfCommand(id))
       const { server, command } = await app.store.commands.find(id)
-      return { success: true as const, command: told(server, command, true) }
+      return { success: true as const, command: told(server, command, request.session?.role !== 'viewer') }
     }
   )
   done()

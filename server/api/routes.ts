@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
-import { ProductError } from '../../common/errors.js'
 import { requireUser } from './access.js'
 import { addressRoutes } from './address.js'
 import { auditRoutes } from './audit.js'
 import { blockingRoutes } from './blocking.js'
 import { blocklistRoutes } from './blocklists.js'
 import { columnRoutes } from './columns.js'
+import { nameError } from './error-names.js'
 import { eventRoutes } from './events.js'
 import { liveRoute } from './live.js'
 import { lookupRoutes } from './lookups.js'
@@ -30,14 +30,7 @@ export default async function api(app: FastifyInstance): Promise<void> {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     done()
   })
-  app.addHook('onError', (_request, reply, error, done) => {
-    // The page has words of its own for these, in the reader's language; the body's are for everybody else.
-    if (error instanceof ProductError) {
-      reply.header('x-error-code', error.code)
-      reply.header('x-error-detail', encodeURIComponent((error.detail ?? '').toWellFormed().slice(0, 500)))
-    }
-    done()
-  })
+  app.addHook('onError', nameError)
   const sessions = new Sessions(app.store, app.clock, error =>
     app.log.error({ event: 'session_renewal_failed', err: error }, 'a session could not be renewed')
   )

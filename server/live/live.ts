@@ -81,8 +81,14 @@ export class Live {
   }
 
   #pass(note: LiveNote): void {
-    if (note.type === 'wake') this.hosts.send(WAKE_TEXT, { key: note.data.server })
+    if (note.type === 'wake') this.#wake(note.data.server, note.data.after ?? 0)
     else this.#send(note)
+  }
+
+  #wake(server: string, after: number): void {
+    const wake = () => this.hosts.send(WAKE_TEXT, { key: server })
+    if (after > 0) setTimeout(wake, after).unref()
+    else wake()
   }
 
   #send(message: LiveMessage): void {

@@ -31,8 +31,8 @@ export type SyncBackMode = 'merge' | 'overwrite'
 export interface Protection {
   /** Asked only when there is something to compare. */
   set: () => AddressSet
-  /** Changes whenever the set does. */
-  key: string
+  /** Changes whenever the set does; undefined for a part of the set, which is compared every time. */
+  key: string | undefined
   /** What may not be blocked by now; undefined when nothing is protected any more. */
   again: () => Promise<Protection | undefined>
 }
@@ -108,12 +108,16 @@ export class BlocklistStore {
     return this.#change(server, list, () => Promise.resolve(changes), actor)
   }
 
-  /** @param decide what is to be changed in the list as it is, asked under its lock */
+  /**
+   * @param decide what is to be changed in the list as it is, asked under its lock
+   * @param wake whether its host is told to come
+   */
   async #change(
     server: ServerName,
     list: ListName,
     decide: (entries: readonly BlocklistEntry[]) => Promise<readonly EntryChange[]>,
-    actor: AuditActor
+    actor: AuditActor,
+    wake = true
   ): Promise<ChangeOutcome[]> {
     return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       const changes = await decide(current.value)
@@ -131,7 +135,7 @@ export class BlocklistStore {
       const written = await this.#audited(server, list, current, changed.list, actor, drafts)
       // First the flag, then the list: killed in between, the client is merely asked to look once more.
       await this.index.set(server, list, 'waits')
-      return { ...this.#told(written, server, list, 'waits'), result: changed.outcomes }
+      return { ...this.#told(written, server, list, 'waits', wake), result: changed.outcomes }
     })
   }
 
@@ -140,7 +144,7 @@ export class BlocklistStore {
   /**
    * Turns entries of a list whose end has passed into asked-for unblocks, flagged for the client
    * (sync-contract.md §5.7). Cheap when none is due: a list is read again only when it changed or an end
-   * came. @returns whether there were any
+   * came. For a host that is asking just now: it is not told to come. @returns whether there were any
    */
   async expireDue(server: ServerName, list: ListName): Promise<boolean> {
     const path = this.paths.list(server, list)
@@ -164,7 +168,7 @@ export class BlocklistStore {
       const drafts = draftsOfChange(current.value, next, jailOfList(list), () => 'expired')
       const written = await this.#audited(server, list, current, next, THE_SERVER, drafts)
       await this.index.set(server, list, 'waits')
-      return { ...this.#told(written, server, list, 'waits'), result: true }
+      return { ...this.#told(written, server, list, 'waits', false), result: true }
     })
   }
 
@@ -172,15 +176,15 @@ export class BlocklistStore {
 
   /**
    * Asks for the end of every block of a list that shares an address with `protect.set()`. Cheap when neither the
-   * list nor the set changed. @returns what was lifted
+   * list nor the set changed. The host is not told to come: that is for who asks for it. @returns what was lifted
    */
   async lift(server: ServerName, list: ListName, protect: Protection, actor: AuditActor): Promise<Address[]> {
     const path = this.paths.list(server, list)
     const { value, version } = await this.read(server, list)
-    const looked = `${version} ${protect.key}`
-    if (this.#lifted.get(path) === looked) return []
+    const looked = protect.key === undefined ? undefined : `${version} ${protect.key}`
+    if (looked !== undefined && this.#lifted.get(path) === looked) return []
     if (this.#blocksOf(value, protect).length === 0) {
-      this.#lifted.set(path, looked)
+      if (looked !== undefined) this.#lifted.set(path, looked)
       return []
     }
     let ips: Address[] = []
@@ -190,7 +194,7 @@ export class BlocklistStore {
       ips = now === undefined ? [] : this.#blocksOf(entries, now)
       return ips.map(ip => ({ ip, want: 'unblock' as const, source: 'whitelist' }))
     }
-    const outcomes = await this.#change(server, list, decide, actor)
+    const outcomes = await this.#change(server, list, decide, actor, false)
     return ips.filter((_, at) => outcomes[at] === 'unblocked')
   }
 

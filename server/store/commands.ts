@@ -27,6 +27,9 @@ export const RUN_MS = 10 * 60_000
 /** Commands of a host that may wait or run at a time, and those that are kept once they have ended. */
 const MOST_OPEN = 50
 const MOST_ENDED = 100
+/** Characters of output kept of a host's commands in all, as every poll reads the file; the newest stay. */
+const MOST_OUTPUT_KEPT = 256 * 1024
+const OUTPUT_GONE = '(its output was dropped: newer ones take its place)'
 /** Given to a host in one reply. */
 const MOST_GIVEN = 20
 
@@ -90,7 +93,6 @@ export class CommandStore {
       return { commands: [...commands, command], rows: [row], result: undefined }
     })
     await this.live.wake(server)
-    await this.#tell(server, [command])
     return command
   }
 
@@ -117,9 +119,9 @@ export class CommandStore {
    */
   async end(server: ServerName, outcomes: readonly CommandOutcome[], peer: string): Promise<string[]> {
     const told = new Map(outcomes.map(outcome => [outcome.id, outcome]))
-    const ended: HostCommand[] = []
-    const ids = await this.#change(server, clientActor(server, peer), commands => {
+    return this.#change(server, clientActor(server, peer), commands => {
       const endedAt = isoTime(this.clock())
+      const ended: HostCommand[] = []
       const next = commands.map(one => {
         const outcome = told.get(one.id)
         if (one.state !== 'running' || outcome === undefined) return one
@@ -127,10 +129,12 @@ export class CommandStore {
         ended.push(done)
         return done
       })
-      return { commands: next, rows: ended.map(endRow), result: ended.map(one => one.id) }
+      return {
+        commands: next,
+        rows: ended.map(one => endRow(one, 'running')),
+        result: ended.map(({ id }) => id)
+      }
     })
-    await this.#tell(server, ended)
-    return ids
   }
 
   /** Tells browsers how commands stand; what came of them, they fetch. */
@@ -146,6 +150,7 @@ export class CommandStore {
     await this.#change(server, THE_SERVER, commands => ({ commands, rows: [], result: undefined }))
   }
 
+  /** What has timed out is written down before, by the server itself; browsers are told of every command's new state. */
   async #change<T>(
     server: ServerName,
     actor: AuditActor,
@@ -156,15 +161,24 @@ export class CommandStore {
     }
   ): Promise<T> {
     const path = this.paths.commands(server)
-    return this.files.change(path, KINDS.commands, async current => {
+    if (actor !== THE_SERVER) await this.settle(server)
+    let changed: HostCommand[] = []
+    const result = await this.files.change(path, KINDS.commands, async current => {
       const now = timedOut(current.value, this.clock())
       const { commands, rows, result } = decide(now)
       const value = pruned(commands)
+      const before = new Map(current.value.map(({ id, state }) => [id, state]))
+      changed = commands.filter(({ id, state }) => before.get(id) !== state)
+      const late = changed.filter(({ state }) => state === 'timeout')
+      const lateRows = late.map(one => endRow(one, before.get(one.id) ?? 'pending'))
       const text = serialise(value, KINDS.commands.rows)
       if (text === current.text) return { result }
-      const written = await this.audit.begin(server, { path, from: current.text, to: text }, actor, rows)
+      const file = { path, from: current.text, to: text }
+      const written = await this.audit.begin(server, file, actor, [...lateRows, ...rows])
       return { value, text, written, result }
     })
+    await this.#tell(server, changed)
+    return result
   }
 }
 
@@ -190,9 +204,22 @@ function timedOut(commands: HostCommand[], now: number): HostCommand[] {
   return next.every((one, at) => one === commands[at]) ? commands : next
 }
 
+/** What is kept of them: as many as may be, with as much output as may be, both of those that ended last. */
 function pruned(commands: readonly HostCommand[]): HostCommand[] {
-  const kept = new Set(commands.filter(one => !isOpen(one)).slice(-MOST_ENDED))
-  return commands.filter(one => isOpen(one) || kept.has(one))
+  const ended = commands
+    .filter(one => !isOpen(one))
+    .reverse()
+    .sort((a, b) => timeOf(b.endedAt) - timeOf(a.endedAt) || 0)
+  const kept = new Map<HostCommand, HostCommand>()
+  let left = MOST_OUTPUT_KEPT
+  for (const one of ended.slice(0, MOST_ENDED)) {
+    const output = one.output ?? ''
+    // A note as short as this one is always kept.
+    const fits = output.length <= Math.max(left, OUTPUT_GONE.length)
+    kept.set(one, fits ? one : { ...one, output: OUTPUT_GONE })
+    left = fits ? left - output.length : 0
+  }
+  return commands.flatMap(one => (isOpen(one) ? one : (kept.get(one) ?? [])))
 }
 
 /** What the audit trail says of a command; its output may be anything, and is not part of it. */
@@ -205,11 +232,11 @@ function ofParams({ params }: HostCommand): Pick<AuditDraft, 'jail' | 'ip'> {
   return { ...(jail === undefined ? {} : { jail }), ...(ip === undefined ? {} : { ip }) }
 }
 
-function endRow(command: HostCommand): AuditDraft {
+function endRow(command: HostCommand, before: HostCommand['state']): AuditDraft {
   const { createdAt: asked, startedAt } = command
   return {
     what: 'command-ended',
-    before: { state: 'running' },
+    before: { state: before },
     after: shown(command),
     asked,
     ...(startedAt === undefined ? {} : { handedOut: startedAt }),

@@ -9,6 +9,9 @@ import { NotesReader } from './notes-reader.js'
 
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
 const MODE = 0o640
+/** Hosts that are all to come do so one after another, this many milliseconds apart, and all within … */
+const APART_MS = 10
+const WITHIN_MS = 10_000
 /** Size at which the file is set aside: far more than is written between two looks of a reader. */
 const FULL_BYTES = 1024 * 1024
 
@@ -44,6 +47,15 @@ export class LiveNotes {
   /** Tells a host that waits, at whichever server process, to come and ask. Never rejects. */
   async wake(server: string): Promise<void> {
     await this.#add([{ type: 'wake', time: isoTime(this.clock()), data: { server } }])
+  }
+
+  /** As `wake`, for many hosts that would otherwise all come at once. */
+  async wakeAll(servers: readonly string[]): Promise<void> {
+    const time = isoTime(this.clock())
+    const apart = Math.min(APART_MS, WITHIN_MS / servers.length)
+    await this.#add(
+      servers.map((server, at) => ({ type: 'wake', time, data: { server, after: Math.floor(at * apart) } }))
+    )
   }
 
   /** Follows the notes from now on. Look whenever the file may have grown; own notes need no look. */

@@ -134,6 +134,7 @@ export class Store {
     await this.files.removeAbandoned(this.paths.root.settings)
     await this.audit.recover()
     const failed: unknown[] = []
+    await this.whitelist.tellEnded().catch((error: unknown) => failed.push(error))
     for (const server of await this.hosts.names()) {
       await this.#tidy(server).catch((error: unknown) => failed.push(error))
     }

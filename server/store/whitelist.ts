@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
 import { AddressSet, familyOf, parseAddress, prefixOf, type Address } from '../../common/address.js'
 import { isoTime, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
@@ -46,13 +47,34 @@ export interface PlainWhitelist {
   hash: string
 }
 
+/** What holds for a server, and what was worked out of it. */
+interface Held {
+  entries: readonly WhitelistEntry[]
+  /** When the last of those that hold no more has ended, in milliseconds; 0 for none. */
+  ended: number
+  /** Changes whenever the entries do. */
+  key: string
+  set?: AddressSet
+  plain?: PlainWhitelist
+}
+
+/** What is known of one version of the file between two moments: of each server that an entry names, and ('') all else. */
+interface Known {
+  version: string
+  from: number
+  until: number
+  named: ReadonlySet<string>
+  of: Map<string, Held>
+}
+
 /** Wider ones would switch blocking off for a large part of the Internet; fc00::/7 is all private IPv6. */
 const WIDEST = { 4: 8, 6: 7 } as const
 const MOST_ENTRIES = 20_000
 
 /** archive/whitelist.json: what is never blocked. Every host's lists are kept in line with it. */
 export class WhitelistStore {
-  #hashes = { version: '-', until: 0, named: new Set<string>(), of: new Map<string, string>() }
+  #known: Known = { version: '-', from: 0, until: 0, named: new Set(), of: new Map() }
+  #endsTold: number
 
   constructor(
     private readonly files: JsonFiles,
@@ -62,7 +84,9 @@ export class WhitelistStore {
     private readonly clock: Clock,
     private readonly audit: AuditStore,
     private readonly live: LiveNotes
-  ) {}
+  ) {
+    this.#endsTold = clock()
+  }
 
   /** All entries as they stand in the file, expired ones too. @throws ProductError FILE_CORRUPT */
   async read(): Promise<{ entries: readonly WhitelistEntry[]; version: string }> {
@@ -71,14 +95,14 @@ export class WhitelistStore {
   }
 
   /** What holds for one server now. @throws ProductError FILE_CORRUPT */
-  async of(server: ServerName): Promise<WhitelistEntry[]> {
-    const now = this.clock()
-    return (await this.read()).entries.filter(entry => holds(entry, now) && concerns(entry, server))
+  async of(server: ServerName): Promise<readonly WhitelistEntry[]> {
+    return (await this.#held(server)).entries
   }
 
   /**
    * Adds entries, one per address: an entry of the same address is replaced. Blocks of these addresses, and blocks
-   * of networks around them, are lifted everywhere; the hosts are told.
+   * of networks around them, are lifted wherever they hold; then the hosts are told. Not before: a host that asks
+   * lifts by itself, and neither the reply nor the audit trail would say who made it.
    * @param actor who adds them @returns one outcome per wish, the blocks that were lifted, and the lists that
    *   could not be changed now: their hosts' next asking does it
    * @throws ProductError BAD_INPUT for a network that is too wide, CONFLICT for too many entries
@@ -94,25 +118,32 @@ export class WhitelistStore {
         `${wide.ip} is wider than /${WIDEST[familyOf(wide.ip)]}, the widest network for the whitelist`
       )
     }
-    const outcomes = await this.#change(actor, entries => this.#added(entries, wishes, actor.name))
+    const { outcomes, changed } = await this.#change(actor, entries =>
+      this.#added(entries, wishes, actor.name)
+    )
     const lifted: Lifted[] = []
     const failed: string[] = []
-    for (const server of await this.hosts.names()) {
-      const protect = await this.protection(server)
-      for (const list of protect === undefined ? [] : await this.lists.names(server)) {
+    const forAll = wishes.some(({ servers }) => servers.length === 0)
+    const named = new Set(wishes.flatMap(({ servers }) => servers))
+    for (const server of (await this.hosts.names()).filter(name => forAll || named.has(name))) {
+      const protect = this.#protectionBy(wishes, server)
+      for (const list of await this.lists.names(server)) {
         // The entries are in the file already: what can't be lifted now is lifted when its host next asks.
-        const ips = await this.lists.lift(server, list, protect as Protection, actor).catch(() => undefined)
+        const ips = await this.lists.lift(server, list, protect, actor).catch(() => undefined)
         if (ips === undefined) failed.push(`${server}: ${list}`)
         else lifted.push(...ips.map(ip => ({ server, list, ip })))
       }
+      // Many hosts with long lists: others have their turn in between.
+      await setImmediate()
     }
+    await this.#tell(changed, new Set(lifted.map(({ server }) => server)))
     return { outcomes, lifted, failed }
   }
 
   /** Removes entries: their addresses may be blocked again. @returns one outcome per address */
   async remove(ips: readonly Address[], actor: AuditActor): Promise<WhitelistOutcome[]> {
     const wanted = new Set<string>(ips)
-    return this.#change(actor, entries => {
+    const { outcomes, changed } = await this.#change(actor, entries => {
       const kept = entries.filter(entry => !wanted.has(addressOf(entry) ?? ''))
       const there = new Set(entries.map(addressOf))
       const outcomes = [...new Set(ips)].map(ip => ({
@@ -122,57 +153,84 @@ export class WhitelistStore {
       }))
       return { entries: kept, outcomes }
     })
+    await this.#tell(changed)
+    return outcomes
+  }
+
+  /** Tells browsers and hosts of entries that have ended since the last call: nobody else comes by at that moment. */
+  async tellEnded(): Promise<void> {
+    const [from, now] = [this.#endsTold, this.clock()]
+    const { entries } = await this.read()
+    this.#endsTold = now
+    await this.#tell(entries.filter(entry => holds(entry, from) && !holds(entry, now)))
   }
 
   /** What holds for a server now, to be kept out of its lists; undefined when nothing does. */
   async protection(server: ServerName): Promise<Protection | undefined> {
-    const { version } = await this.read()
-    const entries = await this.of(server)
-    if (entries.length === 0) return undefined
+    const held = await this.#held(server)
+    if (held.entries.length === 0) return undefined
     return {
-      set: () => new AddressSet(entries.flatMap(entry => addressOf(entry) ?? [])),
-      // Of one version of the file, ever fewer entries hold.
-      key: `${version} ${entries.length}`,
+      set: () => (held.set ??= new AddressSet(held.entries.flatMap(entry => addressOf(entry) ?? []))),
+      key: held.key,
       again: () => this.protection(server)
     }
   }
 
-  /**
-   * The SHA-256 (hex) of what a host pulls. Asked by every host's every poll and for every host at once: worked out
-   * once for all hosts that no entry names, as long as the file stays and no entry ends.
-   */
-  async hash(server: ServerName): Promise<string> {
-    const { entries, version } = await this.read()
+  /** What wishes that were just fulfilled keep out of a server's lists: a look at nothing but them. */
+  #protectionBy(wishes: readonly WhitelistWish[], server: ServerName): Protection {
     const now = this.clock()
-    if (version !== this.#hashes.version || now >= this.#hashes.until) {
-      const ends = entries.map(entry => timeOf(entry.expires)).filter(end => end > now)
-      const named = new Set(entries.flatMap(entry => entry.servers ?? []))
-      const until = ends.reduce((least, end) => Math.min(least, end), Infinity)
-      this.#hashes = { version, until, named, of: new Map() }
-    }
-    const { named, of } = this.#hashes
-    const key = named.has(server) ? server : ''
-    const hash = of.get(key) ?? (await this.plain(server)).hash
-    of.set(key, hash)
-    return hash
+    const ips = wishes.flatMap(wish => (holds(wish, now) && concerns(wish, server) ? wish.ip : []))
+    const set = new AddressSet(ips)
+    return { set: () => set, key: undefined, again: () => this.protection(server) }
   }
 
-  /** What a host pulls: two comment lines, then what holds for it, sorted, each once. */
+  /** The SHA-256 (hex) of what a host pulls. */
+  async hash(server: ServerName): Promise<string> {
+    return (await this.plain(server)).hash
+  }
+
+  /**
+   * What a host pulls: two comment lines, then what holds for it, sorted, each once. Asked by every host's every poll
+   * and for every host at once: worked out once for all hosts that no entry names.
+   */
   async plain(server: ServerName): Promise<PlainWhitelist> {
-    const holding = await this.of(server)
-    // An end that came is a change too.
-    const ends = (await this.read()).entries
-      .filter(entry => concerns(entry, server) && !holds(entry, this.clock()))
-      .map(entry => timeOf(entry.expires))
-    const last = Math.max(await this.#written(), ...ends)
+    const held = await this.#held(server)
+    if (held.plain !== undefined) return held.plain
+    const last = Math.max(await this.#written(), held.ended)
     const changed = last === 0 ? 'never' : isoTime(last)
-    const ips = [...new Set(holding.flatMap(entry => addressOf(entry) ?? []))].sort()
+    const ips = [...new Set(held.entries.flatMap(entry => addressOf(entry) ?? []))].sort()
     const head = [
       '# Managed by Fail2Ban-Report; changes made here are overwritten.',
       `# Last change: ${changed}`
     ]
     const text = [...head, ...ips].map(line => line + '\n').join('')
-    return { text, hash: createHash('sha256').update(text).digest('hex') }
+    held.plain = { text, hash: createHash('sha256').update(text).digest('hex') }
+    return held.plain
+  }
+
+  /** What holds for a server: looked at anew when the file changed or an entry ended. */
+  async #held(server: ServerName): Promise<Held> {
+    const { entries, version } = await this.read()
+    const now = this.clock()
+    if (version !== this.#known.version || now < this.#known.from || now >= this.#known.until) {
+      const ends = entries.map(entry => timeOf(entry.expires)).filter(end => end > now)
+      const named = new Set(entries.flatMap(entry => entry.servers ?? []))
+      const until = ends.reduce((least, end) => Math.min(least, end), Infinity)
+      this.#known = { version, from: now, until, named, of: new Map() }
+    }
+    const { named, of, from } = this.#known
+    const name = named.has(server) ? server : ''
+    const known = of.get(name)
+    if (known !== undefined) return known
+    const own = entries.filter(entry => concerns(entry, server))
+    const holding = own.filter(entry => holds(entry, from))
+    // An end that came is a change too.
+    const ended = own.filter(entry => !holds(entry, from)).map(entry => timeOf(entry.expires))
+    const last = ended.reduce((latest, end) => Math.max(latest, end), 0)
+    // Of one version of the file, ever fewer entries hold.
+    const held: Held = { entries: holding, ended: last, key: `${version} ${holding.length}` }
+    of.set(name, held)
+    return held
   }
 
   /** When the file was last written, in whole milliseconds; 0 when there is none. */
@@ -210,10 +268,10 @@ export class WhitelistStore {
       entries: readonly WhitelistEntry[]
       outcomes: WhitelistOutcome[]
     }
-  ): Promise<WhitelistOutcome[]> {
+  ): Promise<{ outcomes: WhitelistOutcome[]; changed: readonly WhitelistEntry[] }> {
     const path = this.paths.whitelist()
     let changed: readonly WhitelistEntry[] = []
-    const result = await this.files.change(path, KINDS.whitelist, async current => {
+    const outcomes = await this.files.change(path, KINDS.whitelist, async current => {
       const { entries, outcomes } = decide(current.value)
       const rows = rowsOf(current.value, entries)
       if (rows.length === 0) return { result: outcomes }
@@ -225,18 +283,20 @@ export class WhitelistStore {
       const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, rows)
       return { value, text, written, result: outcomes }
     })
-    await this.#tell(changed)
-    return result
+    return { outcomes, changed }
   }
 
-  /** Tells browsers, and the hosts that entries concern. */
-  async #tell(changed: readonly WhitelistEntry[]): Promise<void> {
-    if (changed.length === 0) return
+  /** Tells browsers, and the hosts that entries concern or whose lists were changed. */
+  async #tell(
+    changed: readonly WhitelistEntry[],
+    others: ReadonlySet<ServerName> = new Set()
+  ): Promise<void> {
+    if (changed.length === 0) return this.live.wakeAll([...others])
     const forAll = changed.some(entry => entry.servers == null || entry.servers.length === 0)
     const servers = forAll ? [] : [...new Set(changed.flatMap(entry => entry.servers ?? []))]
     await this.live.publish('whitelist_changed', { servers })
     const hosts = forAll ? await this.hosts.names() : servers
-    await Promise.all(hosts.map(server => this.live.wake(server)))
+    await this.live.wakeAll([...new Set([...hosts, ...others])])
   }
 }
 
@@ -260,11 +320,11 @@ function addressOf(entry: WhitelistEntry): Address | undefined {
   return parseAddress(entry.ip.trim())
 }
 
-function holds(entry: WhitelistEntry, now: number): boolean {
+function holds(entry: Pick<WhitelistEntry, 'expires'>, now: number): boolean {
   return !(timeOf(entry.expires) <= now)
 }
 
-function concerns(entry: WhitelistEntry, server: ServerName): boolean {
+function concerns(entry: { servers?: readonly string[] | null }, server: ServerName): boolean {
   return entry.servers == null || entry.servers.length === 0 || entry.servers.includes(server)
 }
 

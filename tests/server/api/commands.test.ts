@@ -87,6 +87,57 @@ t.test('nobody waits for ever', async t => {
   t.same(await store.take('web-1' as never), [], 'nothing stale is given out')
   await at.app.store.housekeeping()
   t.match(await readFile(at.path('archive', 'web-1', 'commands.json'), 'utf8'), '"timeout"')
+  const trail = await readFile(at.path('archive', 'db-1', 'audit.jsonl'), 'utf8')
+  t.match(trail, /"kind":"server".*"command-ended".*"before":\{"state":"running"\}.*"state":"timeout"/)
+})
+
+t.test("browsers are told of each state, audited timeouts are the server's", async t => {
+  const at = await testApp(t)
+  await at.app.ready()
+  const store = at.app.store.commands
+  const told: unknown[] = []
+  const reader = await at.app.store.live.follow(note => {
+    if (note.type === 'command_result') told.push(note.data.state)
+  })
+  t.teardown(() => at.app.store.live.unfollow(reader))
+  const { id } = await store.add('web-1' as never, 'health', {}, ACTOR)
+  await store.take('web-1' as never)
+  await store.end('web-1' as never, [{ id, state: 'failed', output: '' }], '::1')
+  await store.add('web-1' as never, 'health', {}, ACTOR)
+  at.clock.now += WAIT_MS
+  await store.add('web-1' as never, 'list_bans', {}, ACTOR)
+  await reader.look()
+  t.strictSame(told, ['pending', 'running', 'failed', 'pending', 'timeout', 'pending'])
+  const trail = await readFile(at.path('archive', 'web-1', 'audit.jsonl'), 'utf8')
+  const ends = trail.split('\n').filter(line => line.includes('"state":"timeout"'))
+  t.equal(ends.length, 1)
+  t.match(ends[0], /"kind":"server"/)
+})
+
+t.test('of the outputs the newest are kept, as far as the file stays small', async t => {
+  const at = await testApp(t)
+  const store = at.app.store.commands
+  const ids: string[] = []
+  for (let n = 0; n < 20; n++) {
+    const { id } = await store.add('web-1' as never, 'health', {}, ACTOR)
+    ids.push(id)
+    await store.take('web-1' as never)
+    at.clock.now += 1000
+    await store.end('web-1' as never, [{ id, state: 'completed', output: 'x'.repeat(50_000) }], '::1')
+  }
+  const kept = (await store.list('web-1' as never)).filter(({ output = '' }) => output.length > 1000)
+  t.strictSame(
+    kept.map(({ id }) => id),
+    ids.slice(-5)
+  )
+  t.ok((await readFile(at.path('archive', 'web-1', 'commands.json'))).length < 300_000)
+  t.match((await store.find(ids[0] ?? '')).command, { state: 'completed', output: /dropped/ })
+  const [alice, victor] = [await at.login('alice'), await at.login('victor')]
+  const look = async (as: typeof alice) => (await at.get(`${COMMANDS}/${ids[19]}`, as)).json<Reply>().command
+  t.equal((await look(alice)).output?.length, 50_000)
+  t.equal((await look(victor)).output, undefined, 'what a host printed is for admins')
+  const refused = await at.get(`${COMMANDS}/web-1~0123456789`, alice)
+  t.match(refused.headers, { 'x-error-code': 'NOT_FOUND', 'x-error-detail': /no%20such/ })
 })
 
 t.test('the file stays small', async t => {

@@ -153,7 +153,11 @@ t.test('a corrupt whitelist stops blocks, stays as it is, and hosts go on', asyn
     (await at.app.store.downloads.offer('web-1' as never, undefined, HOST, () => undefined)).updates,
     []
   )
-  t.strictSame(await at.bytes(), before)
+  t.strictSame(
+    await at.bytes(),
+    { ...before, 'update.json': '{}\n' },
+    'nothing but the index that every asking makes'
+  )
 })
 
 t.test('a host pulls what holds for it, with a strong tag', async t => {
@@ -184,4 +188,62 @@ t.test('a host pulls what holds for it, with a strong tag', async t => {
   t.equal((await at.app.inject('/api/v1/whitelist/plain')).statusCode, 401)
   const wrong = await plain({ 'x-client-uuid': 'another' })
   t.equal(wrong.statusCode, 403)
+})
+
+t.test('hosts are told once all is lifted, each once, and when an entry has ended', async t => {
+  const at = await testApp(t)
+  const { live, whitelist, lists } = at.app.store
+  for (const server of ['db-1', 'web-1']) {
+    for (const jail of ['nginx', 'sshd']) await at.writeList(server, jail, [active('203.0.113.9')])
+  }
+  const woken: string[] = []
+  live.wake = server => Promise.resolve(void woken.push(server))
+  live.wakeAll = async servers => {
+    for (const server of servers) {
+      for (const jail of ['nginx', 'sshd']) t.match(await at.readList(server, jail), [{ active: false }])
+    }
+    woken.push(...servers)
+  }
+  const expires = '2026-03-01T13:00:00Z'
+  const wish = { ip: '203.0.113.9' as never, description: '', expires, servers: [] }
+  const actor = { kind: 'user', name: 'alice', from: '192.0.2.1' } as const
+  t.equal((await whitelist.add([wish], actor)).lifted.length, 4)
+  t.strictSame(woken.splice(0), ['db-1', 'web-1'])
+
+  // There already: only the host whose block it ended has a reason to come, and only what it names is looked at.
+  await lists.change(
+    'web-1' as never,
+    'sshd.blocklist.json' as never,
+    [{ ip: '203.0.113.9' as never, want: 'block', source: 'test' }],
+    actor
+  )
+  woken.splice(0)
+  t.match(await whitelist.add([wish], actor), {
+    outcomes: [{ outcome: 'already-there' }],
+    lifted: [{ server: 'web-1', list: 'sshd.blocklist.json' }]
+  })
+  t.strictSame(woken.splice(0), ['web-1'])
+
+  const hash = await whitelist.hash('web-1' as never)
+  await whitelist.tellEnded()
+  t.strictSame(woken.splice(0), [])
+  at.clock.now = Date.parse(expires)
+  await at.app.store.housekeeping()
+  t.strictSame(woken.splice(0), ['db-1', 'web-1'])
+  t.not(await whitelist.hash('web-1' as never), hash)
+  await whitelist.tellEnded()
+  t.strictSame(woken.splice(0), [], 'once')
+})
+
+t.test('a host that lifts as it asks is not told to come by that', async t => {
+  const at = await testApp(t)
+  const { live, downloads } = at.app.store
+  const woken: string[] = []
+  live.wake = server => Promise.resolve(void woken.push(server))
+  await at.writeList('web-1', 'sshd', [active('203.0.113.9')])
+  await at.writeList('web-1', 'nginx', [{ ...active('203.0.113.7'), expires: '2026-03-01T11:00:00Z' }])
+  await writeFile(at.path('archive', 'whitelist.json'), '[{"ip":"203.0.113.9"}]')
+  const { updates } = await downloads.offer('web-1' as never, undefined, HOST, () => undefined)
+  t.strictSame(updates, ['nginx.blocklist.json', 'sshd.blocklist.json'])
+  t.strictSame(woken, [])
 })
