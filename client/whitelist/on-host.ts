@@ -1,7 +1,7 @@
 import { messageOf, ProductError } from '../../common/errors.js'
 import type { ClientConfig } from '../config/config.js'
 import { onHost, type Host, type SyncParts } from '../host.js'
-import type { BegunSync, WhitelistReport, WhitelistResult } from './whitelist-sync.js'
+import { reportOf, type BegunSync, type WhitelistResult } from './whitelist-sync.js'
 
 /**
  * The whitelist alone: pulled, made to hold, and told to the server.
@@ -51,8 +51,4 @@ export async function withdrawWhitelist({ whitelist, parts }: Host): Promise<str
     parts.report('error', { event: 'whitelist_left', message })
     return [message]
   }
-}
-
-function reportOf({ result, hash, time, message }: WhitelistResult): WhitelistReport {
-  return { result, hash, time, ...(message === undefined ? {} : { message }) }
 }

@@ -54,6 +54,11 @@ export interface WhitelistResult extends WhitelistReport {
   lifted: string[]
 }
 
+/** What of it the server is told. */
+export function reportOf({ result, hash, time, message }: WhitelistResult): WhitelistReport {
+  return { result, hash, time, ...(message === undefined ? {} : { message }) }
+}
+
 /** What came of the first half of a sync. */
 export interface BegunSync {
   changed: boolean
