@@ -1,7 +1,6 @@
 import { ProductError } from '../../common/errors.js'
 import type { CycleResult } from '../cycle/cycle.js'
 import type { Guard } from '../cycle/wanted.js'
-import { Fail2ban } from '../fail2ban/fail2ban.js'
 import type { Firewall } from '../firewall/types.js'
 import type { Host } from '../host.js'
 import type { CommandHost } from './carry-out.js'
@@ -10,12 +9,11 @@ import { healthOf } from './health.js'
 
 /** What commands act on here. @param blocklistSync what came of the cycle that fetched them */
 export function commandHost(
-  { config, whitelist, link, run, parts }: Host,
+  { config, fail2ban, whitelist, link, parts }: Host,
   firewall: Firewall,
   guard: Guard,
   blocklistSync: () => string
 ): CommandHost {
-  const fail2ban = new Fail2ban(run, config.fail2ban)
   return {
     allowed: config.commands,
     fail2ban,
