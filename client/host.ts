@@ -35,6 +35,7 @@ export interface Host {
   run: RunCommand
   files: JsonFiles
   link: ServerLink
+  fail2ban: Fail2ban
   whitelist: WhitelistSync
   lock: HeldLock
 }
@@ -86,18 +87,24 @@ function openHost(config: Readonly<ClientConfig>, parts: SyncParts, lock: HeldLo
     signal: parts.signal,
     onRetry: (what, reason) => report('warn', { event: 'retry', what, reason })
   })
+  const { signal } = parts
+  // It can't be left half-way by that, as a firewall could: its own server carries out what it was told.
+  const fail2ban = new Fail2ban(
+    (program, args, options) => run(program, args, { signal, ...options }),
+    config.fail2ban
+  )
   const whitelist = new WhitelistSync({
     fetch: hash => link.whitelist(hash),
     path: config.whitelist.path,
     state: join(config.state, 'whitelist.json'),
     files,
     // What is only played must not change what this host bans.
-    fail2ban: config.firewall === 'dry-run' ? undefined : new Fail2ban(run, config.fail2ban),
+    fail2ban: config.firewall === 'dry-run' ? undefined : fail2ban,
     reload: config.whitelist.reloadOnChange,
     bus,
     clock
   })
-  return { config, parts, clock, run, files, link, whitelist, lock }
+  return { config, parts, clock, run, files, link, fail2ban, whitelist, lock }
 }
 
 async function makeStateFolder(path: string): Promise<void> {

@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import pino, { type Logger } from 'pino'
-import type { Address } from '../common/address.js'
-import { messageOf } from '../common/errors.js'
+import { messageOf, ProductError } from '../common/errors.js'
 import type { JsonFiles } from '../common/json-file.js'
 import { ownVersion } from '../common/version.js'
 import type { ReceivedCommand } from './commands/carry-out.js'
@@ -13,13 +12,15 @@ import { runCycle, type CycleResult, type Report } from './cycle/cycle.js'
 import { HeldLists } from './cycle/held-lists.js'
 import { LocalLists } from './cycle/local-lists.js'
 import { guardOf, ownAddresses } from './cycle/protect.js'
+import type { Guard } from './cycle/wanted.js'
 import { ServerAddresses } from './cycle/server-addresses.js'
 import { changeOver } from './firewall/change-over.js'
 import { chooseFirewall, type FirewallKind } from './firewall/choose.js'
 import type { Firewall } from './firewall/types.js'
 import { onHost, type Host, type SyncParts } from './host.js'
 import { collectEvents, markUploaded } from './log/daily-events.js'
-import { syncWhitelist, withdrawWhitelist } from './whitelist/on-host.js'
+import { finishWhitelist, withdrawWhitelist } from './whitelist/on-host.js'
+import type { BegunSync } from './whitelist/whitelist-sync.js'
 
 /**
  * One whole cycle of this host. Only one runs at a time in a state folder.
@@ -40,11 +41,24 @@ async function cycle(host: Host): Promise<CycleResult> {
   const own = ownAddresses()
   const servers = new ServerAddresses(files, join(config.state, 'server-addresses.json'))
   const serverAddresses = await servers.find(Object.values(config.urls))
-  const guard = (list: readonly Address[]) =>
-    guardOf(own, serverAddresses, config.neverBlock, config.widest, list)
   const { enabled } = config.whitelist
-  const protectedNow = async () => guard(enabled ? await whitelist.addresses() : [])
+  const protectedNow = async (): Promise<Guard> => {
+    let unsure: string | undefined
+    const list = !enabled
+      ? []
+      : await whitelist.addresses().catch((error: unknown) => {
+          if (!(error instanceof ProductError)) throw error
+          unsure = `this host's copy of the whitelist: ${messageOf(error)}`
+          return []
+        })
+    return { ...guardOf(own, serverAddresses, config.neverBlock, config.widest, list), unsure }
+  }
   const failures: string[] = []
+  let begun: BegunSync | undefined
+  // Behind the firewall work: a fail2ban that hangs must not delay a block.
+  const seeToFail2ban = async () => {
+    if (begun !== undefined) failures.push(...(await finishWhitelist(host, begun)))
+  }
   let given: readonly ReceivedCommand[] = []
   const logging = { log: config.log, eventsDir: config.eventsDir, state: config.state, files, clock }
   const command = async (blocklistSync: () => string) =>
@@ -62,7 +76,7 @@ async function cycle(host: Host): Promise<CycleResult> {
     guard: await protectedNow(),
     onAnswer: async ({ whitelist: known, commands = [] }) => {
       given = commands
-      if (enabled && known !== undefined) failures.push(...(await syncWhitelist(host, known)))
+      if (enabled && known !== undefined) begun = await whitelist.begin(known)
       return protectedNow()
     },
     events: {
@@ -94,12 +108,19 @@ async function cycle(host: Host): Promise<CycleResult> {
     lock,
     ...(parts.onStep === undefined ? {} : { onStep: parts.onStep })
   }).catch(async (error: unknown) => {
-    // What was given is given once: it is answered even when the cycle could not go on.
-    await command(() => {
-      throw error
-    })
+    try {
+      await seeToFail2ban()
+      // What was given is given once: it is answered even when the cycle could not go on.
+      await command(() => {
+        throw error
+      })
+    } catch (other) {
+      // The cycle's own failure is the one to be told of by the run.
+      report('error', { event: 'failed', message: messageOf(other) })
+    }
     throw error
   })
+  await seeToFail2ban()
   failures.push(...(await command(() => cycleInWords(result))))
   if (!enabled) failures.push(...(await withdrawWhitelist(host)))
   result.failures.push(...failures)

@@ -2,19 +2,21 @@ import { watch } from 'chokidar'
 import type { ClientBus } from './bus.js'
 
 export interface WatchOptions {
-  /** One cycle; never rejects. */
-  cycle: () => Promise<void>
+  /** One cycle; never rejects. @returns 'busy' when another run kept it from happening */
+  cycle: () => Promise<'busy' | undefined>
   /** fail2ban's log. */
   log: string
   /** Milliseconds between cycles. */
   interval: number
   /** Milliseconds after the log grew until a cycle starts: several lines at once make one cycle. */
   settle?: number
+  /** Milliseconds after which a cycle that another run kept from happening is tried again. */
+  again?: number
   /** Holds a connection on which the server says when to come, until `signal`; never rejects. */
   channel?: (wake: () => void) => Promise<void>
   /** What is done between cycles as well: milliseconds from the last time, or the last cycle, to the next. */
   between?: { interval: number; work: () => Promise<void> }
-  /** `sync_requested` on it starts a cycle. */
+  /** `sync_requested` on it starts a cycle, but for what a cycle's own commands ask for. */
   bus?: ClientBus
   signal: AbortSignal
 }
@@ -27,6 +29,7 @@ export async function watchAndSync(options: WatchOptions): Promise<void> {
   const { signal, between } = options
   const state = { woken: false, wake: () => undefined as unknown }
   let grown: NodeJS.Timeout | undefined
+  let again: NodeJS.Timeout | undefined
   const watcher = watch(options.log, { ignoreInitial: true })
   // A wake during a cycle counts for the next one.
   const wake = () => {
@@ -42,7 +45,9 @@ export async function watchAndSync(options: WatchOptions): Promise<void> {
   watcher.on('error', () => undefined)
   signal.addEventListener('abort', wake)
   const channel = options.channel?.(wake)
-  const ignoreRequests = options.bus?.on('sync_requested', wake)
+  const ignoreRequests = options.bus?.on('sync_requested', ({ by }) => {
+    if (by !== 'command') wake()
+  })
   const wokenWithin = (ms: number) =>
     new Promise<boolean>(resolve => {
       if (state.woken) return resolve(true)
@@ -55,7 +60,9 @@ export async function watchAndSync(options: WatchOptions): Promise<void> {
   try {
     while (!signal.aborted) {
       state.woken = false
-      await options.cycle()
+      clearTimeout(again)
+      // What woke it is still to be done: nobody says it twice.
+      if ((await options.cycle()) === 'busy') again = setTimeout(wake, options.again ?? 3000)
       const pause = between?.interval ?? Infinity
       for (let left = options.interval; left > 0; left -= pause) {
         if ((await wokenWithin(Math.min(left, pause))) || between === undefined || left <= pause) break
@@ -65,6 +72,7 @@ export async function watchAndSync(options: WatchOptions): Promise<void> {
   } finally {
     ignoreRequests?.()
     clearTimeout(grown)
+    clearTimeout(again)
     await watcher.close()
     await channel
   }

@@ -23,6 +23,8 @@ export interface CommandOptions {
   timeout?: number
   /** Bytes of output after which it is killed; 256 MiB by default. */
   outputLimit?: number
+  /** Once aborted, it is killed. */
+  signal?: AbortSignal | undefined
 }
 
 /**
@@ -36,7 +38,8 @@ export const runCommand: RunCommand = (program, args, options = {}) =>
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin', LC_ALL: 'C.UTF-8' },
       timeout: options.timeout ?? 60_000,
-      killSignal: 'SIGKILL'
+      killSignal: 'SIGKILL',
+      ...(options.signal === undefined ? {} : { signal: options.signal })
     })
     const limit = options.outputLimit ?? 256 * 1024 * 1024
     const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
@@ -51,7 +54,10 @@ export const runCommand: RunCommand = (program, args, options = {}) =>
     // A program that ends without reading its input is judged by its exit code.
     child.stdin.on('error', () => undefined)
     child.stdin.end(options.input ?? '')
-    child.on('error', error => reject(new ProductError('COMMAND', `${program} could not be started`, error)))
+    child.on('error', error => {
+      const what = options.signal?.aborted === true ? 'was stopped' : 'could not be started'
+      reject(new ProductError('COMMAND', `${program} ${what}`, error))
+    })
     child.on('close', (code, signal) => {
       if (signal !== null) return reject(new ProductError('COMMAND', `${program} was ended by ${signal}`))
       resolve({

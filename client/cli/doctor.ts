@@ -13,7 +13,7 @@ import { wantedOf } from '../cycle/wanted.js'
 import { chooseFirewall } from '../firewall/choose.js'
 import { planFirewall } from '../firewall/plan.js'
 import { ServerLink } from '../server-link.js'
-import { copiedAddresses } from '../whitelist/plain-text.js'
+import { addressesIn, copiedText } from '../whitelist/plain-text.js'
 import type { Output } from './sync.js'
 
 const SKEW_MS = 60_000
@@ -180,7 +180,7 @@ async function checkFirewall(config: ClientConfig, files: JsonFiles, run: RunCom
     await serverAddresses(Object.values(config.urls)),
     config.neverBlock,
     config.widest,
-    config.whitelist.enabled ? await copiedAddresses(config.whitelist.path) : []
+    config.whitelist.enabled ? addressesIn(await copiedText(config.whitelist.path)) : []
   )
   const wanted = wantedOf(lists, guard, Date.now())
   const { add, remove } = planFirewall(wanted.block, inForce, wanted.ended)

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { messageOf } from '../../common/errors.js'
+import { messageOf, ProductError } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
 import { addFlags } from '../../common/settings.js'
 import { runUntilStopped } from '../../common/stop-signals.js'
@@ -103,7 +103,9 @@ async function watchForEver(config: Readonly<ClientConfig>, output: Output, json
     } catch (error) {
       // The next cycle may do better: a watch ends only when it is told to.
       report('error', { event: 'failed', message: messageOf(error) })
+      return error instanceof ProductError && error.code === 'BUSY' ? 'busy' : undefined
     }
+    return undefined
   }
   const whitelist = async (signal: AbortSignal) => {
     try {

@@ -82,6 +82,7 @@ async function outputOf({ type, params }: ReceivedCommand, host: CommandHost): P
           : `${jail} had not banned ${ip}`
       }
       const why = refusalOf(ip, host.guard)
+      if (host.guard.unsure !== undefined) throw new ProductError('CONFLICT', host.guard.unsure)
       if (why !== undefined) throw new ProductError('CONFLICT', `${ip} is not to be banned here: ${why}`)
       await fail2ban.ban(jail, ip)
       return `${ip} is banned in ${jail}`

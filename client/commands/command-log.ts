@@ -6,6 +6,8 @@ import { shapeCheck } from '../../common/shapes.js'
 
 const Row = Type.Object({
   id: Type.String(),
+  /** It began and has not ended. */
+  begun: Type.Optional(Type.Literal(true)),
   /** What the server is still to be told. */
   untold: Type.Optional(
     Type.Object({
@@ -25,6 +27,7 @@ const ROWS: JsonKind<Row[]> = {
 /** Commands remembered, and outcomes kept for a server that can't be told now. */
 const MOST = 500
 const MOST_UNTOLD = 20
+const INTERRUPTED = 'interrupted: the client was ended while it ran this; it is not known how far it came'
 
 /**
  * Remembers which commands this host has begun: whatever its server says (one restored from a backup says it again), none
@@ -41,7 +44,17 @@ export class CommandLog {
     return this.files.change(this.path, ROWS, ({ value }) =>
       value.some(row => row.id === id)
         ? { result: false }
-        : { value: [...value, { id }].slice(-MOST), result: true }
+        : { value: [...value, { id, begun: true as const }].slice(-MOST), result: true }
+    )
+  }
+
+  /** Answers commands that a former run began and did not live to end. They are not run again. */
+  async endInterrupted(): Promise<void> {
+    const untold = { state: 'failed' as const, output: INTERRUPTED }
+    await this.files.change(this.path, ROWS, ({ value }) =>
+      value.some(({ begun }) => begun)
+        ? { value: value.map(row => (row.begun ? { id: row.id, untold } : row)), result: undefined }
+        : { result: undefined }
     )
   }
 

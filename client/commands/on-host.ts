@@ -1,20 +1,19 @@
 import { ProductError } from '../../common/errors.js'
 import type { CycleResult } from '../cycle/cycle.js'
 import type { Guard } from '../cycle/wanted.js'
-import { Fail2ban } from '../fail2ban/fail2ban.js'
 import type { Firewall } from '../firewall/types.js'
 import type { Host } from '../host.js'
 import type { CommandHost } from './carry-out.js'
+import { reportOf } from '../whitelist/whitelist-sync.js'
 import { healthOf } from './health.js'
 
 /** What commands act on here. @param blocklistSync what came of the cycle that fetched them */
 export function commandHost(
-  { config, whitelist, run, parts }: Host,
+  { config, fail2ban, whitelist, link, parts }: Host,
   firewall: Firewall,
   guard: Guard,
   blocklistSync: () => string
 ): CommandHost {
-  const fail2ban = new Fail2ban(run, config.fail2ban)
   return {
     allowed: config.commands,
     fail2ban,
@@ -24,7 +23,9 @@ export function commandHost(
     whitelistSync: async () => {
       if (!config.whitelist.enabled) throw new ProductError('CONFIG', 'whitelist_enabled is no')
       parts.bus?.emit('sync_requested', { what: 'whitelist', by: 'command' })
-      const { result, entries, lifted, message } = await whitelist.sync()
+      const done = await whitelist.sync()
+      const { result, entries, lifted, message } = done
+      if (result !== 'unchanged') await link.report({ whitelist: reportOf(done) })
       if (message !== undefined) throw new ProductError('REFUSED', message)
       return JSON.stringify({ result, entries, lifted })
     },

@@ -33,6 +33,7 @@ export async function runCommands(given: readonly ReceivedCommand[], parts: Comm
       report('error', { event: 'commands_not_told', message })
     }
   }
+  await log.endInterrupted()
   await tell(await log.untold())
   for (const command of given) {
     if (!(await log.begin(command.id))) {

@@ -1,4 +1,4 @@
-import type { Address } from '../../common/address.js'
+import { AddressSet, type Address } from '../../common/address.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError, messageOf } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
@@ -236,7 +236,13 @@ async function applyLists(
   for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
   const plan = planFirewall(wanted.block, await parts.firewall.list(), wanted.ended)
   const cannot = new Set<Address>()
-  for (const ip of plan.add) {
+  if (parts.guard.unsure !== undefined) {
+    const message = `nothing new is blocked: ${parts.guard.unsure}`
+    result.failures.push(message)
+    parts.report('error', { event: 'guard_unsure', message })
+    for (const ip of plan.add) cannot.add(ip)
+  }
+  for (const ip of parts.guard.unsure === undefined ? plan.add : []) {
     const reason = parts.firewall.cannot?.(ip)
     if (reason === undefined) continue
     cannot.add(ip)
@@ -248,7 +254,11 @@ async function applyLists(
     wanted.ended.has(ip) ||
     wanted.block.covering(ip) !== undefined ||
     refusalOf(ip, parts.guard) !== undefined
-  const remove = whole ? plan.remove : plan.remove.filter(goes)
+  // What was to take the place of a block is not there yet.
+  const awaited = new AddressSet(parts.guard.unsure === undefined ? [] : plan.add)
+  const mayGo = (ip: Address) =>
+    awaited.overlapping(ip) === undefined || refusalOf(ip, parts.guard) !== undefined
+  const remove = plan.remove.filter(ip => (whole || goes(ip)) && mayGo(ip))
   await parts.lock.check()
   await parts.firewall.apply(add, remove)
   result.added = add.length

@@ -17,6 +17,8 @@ export interface Guard {
   protect: readonly { addresses: AddressSet; reason: string }[]
   /** Widest networks that may be blocked, prefix lengths. */
   widest: { 4: number; 6: number }
+  /** Why it may not be whole: then nothing more is blocked, and what is stays. */
+  unsure?: string | undefined
 }
 
 /** Sums up what the lists ask for at `now`, leaving out what would lock somebody out. */

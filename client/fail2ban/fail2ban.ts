@@ -18,8 +18,11 @@ export type Ignored = Set<string>
 const TIMES = { timeout: 60_000, outputLimit: 64 * 1024 * 1024 }
 /** Words of one call: far below what the system lets an argument list have. */
 const WORDS = 2000
-/** Removals of one interactive run: fail2ban prints the whole list after each. */
+/** Removals of one interactive run at most, and what it may print: fail2ban prints the whole list after each. */
 const REMOVALS = 100
+const REMOVALS_PRINT = TIMES.outputLimit / 2
+/** What stands around an item where a list is printed, and more: colons that we spell shorter. */
+const LINE_FRAME = 32
 /** What `ping` says when there is no socket, or nobody behind it; any other failure tells nothing of its server. */
 const NOT_RUNNING = /Is (?:it|fail2ban) running\?|Connection refused|No such file or directory/
 
@@ -83,10 +86,16 @@ export class Fail2ban {
     for (const some of inPieces(items, WORDS)) await this.ask('set', jail, 'addignoreip', ...some)
   }
 
-  /** Makes a running jail ignore less, until it is reloaded. @throws ProductError COMMAND */
-  async heed(jail: string, items: readonly string[]): Promise<void> {
+  /**
+   * Makes a running jail ignore less, until it is reloaded.
+   * @param list all it may ignore by now @throws ProductError COMMAND
+   */
+  async heed(jail: string, items: readonly string[], list: Iterable<string>): Promise<void> {
+    let printed = 1
+    for (const item of list) printed += Buffer.byteLength(item) + LINE_FRAME
+    const most = Math.max(1, Math.min(REMOVALS, Math.floor(REMOVALS_PRINT / printed)))
     // One at a time is all that fail2ban takes: as lines of one interactive run, which its own parser splits.
-    for (const some of inPieces(items, REMOVALS)) {
+    for (const some of inPieces(items, most)) {
       const lines = some.map(item => `set ${quoted(jail)} delignoreip ${quoted(item)}\n`)
       const input = `${lines.join('')}exit\n`
       await outputOf(this.run, 'fail2ban-client', [...this.#words(), '-i'], { ...TIMES, input })

@@ -97,7 +97,7 @@ async function tell(
   const less = before.filter(item => now.has(item) && !wanted.has(item) && !operators.has(item))
   if (more.length + less.length === 0) return false
   await fail2ban.ignore(jail, more)
-  await fail2ban.heed(jail, less)
+  await fail2ban.heed(jail, less, [...now, ...more])
   const then = await fail2ban.ignored(jail)
   const wrong = [...items.filter(item => !then.has(item)), ...less.filter(item => then.has(item))]
   if (wrong.length > 0) {

@@ -1,7 +1,7 @@
 import { messageOf, ProductError } from '../../common/errors.js'
 import type { ClientConfig } from '../config/config.js'
 import { onHost, type Host, type SyncParts } from '../host.js'
-import type { WhitelistReport, WhitelistResult } from './whitelist-sync.js'
+import { reportOf, type BegunSync, type WhitelistResult } from './whitelist-sync.js'
 
 /**
  * The whitelist alone: pulled, made to hold, and told to the server.
@@ -25,11 +25,11 @@ export async function syncWhitelistOnce(
 }
 
 /**
- * The whitelist as part of a cycle.
- * @param known SHA-256 of what the server says it is now @returns what failed
+ * The second half of a sync that a cycle began: fail2ban is seen to, and the server is told.
+ * @returns what failed
  */
-export async function syncWhitelist({ whitelist, link, parts }: Host, known: string): Promise<string[]> {
-  const done = await whitelist.sync(known)
+export async function finishWhitelist({ whitelist, link, parts }: Host, begun: BegunSync): Promise<string[]> {
+  const done = await whitelist.finish(begun)
   if (done.result === 'unchanged') return []
   const failures = done.message === undefined ? [] : [`whitelist: ${done.message}`]
   try {
@@ -51,8 +51,4 @@ export async function withdrawWhitelist({ whitelist, parts }: Host): Promise<str
     parts.report('error', { event: 'whitelist_left', message })
     return [message]
   }
-}
-
-function reportOf({ result, hash, time, message }: WhitelistResult): WhitelistReport {
-  return { result, hash, time, ...(message === undefined ? {} : { message }) }
 }

@@ -45,9 +45,8 @@ export async function copiedText(path: string): Promise<string> {
   })
 }
 
-/** What the host's copy holds. Edited by hand, what can be read of it still counts. @throws ProductError UNREADABLE */
-export async function copiedAddresses(path: string): Promise<Address[]> {
-  const text = await copiedText(path)
+/** What the text of the host's copy holds. Edited by hand, what can be read of it still counts. */
+export function addressesIn(text: string): Address[] {
   try {
     return readPlain(text)
   } catch {

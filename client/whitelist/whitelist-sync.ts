@@ -12,7 +12,7 @@ import { settingsVersion } from '../fail2ban/drop-in.js'
 import type { Fail2ban } from '../fail2ban/fail2ban.js'
 import { honour } from '../fail2ban/honour.js'
 import { replaceFile } from '../replace-file.js'
-import { copiedAddresses, copiedText, hashOf, readPlain } from './plain-text.js'
+import { addressesIn, copiedText, hashOf, readPlain } from './plain-text.js'
 
 const State = Type.Object({
   /** How the last sync that changed or failed ended, and when (ISO 8601). */
@@ -54,6 +54,17 @@ export interface WhitelistResult extends WhitelistReport {
   lifted: string[]
 }
 
+/** What of it the server is told. */
+export function reportOf({ result, hash, time, message }: WhitelistResult): WhitelistReport {
+  return { result, hash, time, ...(message === undefined ? {} : { message }) }
+}
+
+/** What came of the first half of a sync. */
+export interface BegunSync {
+  changed: boolean
+  failure?: ProductError
+}
+
 export interface WhitelistParts {
   /** The text as the server has it; undefined when it is what `hash` names. */
   fetch: (hash: string) => Promise<string | undefined>
@@ -74,51 +85,60 @@ export interface WhitelistParts {
 export class WhitelistSync {
   constructor(private readonly parts: WhitelistParts) {}
 
-  /** What the host's copy holds; nothing when there is none or it is unreadable. Lines that are none are left out. */
+  /** What the host's copy holds; nothing when there is none. Lines that are none are left out. @throws ProductError UNREADABLE */
   async addresses(): Promise<Address[]> {
-    return copiedAddresses(this.parts.path)
+    return addressesIn(await copiedText(this.parts.path))
   }
 
   /** What the server is told when nothing new was tried. */
   async report(): Promise<WhitelistReport> {
-    const text = await this.#text()
+    const { text, hash, failure } = await this.#copy()
     const { result = 'unchanged', time, message } = await this.#state()
+    const why = text === undefined ? messageOf(failure) : message
     return {
-      result,
-      hash: text === '' ? '' : hashOf(text),
+      result: text === undefined ? 'fail' : result,
+      hash,
       time: time ?? isoTime(this.parts.clock()),
-      ...(message === undefined ? {} : { message })
+      ...(why === undefined ? {} : { message: why })
     }
   }
 
   /**
    * Pulls, compares, writes and sees to fail2ban; each only where something differs. Only one runs at a time in a state
    * folder (the caller's lock).
-   * @param known SHA-256 of the server's text, when the server has just told it: then it is fetched only if it differs
    * @returns what came of it; failures too
    */
-  async sync(known?: string): Promise<WhitelistResult> {
+  async sync(): Promise<WhitelistResult> {
+    return this.finish(await this.begin())
+  }
+
+  /**
+   * The first half of a sync: the copy, on which depends what may be blocked. Needs nothing of fail2ban.
+   * @param known SHA-256 of the server's text, when the server has just told it: then it is fetched only if it differs
+   */
+  async begin(known?: string): Promise<BegunSync> {
+    this.parts.bus.emit('sync_start', { what: 'whitelist' })
+    return outcomeOf(() => this.#pull(known))
+  }
+
+  /**
+   * The second half: fail2ban, which may take its time. What could not be fetched does not keep it from heeding what is
+   * here.
+   * @returns what came of both halves; failures too
+   */
+  async finish(begun: BegunSync): Promise<WhitelistResult> {
     const { bus, clock } = this.parts
-    bus.emit('sync_start', { what: 'whitelist' })
-    const done = { changed: false, lifted: [] as string[] }
-    let failure: ProductError | undefined
-    for (const step of [() => this.#pull(known), () => this.#honour(done.lifted)]) {
-      try {
-        done.changed = (await step()) || done.changed
-      } catch (error) {
-        if (!(error instanceof ProductError)) throw error
-        // What can't be fetched now doesn't keep fail2ban from heeding what is here.
-        failure ??= error
-      }
-    }
-    const text = await this.#text()
-    const hash = text === '' ? '' : hashOf(text)
-    const result = failure !== undefined ? 'fail' : done.changed ? 'success' : 'unchanged'
+    const lifted: string[] = []
+    const honoured = await outcomeOf(() => this.#honour(lifted))
+    const { text = '', hash, failure: unreadable } = await this.#copy()
+    const failure = begun.failure ?? honoured.failure ?? unreadable
+    const changed = begun.changed || honoured.changed
+    const result = failure !== undefined ? 'fail' : changed ? 'success' : 'unchanged'
     const message = failure === undefined ? {} : { message: messageOf(failure) }
     const time = isoTime(clock())
     await this.#note(result, time, message)
     bus.emit('sync_complete', { what: 'whitelist', result, hash, ...message })
-    return { result, hash, time, entries: (await this.addresses()).length, lifted: done.lifted, ...message }
+    return { result, hash, time, entries: addressesIn(text).length, lifted, ...message }
   }
 
   /** Takes everything back that a sync has done, once: the module was switched off. @throws ProductError */
@@ -127,29 +147,29 @@ export class WhitelistSync {
     if (state.honoured === undefined && state.items === undefined) return
     const { fail2ban, path } = this.parts
     if (fail2ban !== undefined) await this.#honourWith(fail2ban, [], '', [])
-    if ((await this.#text()) !== '') await replaceFile(path, '')
+    if ((await this.#copy()).text !== '') await replaceFile(path, '')
     await this.#change(() => ({}))
   }
 
   async #pull(known: string | undefined): Promise<boolean> {
     const { fetch, path } = this.parts
-    const old = await this.#text()
-    const oldHash = old === '' ? '' : hashOf(old)
-    if (known !== undefined && known === oldHash) return false
+    // One that can't be read is fetched anew.
+    const { text: old, hash: oldHash } = await this.#copy()
+    if (known !== undefined && old !== undefined && known === oldHash) return false
     const text = await fetch(oldHash)
     if (text === undefined || text === old) return false
     readPlain(text)
     await mkdir(dirname(path), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
       throw new ProductError('DISK', `${dirname(path)} (${systemCode(error) ?? 'unknown error'})`, error)
     })
-    await replaceFile(path, text, old === '' ? 0o640 : undefined)
+    await replaceFile(path, text, old === undefined || old === '' ? 0o640 : undefined)
     return true
   }
 
   async #honour(lifted: string[]): Promise<boolean> {
     const { fail2ban } = this.parts
     if (fail2ban === undefined) return false
-    const text = await this.#text()
+    const text = await copiedText(this.parts.path)
     const hash = hashOf(text)
     const { honoured } = await this.#state()
     const settings = await settingsVersion(fail2ban.place.config)
@@ -222,8 +242,24 @@ export class WhitelistSync {
     }))
   }
 
-  async #text(): Promise<string> {
-    return copiedText(this.parts.path)
+  /** The host's copy; without `text` when it can't be read. */
+  async #copy(): Promise<{ text?: string; hash: string; failure?: ProductError }> {
+    try {
+      const text = await copiedText(this.parts.path)
+      return { text, hash: text === '' ? '' : hashOf(text) }
+    } catch (error) {
+      if (!(error instanceof ProductError)) throw error
+      return { hash: '', failure: error }
+    }
+  }
+}
+
+async function outcomeOf(work: () => Promise<boolean>): Promise<BegunSync> {
+  try {
+    return { changed: await work() }
+  } catch (error) {
+    if (!(error instanceof ProductError)) throw error
+    return { changed: false, failure: error }
   }
 }
 

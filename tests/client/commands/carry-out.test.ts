@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { carryOut, type CommandHost } from '../../../client/commands/carry-out.js'
@@ -9,6 +10,7 @@ import { address } from '../../../common/address.js'
 import { COMMAND_TYPES, type CommandOutcome } from '../../../common/commands.js'
 import { ProductError } from '../../../common/errors.js'
 import { JsonFiles } from '../../../common/json-file.js'
+import { built, execute } from '../../support/installation.js'
 
 /** A host whose fail2ban is played: what was run stands in `calls`. */
 function host(more: Partial<CommandHost> = {}) {
@@ -89,6 +91,54 @@ t.test('what is not to be done is not', async t => {
       name
     )
   }
+})
+
+t.test('a command whose run was ended is answered and not run again', async t => {
+  const files = new JsonFiles({ clock: () => 0, onSetAside: () => undefined })
+  const log = new CommandLog(files, join(t.testdir(), 'commands.json'))
+  const told: CommandOutcome[] = []
+  const parts = {
+    host: { ...host().made, health: async () => t.fail('run again') as never },
+    log,
+    tell: async (outcomes: readonly CommandOutcome[]) => void told.push(...outcomes),
+    report: () => undefined
+  }
+  await log.begin('web-1~1')
+  await runCommands([give('health')], parts)
+  await runCommands([], parts)
+  t.match(told, [{ id: 'web-1~1', state: 'failed', output: /^interrupted/ }])
+  t.equal(told.length, 1)
+})
+
+t.test('a client killed while it carries out a command runs it at most once', async t => {
+  const path = join(t.testdir(), 'commands.json')
+  // What the command does is a line in a file; then it hangs, and so is killed between its beginning and its end.
+  const script = `
+    const [run, log, json, path] = process.argv.slice(1)
+    const { appendFileSync } = await import('node:fs')
+    const { runCommands } = await import(run)
+    const { CommandLog } = await import(log)
+    const { JsonFiles } = await import(json)
+    const health = async () => {
+      appendFileSync(path + '.ran', 'ran\\n')
+      process.kill(process.pid, 'SIGKILL')
+    }
+    await runCommands([{ id: 'web-1~1', type: 'health', params: {} }], {
+      host: { allowed: ['health'], health },
+      log: new CommandLog(new JsonFiles({ clock: Date.now, onSetAside() {} }), path),
+      tell: async outcomes => console.log(JSON.stringify(outcomes)),
+      report() {}
+    })`
+  const parts = ['client/commands/run-commands.js', 'client/commands/command-log.js', 'common/json-file.js']
+  const run = () =>
+    execute([process.execPath, '--input-type=module', '-e', script, ...parts.map(built), path])
+  const killed = await run()
+  t.equal(killed.code, null, killed.err)
+  t.equal(killed.out, '')
+  const next = await run()
+  t.equal(next.code, 0, next.err)
+  t.match(JSON.parse(next.out), [{ id: 'web-1~1', state: 'failed', output: /^interrupted/ }])
+  t.equal(await readFile(`${path}.ran`, 'utf8'), 'ran\n')
 })
 
 t.test('each runs once, whatever the server says; what could not be told is told later', async t => {

@@ -110,6 +110,24 @@ t.test('drift of what is ours is repaired in both directions, and nothing else i
   t.strictSame([...at.firewall.alike], [], 'asked for by name, another hand’s block goes')
 })
 
+t.test(
+  'while it is not known who is never blocked, nothing new is blocked and nothing is let in for it',
+  async t => {
+    const at = host(t)
+    at.server.change('sshd', [blocked('203.0.113.1'), blocked('198.51.100.0/24'), blocked('192.0.2.1')])
+    await at.cycle()
+    const known = at.guard
+    at.guard = { ...known, unsure: 'EACCES' }
+    at.server.change('sshd', [blocked('203.0.113.0/24'), blocked('198.51.100.7'), unblocked('192.0.2.1')])
+    t.match(await at.cycle(), { added: 0, removed: 1, failures: [/nothing new is blocked: EACCES/] })
+    t.strictSame(at.firewall.blocked, ['198.51.100.0/24', '203.0.113.1'])
+    t.match(at.server.entries('sshd'), [{ pending: true }, { pending: false }], 'the wider one still holds')
+    at.guard = known
+    t.match(await at.cycle(), { added: 2, removed: 2, failures: [] })
+    t.strictSame(at.firewall.blocked, ['198.51.100.7', '203.0.113.0/24'])
+  }
+)
+
 t.test('an expired block leaves the firewall, and its entry stays as it is', async t => {
   const at = host(t)
   at.server.change('sshd', [blocked('203.0.113.1', { expires: '2026-03-01T13:00:00Z' })])

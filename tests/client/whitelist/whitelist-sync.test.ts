@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -123,7 +123,8 @@ t.test('a change is written, heeded, lifts bans and is told', async t => {
 
   played.calls.length = 0
   t.equal((await sync.sync()).result, 'unchanged')
-  t.equal((await sync.sync(done.hash)).result, 'unchanged', 'nor when the server told the hash')
+  const known = await sync.finish(await sync.begin(done.hash))
+  t.equal(known.result, 'unchanged', 'nor when the server told the hash')
   t.same(played.calls, [], 'nothing is run')
 })
 
@@ -272,6 +273,32 @@ t.test('switched off after fail2ban was removed, its settings hold nothing of ou
   await sync.withdraw()
   t.equal(await dropIn(), undefined)
   t.same(JSON.parse(await readFile(join(dir, 'whitelist.json'), 'utf8')), {})
+})
+
+t.test('the copy is there before fail2ban is looked at', async t => {
+  const { played, sync } = host(t)
+  const begun = await sync.begin()
+  t.same(await sync.addresses(), ['192.0.2.1', '203.0.113.0/24'])
+  t.same(played.calls, [])
+  t.match(await sync.finish(begun), { result: 'success', entries: 2 })
+  t.ok(played.ignored.has('192.0.2.1'))
+})
+
+t.test('a copy that cannot be read is fetched anew, whatever the server knows of it', async t => {
+  const { server, sync, path, played } = host(t)
+  const known = (await sync.sync()).hash
+  await rm(path)
+  await symlink(path, path)
+  await t.rejects(sync.addresses(), { code: 'UNREADABLE' })
+  t.match(await sync.report(), { result: 'fail', hash: '', message: /ELOOP/ })
+  t.match(await sync.finish(await sync.begin(known)), { result: 'success', hash: known, entries: 2 })
+  t.equal(await readFile(path, 'utf8'), server.text)
+  await rm(path)
+  await mkdir(path)
+  played.calls.length = 0
+  t.match(await sync.sync(), { result: 'fail', hash: '', entries: 0 })
+  t.match(await sync.report(), { result: 'fail', message: /EISDIR/ })
+  t.same(played.calls, [], 'what fail2ban heeds stays')
 })
 
 t.test('a copy edited by hand protects with what can be read of it', async t => {
