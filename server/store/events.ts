@@ -94,9 +94,9 @@ export class EventStore {
       const same = serialise(value, KINDS.events.rows) === current.text
       return same ? { result: undefined } : { value, result: merged.fresh }
     })
-    if (fresh === undefined) return
+    // Also when nothing is new: whoever was killed between the two files is made good by the same upload.
     await this.#dropTwins(server, events)
-    await this.#tell(server, day, events.length, fresh)
+    if (fresh !== undefined) await this.#tell(server, day, events.length, fresh)
   }
 
   readonly #waiting = new Map<string, Waiting>()

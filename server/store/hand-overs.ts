@@ -102,9 +102,21 @@ export class HandOverStore {
     await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => {
       const record = Object.hasOwn(value, list) ? value[list] : undefined
       const known = { at: '', latest: '', ...record, gone: this.#recent(record) }
-      const { gone, ...next } = { ...known, ...change(known) }
-      const still = Object.keys(gone).length === 0 ? {} : { gone }
-      return { value: { ...value, [list]: { ...next, ...still } }, result: undefined }
+      const next = { ...known, ...change(known) }
+      // Of all lists: one that nothing happens to any more would keep what it lost for ever.
+      const others = Object.entries(value).map(([name, one]) => {
+        return [name, withGone(one, this.#recent(one))] as const
+      })
+      return {
+        value: { ...Object.fromEntries(others), [list]: withGone(next, next.gone) },
+        result: undefined
+      }
     })
   }
+}
+
+function withGone(record: HandOvers[string], gone: Gone): HandOvers[string] {
+  const rest = { ...record }
+  delete rest.gone
+  return Object.keys(gone).length === 0 ? rest : { ...rest, gone }
 }

@@ -66,17 +66,18 @@ export class LiveNotes {
     return reader
   }
 
-  /** Ends a reader. */
+  /** Ends a reader; nothing is under way in the archive then. */
   async unfollow(reader: NotesReader): Promise<void> {
     this.#readers.delete(reader)
     await reader.end()
+    await this.#settingAside
   }
 
   async #add(notes: readonly object[]): Promise<void> {
     if (notes.length === 0) return
     this.#waiting.push(...notes.map(note => `${JSON.stringify(note)}\n`))
     // What comes while others are being written goes with the next write.
-    this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined))
+    this.#writing ??= this.#writeAll()
     await this.#writing
   }
 
@@ -85,11 +86,12 @@ export class LiveNotes {
       while (this.#waiting.length > 0) {
         const lines = this.#waiting
         this.#waiting = []
-        await this.#append(lines.join(''))
+        await this.#append(lines.join('')).catch(this.failed)
         for (const reader of this.#readers) void reader.look()
       }
-    } catch (error) {
-      this.failed(error)
+    } finally {
+      // In the same turn as the last look at what waits: nothing can come in between and be left.
+      this.#writing = undefined
     }
   }
 
@@ -104,14 +106,27 @@ export class LiveNotes {
       }
       // One write: the system keeps those of several processes apart.
       await file.write(lines)
-      if ((await file.stat()).size < this.fullBytes) return
+      // Nobody who tells of something waits for that.
+      if ((await file.stat()).size >= this.fullBytes) this.#settingAside ??= this.#setAside()
     } finally {
       await file.close()
     }
-    await this.files.locked(path, async () => {
-      // Another process may have done it.
-      if (Number((await versionOf(path)).split(':')[1] ?? 0) >= this.fullBytes)
-        await rename(path, `${path}.1`)
-    })
+  }
+
+  #settingAside: Promise<void> | undefined
+
+  async #setAside(): Promise<void> {
+    const path = this.paths.liveNotes()
+    try {
+      await this.files.locked(path, async () => {
+        // Another process may have done it.
+        if (Number((await versionOf(path)).split(':')[1] ?? 0) >= this.fullBytes)
+          await rename(path, `${path}.1`)
+      })
+    } catch (error) {
+      this.failed(error)
+    } finally {
+      this.#settingAside = undefined
+    }
   }
 }

@@ -41,7 +41,7 @@ export class NotesReader {
   async look(): Promise<void> {
     if (this.#ended) return
     this.#again = true
-    this.#looking ??= this.#lookAll().finally(() => (this.#looking = undefined))
+    this.#looking ??= this.#lookAll()
     await this.#looking
   }
 
@@ -54,13 +54,14 @@ export class NotesReader {
   }
 
   async #lookAll(): Promise<void> {
-    while (this.#again) {
-      this.#again = false
-      try {
-        await this.#lookOnce()
-      } catch (error) {
-        this.failed(error)
+    try {
+      while (this.#again) {
+        this.#again = false
+        await this.#lookOnce().catch(this.failed)
       }
+    } finally {
+      // In the same turn as the last look at what is wanted: nothing can come in between and be left.
+      this.#looking = undefined
     }
   }
 

@@ -149,13 +149,19 @@ t.test('an event is stored and told once, whether the callback or the daily file
 })
 
 t.test('a ban of midnight is one event on both sides of it', async t => {
-  const { call, upload, day } = await start(t)
+  const { at, call, upload, day } = await start(t)
   const logged = event('2026-02-28 23:59:59,900')
   await call('ban', { ...BODY, time: '2026-03-01 00:00:00' })
   await call('ban', { ...BODY, ip: '203.0.113.2', time: '2026-03-01 00:00:01' })
   t.equal((await day('20260301')).length, 2)
   await upload('20260228', [logged])
   t.match(await day('20260301'), [{ ip: '203.0.113.2' }])
+  // As a server leaves it that was killed between the two files.
+  const twin = { ...event('2026-03-01 00:00:00'), via: 'callback' }
+  const next = at.path('archive', 'web-1', 'fail2ban', 'fail2ban-events-20260301.json')
+  await writeFile(next, JSON.stringify([twin, ...(await day('20260301'))]))
+  await upload('20260228', [logged])
+  t.match(await day('20260301'), [{ ip: '203.0.113.2' }], 'the same upload once more')
   await upload('20260228', [logged, event('2026-02-28 23:59:59,950', 'Ban', '203.0.113.3')])
   t.match(await call('ban', { ...BODY, ip: '203.0.113.3', time: '2026-03-01 00:00:00' }), {
     message: /known/

@@ -107,11 +107,6 @@ t.test('notes survive their file being set aside, and text that is none of ours'
   }
   await reader.look()
   t.equal(heard.length, 13)
-  t.ok(
-    (await readFile(at.path('archive', 'live.jsonl.1'), 'utf8')).length > 1024 * 1024,
-    'it is set aside once full'
-  )
-  t.ok((await readFile(at.path('archive', 'live.jsonl'), 'utf8')).length < 1400 * 1024)
   await appendFile(
     at.path('archive', 'live.jsonl'),
     '{"type":"from-tomorrow","time":"","data":{}}\nno JSON\n{"type":'
@@ -121,6 +116,11 @@ t.test('notes survive their file being set aside, and text that is none of ours'
   await reader.look()
   t.equal(heard.length, 14, 'the line that came in halves')
   await live.unfollow(reader)
+  t.ok(
+    (await readFile(at.path('archive', 'live.jsonl.1'), 'utf8')).length > 1024 * 1024,
+    'it is set aside once full'
+  )
+  t.ok((await readFile(at.path('archive', 'live.jsonl'), 'utf8')).length < 1400 * 1024)
 })
 
 t.test('a connection ends with its session', async t => {
