@@ -2,7 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { readClientConfig } from '../../client/config/config.js'
+import { ClientBus } from '../../client/bus.js'
 import { syncOnce } from '../../client/sync.js'
+import { oneHost } from '../support/one-host.js'
 
 t.test("a cycle's own failure is what the run fails with, whatever else fails behind it", async t => {
   const state = t.testdir()
@@ -27,3 +29,24 @@ t.test("a cycle's own failure is what the run fails with, whatever else fails be
     told.join('\n')
   )
 })
+
+t.test(
+  'the whitelist is fetched before the firewall is touched, and fail2ban is seen to at the end',
+  async t => {
+    const at = await oneHost(t.testdir())
+    t.teardown(() => at.stop())
+    const config = readClientConfig({
+      file: at.path('client.conf'),
+      flags: { state: at.path('state'), log: at.path('fail2ban.log'), firewall: 'dry-run' },
+      env: {}
+    })
+    const bus = new ClientBus()
+    const seen: string[] = []
+    for (const name of ['sync_start', 'sync_complete'] as const) bus.on(name, () => seen.push(name))
+    await syncOnce(config, { bus, report: () => undefined, onStep: name => seen.push(name) })
+    t.same(seen, [
+      ...['events', 'asked', 'sync_start', 'downloaded', 'applied', 'settled', 'synced-back'],
+      'sync_complete'
+    ])
+  }
+)
