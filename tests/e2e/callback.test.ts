@@ -128,7 +128,9 @@ t.test(
       .toString()
       .slice(4, 24)
       .replace(/ \d{4} /, ' ')
-    const line = `${stamp} web-1 sshd[4242]: Failed password for root from ${ATTACKER} port 4022 ssh2\n`
+    // A name that would end a JSON string, a shell's quotes, or run something.
+    const user = `x"\\ $(touch ${dir}/run) \`touch ${dir}/run\` '; touch ${dir}/run; <ip> ü\t`
+    const line = `${stamp} web-1 sshd[4242]: Failed password for invalid user ${user} from ${ATTACKER} port 4022 ssh2\n`
     await appendFile(join(dir, 'auth.log'), line.repeat(4))
     const ban = await heard('ban_event')
     t.match(ban.data, {
@@ -139,6 +141,11 @@ t.test(
       via: 'callback',
       failures: 3
     })
+    // fail2ban hands each line on without what it read the time from.
+    const seen = String(ban.data.logs).split('\n')
+    t.ok(seen.length >= 3, 'a line each')
+    t.match(seen[0], line.slice(line.indexOf('web-1'), -1).replace('\t', ''))
+    await t.rejects(stat(join(dir, 'run')), 'text of an attacker is nothing but text')
     const text = await readFile(log, 'utf8')
     const when = /^(\S+) (\S+),(\d+) .*\[sshd\] Ban /m.exec(text)
     const ms = ban.at - Date.parse(`${when?.[1] ?? ''}T${when?.[2] ?? ''}.${when?.[3] ?? ''}`)

@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -120,6 +120,29 @@ t.test("a real fail2ban heeds the server's whitelist", { skip, timeout: 180_000 
     await fail2ban.logged(/\[sshd\] Ban 192\.0\.2\.66[\s\S]*\[sshd\] Ban 192\.0\.2\.66/)
     t.notOk((await readdir(jailD)).includes('zz-fail2ban-report.local'), 'and no file of ours is left')
   })
+
+  await t.test(
+    'a copy that cannot be read stops no host: nothing new is blocked, the rest is done',
+    async t => {
+      const copy = at.path('state', 'whitelist.txt')
+      const told = async () => {
+        const { code, out } = await sync()
+        return { code, ...(JSON.parse(out) as { added: number; removed: number; failures: string[] }) }
+      }
+      const change = (verb: string, ip: string) =>
+        at.cli([verb, ip, '--server', 'web-1', '--jail', 'sshd', ...at.folders])
+      await change('block', '203.0.113.1')
+      t.match(await told(), { code: 0, added: 1 })
+      await rm(copy)
+      await mkdir(copy)
+      await change('unblock', '203.0.113.1')
+      await change('block', '203.0.113.2')
+      t.match(await told(), { code: 1, added: 0, removed: 1, failures: [/nothing new is blocked: .*EISDIR/] })
+      await rm(copy, { recursive: true })
+      await symlink(copy, copy)
+      t.match(await told(), { code: 0, added: 1, failures: [] }, 'what can be put right by itself is')
+    }
+  )
 
   await t.test('broken settings of the operator are told, and not made worse', async t => {
     await appendFile(join(jailD, 'own.local'), '[sshd]\nbantime = %(nothing)s\n')
