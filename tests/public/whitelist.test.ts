@@ -69,7 +69,8 @@ t.test(
     await page.getByText('The whitelist is empty.').waitFor()
     t.strictSame(await stored(at), [])
     await page.getByRole('button', { name: 'Undo' }).last().click()
-    await row(page, '10.0.0.0/9').waitFor()
+    // Entries of different hosts come back by requests of their own, and each is told by the hub.
+    for (const ip of ['10.0.0.0/9', '2001:db8::/48', IP]) await row(page, ip).waitFor()
     t.match(
       (await stored(at)).map(({ ip, servers, description }) => [ip, servers ?? [], description]).sort(),
       [

@@ -67,9 +67,11 @@ t.test(
     const ips = ['client', 'add', 'db-1', '--ip', '192.0.2.10, 2001:DB8::1/64', '--json']
     const made = JSON.parse((await run(ips)).out) as Made
     t.match(made, { username: 'db-1', password: STRONG, uuid: UUID })
+    const [, secret = ''] = /^callback_secret = (\S+)$/m.exec(made.config) ?? []
+    t.match(secret, STRONG)
     t.equal(
       made.config,
-      `server = https://your-server.example/Fail2Ban-Report\nusername = db-1\npassword = ${made.password}\nuuid = ${made.uuid}\n`
+      `server = https://your-server.example/Fail2Ban-Report\nusername = db-1\npassword = ${made.password}\nuuid = ${made.uuid}\ncallback_secret = ${secret}\n`
     )
     const plain = await run(['client', 'add', 'web-2'])
     t.match(plain.out, /Put the URL that the host reaches this server by behind "server ="/)
