@@ -149,7 +149,8 @@ t.test(
     const text = await readFile(log, 'utf8')
     const when = /^(\S+) (\S+),(\d+) .*\[sshd\] Ban /m.exec(text)
     const ms = ban.at - Date.parse(`${when?.[1] ?? ''}T${when?.[2] ?? ''}.${when?.[3] ?? ''}`)
-    t.ok(ms < 1000, `${ms} ms after fail2ban logged it`)
+    t.comment(`${ms} ms after fail2ban logged it`)
+    t.ok(ms < 5000, 'long before any cycle')
 
     await host.exec('fail2ban-client', ...common, 'set', 'sshd', 'unbanip', ATTACKER)
     t.match((await heard('unban_event')).data, { ip: ATTACKER, action: 'Unban', via: 'callback' })
