@@ -1,7 +1,5 @@
-import { open } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
 import { ProductError, systemCode } from '../common/errors.js'
+import { replaceDurably } from '../common/durable-file.js'
 
 /**
  * Replaces a text file that another program reads, atomically and durably; mode and owner of an existing one stay.
@@ -11,26 +9,7 @@ import { ProductError, systemCode } from '../common/errors.js'
  */
 export async function replaceFile(path: string, text: string, mode?: number): Promise<void> {
   try {
-    // As in common/json-file.ts: a short write on a full disk has to throw before the rename.
-    await writeFileAtomic(path, '', {
-      ...(mode === undefined ? {} : { mode }),
-      // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind
-      tmpfileCreated: async copy => {
-        const file = await open(copy, 'r+')
-        try {
-          await file.writeFile(text)
-          await file.sync()
-        } finally {
-          await file.close()
-        }
-      }
-    })
-    const folder = await open(dirname(path), 'r')
-    try {
-      await folder.sync()
-    } finally {
-      await folder.close()
-    }
+    await replaceDurably(path, text, mode === undefined ? {} : { mode })
   } catch (error) {
     throw new ProductError('DISK', `${path} (${systemCode(error) ?? 'unknown error'})`, error)
   }

@@ -1,8 +1,8 @@
 import { constants } from 'node:fs'
 import { chown, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
 import { isoTime, type Clock } from './clock.js'
+import { replaceDurably, syncFolder } from './durable-file.js'
 import { ProductError, systemCode } from './errors.js'
 import { LOCK_TIMES, withFileLock, type HeldLock, type LockTimes } from './file-lock.js'
 import { bombIn } from './json-bomb.js'
@@ -319,37 +319,14 @@ async function readWhole(
 
 async function replace(path: string, text: string, mode: number | undefined, lock: HeldLock): Promise<void> {
   try {
-    // write-file-atomic's own write can be cut short on a full disk without an error: it is given nothing to
-    // write, and the text goes into its copy here, where a short write throws before the rename.
     const owner = mode === undefined ? undefined : await ownerBelow(dirname(path))
-    await writeFileAtomic(path, '', {
+    await replaceDurably(path, text, {
       ...(mode === undefined ? {} : { mode }),
-      ...(owner === undefined ? {} : { chown: owner }),
-      // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind
-      tmpfileCreated: async copy => {
-        const file = await open(copy, 'r+')
-        try {
-          await file.writeFile(text)
-          await file.sync()
-        } finally {
-          await file.close()
-        }
-        await lock.check()
-      }
+      ...(owner === undefined ? {} : { owner }),
+      beforeRename: () => lock.check()
     })
-    await syncFolder(dirname(path))
   } catch (error) {
     throw asProductError(path, error)
-  }
-}
-
-/** Sees a folder's entries onto the disk: a new, renamed or deleted file is durable only then. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

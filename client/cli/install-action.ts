@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
-import writeFileAtomic from 'write-file-atomic'
+import { replaceDurably } from '../../common/durable-file.js'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { addFlags } from '../../common/settings.js'
 import { readClientConfig, SYNC_SETTINGS, type ClientConfig } from '../config/config.js'
@@ -118,7 +118,7 @@ async function put({ path, text, mode }: Wanted, dryRun: boolean): Promise<strin
     }
     if (dryRun) return `would write ${path}`
     await mkdir(dirname(path), { recursive: true })
-    await writeFileAtomic(path, text, { mode })
+    await replaceDurably(path, text, { mode })
     return `written ${path}`
   } catch (error) {
     throw new ProductError('DISK', `${path} (${systemCode(error) ?? 'unknown error'}); run it as root`, error)

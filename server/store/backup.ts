@@ -2,7 +2,8 @@ import { constants } from 'node:fs'
 import { chmod, chown, lstat, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
-import { namesIn, syncFolder } from '../../common/json-file.js'
+import { syncFolder } from '../../common/durable-file.js'
+import { namesIn } from '../../common/json-file.js'
 import type { Folders } from './folders.js'
 
 /** What is copied; download/ and temp/ hold nothing that the next request does not make anew. */

@@ -1,0 +1,48 @@
+import { open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+
+/** How a file is replaced. */
+export interface Replacement {
+  /** Mode and owner; those of the present file when absent. */
+  mode?: number
+  owner?: { uid: number; gid: number }
+  /** Called once the text lies on the disk beside the file; the file stays as it is when it throws. */
+  beforeRename?: () => Promise<void>
+}
+
+/**
+ * Replaces a file by a whole text, atomically and durably. The folder must exist.
+ * @throws system errors, and what `beforeRename` throws; the old file stands then
+ */
+export async function replaceDurably(path: string, text: string, how: Replacement = {}): Promise<void> {
+  const { mode, owner, beforeRename } = how
+  // write-file-atomic's own write can be cut short on a full disk without an error: it is given nothing to
+  // write, and the text goes into its copy here, where a short write throws before the rename.
+  await writeFileAtomic(path, '', {
+    ...(mode === undefined ? {} : { mode }),
+    ...(owner === undefined ? {} : { chown: owner }),
+    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind
+    tmpfileCreated: async copy => {
+      const file = await open(copy, 'r+')
+      try {
+        await file.writeFile(text)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await beforeRename?.()
+    }
+  })
+  await syncFolder(dirname(path))
+}
+
+/** Sees a folder's entries onto the disk: a new, renamed or deleted file is durable only then. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
