@@ -4,7 +4,15 @@ import { basename, dirname, join } from 'node:path'
 import { setImmediate as breathe } from 'node:timers/promises'
 import { isoTime, type Clock } from '../../common/clock.js'
 import { systemCode } from '../../common/errors.js'
-import { makeFolder, namesIn, syncFolder, type JsonFiles } from '../../common/json-file.js'
+import { syncFolder } from '../../common/durable-file.js'
+import {
+  makeFolder,
+  namesIn,
+  serialise,
+  type JsonFiles,
+  type JsonKind,
+  type Snapshot
+} from '../../common/json-file.js'
 import { isListName, type ServerName } from '../../common/names.js'
 import { appendLines, asDiskError, removeFile, ROTATE_AT, writeLines } from './audit-file.js'
 import { olderLines, type Place } from './audit-read.js'
@@ -16,6 +24,13 @@ export interface Replacing {
   path: string
   from: string
   to: string
+}
+
+/** A change of a file, as `JsonFiles.change` wants it: `written` tells the trail that it has been made. */
+export interface AuditedChange<T> {
+  value: T
+  text: string
+  written: () => Promise<void>
 }
 
 const AT_ONCE = 5000
@@ -72,6 +87,25 @@ export class AuditStore {
       } catch (error) {
         this.delayed(error)
       }
+    }
+  }
+
+  /**
+   * A file's change as `JsonFiles.change` wants it, with its rows begun.
+   * @param current the file as it is now @param text of `value`, where a client's own spelling is kept @throws as `begin`
+   */
+  async change<T>(
+    server: ServerName | undefined,
+    { path, kind, current }: { path: string; kind: JsonKind<T>; current: Snapshot<T> },
+    value: T,
+    actor: AuditActor,
+    drafts: readonly AuditDraft[],
+    text = serialise(value, kind.rows)
+  ): Promise<AuditedChange<T>> {
+    return {
+      value,
+      text,
+      written: await this.begin(server, { path, from: current.text, to: text }, actor, drafts)
     }
   }
 

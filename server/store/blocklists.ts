@@ -2,17 +2,10 @@ import { createHash } from 'node:crypto'
 import { parseAddress, type Address, type AddressSet } from '../../common/address.js'
 import { timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import {
-  corruptCopies,
-  namesIn,
-  serialise,
-  versionOf,
-  type JsonFiles,
-  type Snapshot
-} from '../../common/json-file.js'
+import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
 import { asksForBlock, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
-import type { AuditStore } from './audit.js'
+import type { AuditedChange, AuditStore } from './audit.js'
 import { draftsOfChange, draftsOfUpload } from './audit-drafts.js'
 import { THE_SERVER, type AuditActor, type AuditDraft } from './audit-row.js'
 import { changeEntries, expireEntries, type ChangeOutcome, type EntryChange } from './entry-changes.js'
@@ -344,10 +337,10 @@ export class BlocklistStore {
     value: BlocklistEntry[],
     actor: AuditActor,
     drafts: readonly AuditDraft[],
-    text: string = serialise(value, KINDS.blocklist.rows)
-  ): Promise<{ value: BlocklistEntry[]; text: string; written: () => Promise<void> }> {
-    const file = { path: this.paths.list(server, list), from: current.text, to: text }
-    return { value, text, written: await this.audit.begin(server, file, actor, drafts) }
+    text?: string
+  ): Promise<AuditedChange<BlocklistEntry[]>> {
+    const file = { path: this.paths.list(server, list), kind: KINDS.blocklist, current }
+    return this.audit.change(server, file, value, actor, drafts, text)
   }
 
   /** `written`, with the note of it for the live channel at its end. */

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { hash } from '@node-rs/bcrypt'
 import { address, AddressSet, parseAddress } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
-import { serialise, type JsonFiles } from '../../common/json-file.js'
+import { type JsonFiles } from '../../common/json-file.js'
 import { serverName, type ServerName } from '../../common/names.js'
 import type { ClientEntry } from '../../common/shapes.js'
 import type { AuditStore } from './audit.js'
@@ -152,9 +152,8 @@ export class ClientStore {
     await this.files.change(path, KINDS.clientList, async current => {
       const { next, rows } = decide(current.value)
       if (rows.length === 0) return { result: undefined }
-      const text = serialise(next, KINDS.clientList.rows)
-      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, rows)
-      return { value: next, text, written, result: undefined }
+      const file = { path, kind: KINDS.clientList, current }
+      return { ...(await this.audit.change(undefined, file, next, actor, rows)), result: undefined }
     })
   }
 }

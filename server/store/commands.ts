@@ -173,9 +173,9 @@ export class CommandStore {
       const lateRows = late.map(one => endRow(one, before.get(one.id) ?? 'pending'))
       const text = serialise(value, KINDS.commands.rows)
       if (text === current.text) return { result }
-      const file = { path, from: current.text, to: text }
-      const written = await this.audit.begin(server, file, actor, [...lateRows, ...rows])
-      return { value, text, written, result }
+      const file = { path, kind: KINDS.commands, current }
+      const all = [...lateRows, ...rows]
+      return { ...(await this.audit.change(server, file, value, actor, all, text)), result }
     })
     await this.#tell(server, changed)
     return result

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { isoTime, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import { serialise, type JsonFiles } from '../../common/json-file.js'
+import { type JsonFiles } from '../../common/json-file.js'
 import type { ServerName } from '../../common/names.js'
 import type { AuditStore } from './audit.js'
 import type { AuditActor, AuditDraft } from './audit-row.js'
@@ -76,10 +76,9 @@ export class KeyStore {
   async #change(actor: AuditActor, row: AuditDraft, decide: (keys: ApiKey[]) => ApiKey[]): Promise<void> {
     const path = this.paths.apiKeys()
     await this.files.change(path, KINDS.apiKeys, async current => {
-      const value = decide(current.value)
-      const text = serialise(value, KINDS.apiKeys.rows)
-      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, [row])
-      return { value, text, written, result: undefined }
+      const file = { path, kind: KINDS.apiKeys, current }
+      const written = await this.audit.change(undefined, file, decide(current.value), actor, [row])
+      return { ...written, result: undefined }
     })
   }
 }

@@ -1,5 +1,5 @@
 import { ProductError } from '../../common/errors.js'
-import { serialise, type JsonFiles } from '../../common/json-file.js'
+import { type JsonFiles } from '../../common/json-file.js'
 import type { Role, UserEntry } from '../../common/shapes.js'
 import type { AuditStore } from './audit.js'
 import type { AuditActor, AuditDraft } from './audit-row.js'
@@ -103,9 +103,8 @@ export class UserStore {
     await this.files.change(path, KINDS.userList, async current => {
       const { next, rows } = decide(current.value)
       if (rows.length === 0) return { result: undefined }
-      const text = serialise(next, KINDS.userList.rows)
-      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, rows)
-      return { value: next, text, written, result: undefined }
+      const file = { path, kind: KINDS.userList, current }
+      return { ...(await this.audit.change(undefined, file, next, actor, rows)), result: undefined }
     })
   }
 }

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { AddressSet, familyOf, parseAddress, prefixOf, type Address } from '../../common/address.js'
 import { isoTime, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import { serialise, type JsonFiles } from '../../common/json-file.js'
+import { type JsonFiles } from '../../common/json-file.js'
 import type { ListName, ServerName } from '../../common/names.js'
 import type { AuditStore } from './audit.js'
 import type { AuditActor, AuditDraft } from './audit-row.js'
@@ -278,10 +278,9 @@ export class WhitelistStore {
       const before = new Set(current.value)
       const after = new Set(entries)
       changed = [...current.value, ...entries].filter(entry => !before.has(entry) || !after.has(entry))
-      const value = [...entries]
-      const text = serialise(value, KINDS.whitelist.rows)
-      const written = await this.audit.begin(undefined, { path, from: current.text, to: text }, actor, rows)
-      return { value, text, written, result: outcomes }
+      const file = { path, kind: KINDS.whitelist, current }
+      const written = await this.audit.change(undefined, file, [...entries], actor, rows)
+      return { ...written, result: outcomes }
     })
     return { outcomes, changed }
   }
