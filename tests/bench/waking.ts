@@ -5,16 +5,16 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { hashSync } from '@node-rs/bcrypt'
 import { watchNftables } from '../support/in-force.js'
-import { BIN, Installation } from '../support/installation.js'
+import { Installation } from '../support/installation.js'
 import { logged } from '../support/logged.js'
 import { available, createNamespace, joinByVeth, type Namespace } from '../support/netns.js'
 import { asUsersDo } from '../support/processes.js'
+import { addAdmin, blockByApi, watchOn } from '../support/watching-host.js'
 import { median } from './median.js'
 import type { BenchRow } from './row.js'
 
 const BLOCKS = 15
 const PASSWORD = 'the password of all'
-const ADMIN = 'correct horse battery'
 
 /** Holds connections of hosts that wait, says when all are open, and answers pings. */
 const WAITING = `
@@ -44,17 +44,15 @@ async function withHosts(hosts: number): Promise<BenchRow> {
     await joinByVeth(server, ['10.77.0.1/24'], host, ['10.77.0.2/24'])
     await at.serve(server, '--host', '10.77.0.1')
     await at.addHost('web-1')
-    await at.cli(['user', 'add', 'alice', '--role', 'admin', ...at.folders], { input: `${ADMIN}\n` })
+    await addAdmin(at)
     if (hosts > 1) children.push(await idleHosts(at, host, hosts - 1))
     const log = at.path('client.log')
     await Promise.all([log, at.path('fail2ban.log')].map(path => writeFile(path, '')))
-    const flags = ['--watch', '--interval', '3600', '--client-log', log]
-    const words = [...host.prefix, process.execPath, BIN, ...at.syncArgs('nftables'), ...flags]
-    children.push(spawn(...asUsersDo(words), { stdio: 'ignore' }))
+    children.push(watchOn(at, host))
     await logged(at.dir, log, /"event":"wake_channel","state":"open"/)
     await logged(at.dir, log, /"step":"synced-back"/)
     const nftables = await watchNftables(host.prefix)
-    const block = await admin(at, server)
+    const block = await blockByApi(at, server)
     const taken: number[] = []
     for (let nr = 1; nr <= BLOCKS; nr++) {
       await block(`203.0.113.${nr}`)
@@ -98,17 +96,4 @@ async function idleHosts(at: Installation, where: Namespace, hosts: number): Pro
   const child = spawn(...asUsersDo(words), { stdio: ['ignore', 'pipe', 'inherit'], env })
   await once(child.stdout, 'data')
   return child
-}
-
-/** Logs in. @returns blocks an address on web-1 */
-async function admin(at: Installation, where: Namespace): Promise<(ip: string) => Promise<unknown>> {
-  const jar = at.path('cookies')
-  const post = async (name: string, body: object, csrf: string) => {
-    const headers = ['-H', 'content-type: application/json', '-H', `x-csrf-token: ${csrf}`]
-    const url = `${at.url}/api/${name}`
-    const args = ['-sSf', '-b', jar, '-c', jar, ...headers, '-d', JSON.stringify(body), url]
-    return JSON.parse(await where.exec('curl', ...args)) as { csrf: string }
-  }
-  const { csrf } = await post('login', { username: 'alice', password: ADMIN }, '')
-  return ip => post('block', { servers: ['web-1'], jails: ['sshd'], ips: [ip] }, csrf)
 }

@@ -1,11 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { watchNftables } from '../support/in-force.js'
-import { BIN, Installation } from '../support/installation.js'
+import { Installation } from '../support/installation.js'
 import { logged } from '../support/logged.js'
-import { available, connects, createNamespace, joinByVeth, listen, type Namespace } from '../support/netns.js'
+import { available, connects, createNamespace, joinByVeth, listen } from '../support/netns.js'
+import { addAdmin, blockByApi, watchOn } from '../support/watching-host.js'
 
 const skip = available('nft', 'curl') ?? false
 const [ATTACKER, SECOND, THIRD] = ['10.78.0.66', '10.78.0.67', '10.78.0.68'] as const
@@ -31,20 +31,19 @@ t.test(
       t.teardown(() => one.stop())
     }
     await at.addHost('web-1')
-    await at.cli(['user', 'add', 'alice', '--role', 'admin', ...at.folders], {
-      input: 'correct horse battery\n'
-    })
+    await addAdmin(at)
     await writeFile(at.path('fail2ban.log'), '')
     await writeFile(at.path('client.log'), '')
 
-    const client = watch(t, at, host)
+    const client = watchOn(at, host)
+    t.teardown(() => void client.kill('SIGKILL'))
     await logged(at.dir, at.path('client.log'), /"event":"wake_channel","state":"open"/)
     await logged(at.dir, at.path('client.log'), /"step":"synced-back"/)
     const nftables = await watchNftables(host.prefix)
     t.teardown(() => nftables.end())
     for (const [what, ip, block] of [
-      ['the API', ATTACKER, await api(at, server)],
-      ['another process on the archive', SECOND, await api(other, server)],
+      ['the API', ATTACKER, await blockByApi(at, server)],
+      ['another process on the archive', SECOND, await blockByApi(other, server)],
       [
         'the command line',
         THIRD,
@@ -67,42 +66,3 @@ t.test(
     t.ok(performance.now() - begun < 2000, 'told to stop, it stops')
   }
 )
-
-/** Starts `sync --watch` on the host. */
-function watch(t: Test, at: Installation, host: Namespace): ChildProcess {
-  const args = [
-    ...at.syncArgs('nftables'),
-    '--watch',
-    '--interval',
-    '3600',
-    '--client-log',
-    at.path('client.log')
-  ]
-  const [program, ...rest] = [...host.prefix, process.execPath, BIN, ...args]
-  const env = { ...process.env, NODE_OPTIONS: '' }
-  const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'inherit'], env })
-  t.teardown(() => void child.kill('SIGKILL'))
-  return child
-}
-
-/** Logs in at a server process. @returns blocks an address there */
-async function api(at: Installation, where: Namespace): Promise<(ip: string) => Promise<unknown>> {
-  const jar = at.path(`cookies-${at.url.replace(/\D/g, '')}`)
-  const post = async (name: string, body: object, csrf = '') => {
-    const headers = ['-H', 'content-type: application/json', '-H', `x-csrf-token: ${csrf}`]
-    const args = [
-      '-sSf',
-      '-b',
-      jar,
-      '-c',
-      jar,
-      ...headers,
-      '-d',
-      JSON.stringify(body),
-      `${at.url}/api/${name}`
-    ]
-    return JSON.parse(await where.exec('curl', ...args)) as { csrf: string }
-  }
-  const { csrf } = await post('login', { username: 'alice', password: 'correct horse battery' })
-  return ip => post('block', { servers: ['web-1'], jails: ['sshd'], ips: [ip] }, csrf)
-}

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, readFile, watch, writeFile } from 'node:fs/promises'
+import { appendFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { logged } from './logged.js'
 import type { Namespace } from './netns.js'
 
 /** A real fail2ban of a test's own: settings, socket and log lie in its folder, its firewall in a namespace. */
@@ -47,7 +48,7 @@ export async function startFail2ban(host: Namespace, dir: string, jails: string)
       const line = `${stamp} web-1 sshd[4242]: Failed password for root from ${ip} port 4022 ssh2\n`
       await appendFile(auth, line.repeat(4))
     },
-    logged: pattern => logged(log, pattern),
+    logged: pattern => logged(dirname(log), log, pattern),
     stop: async () => {
       if (server.exitCode !== null || server.signalCode !== null) return
       const ended = once(server, 'exit')
@@ -57,21 +58,4 @@ export async function startFail2ban(host: Namespace, dir: string, jails: string)
   }
   await at.logged(/Jail 'sshd' started/)
   return at
-}
-
-/** Resolves when the log holds the pattern; asks again at each change in its folder. */
-async function logged(log: string, pattern: RegExp): Promise<void> {
-  const stop = new AbortController()
-  const late = setTimeout(() => stop.abort(new Error(`not logged: ${pattern.source}`)), 40_000)
-  try {
-    const changes = watch(dirname(log), { signal: stop.signal })[Symbol.asyncIterator]()
-    for (let change = changes.next(); ; change = changes.next()) {
-      change.catch(() => undefined)
-      if (pattern.test(await readFile(log, 'utf8').catch(() => ''))) return
-      await change
-    }
-  } finally {
-    clearTimeout(late)
-    stop.abort()
-  }
 }
