@@ -5,6 +5,7 @@ import { Refusal } from '../state/api.js'
 import { block, blockDialog, detailsOf } from '../state/blocking.js'
 import { t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
+import { AddressesField } from './addresses-field.js'
 import { Choices } from './choices.js'
 import { Dialog, DialogProblem } from './dialog.js'
 import { EndField, endOf } from './end-field.js'
@@ -68,19 +69,14 @@ export function BlockDialog() {
           void submit()
         }}
       >
-        <label>
-          {t('block.ips')}
-          <textarea
-            rows={Math.min(6, Math.max(2, ips.length))}
-            spellcheck={false}
-            value={text}
-            placeholder={t('block.ips.hint')}
-            onInput={event => {
-              setText(event.currentTarget.value)
-              setSure(false)
-            }}
-          />
-        </label>
+        <AddressesField
+          text={text}
+          count={ips.length}
+          onInput={next => {
+            setText(next)
+            setSure(false)
+          }}
+        />
         <Choices
           label={t('block.servers')}
           all={t('servers.all')}

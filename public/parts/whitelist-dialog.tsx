@@ -5,6 +5,7 @@ import { Refusal } from '../state/api.js'
 import { t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { addToWhitelist, whitelistDialog } from '../state/whitelisting.js'
+import { AddressesField } from './addresses-field.js'
 import { Choices } from './choices.js'
 import { Dialog, DialogProblem } from './dialog.js'
 import { EndField, endOf } from './end-field.js'
@@ -54,19 +55,14 @@ export function WhitelistDialog() {
         }}
       >
         <p class="quiet">{t('white.what')}</p>
-        <label>
-          {t('block.ips')}
-          <textarea
-            rows={Math.min(6, Math.max(2, ips.length))}
-            spellcheck={false}
-            value={text}
-            placeholder={t('block.ips.hint')}
-            onInput={event => {
-              setText(event.currentTarget.value)
-              setSure(false)
-            }}
-          />
-        </label>
+        <AddressesField
+          text={text}
+          count={ips.length}
+          onInput={next => {
+            setText(next)
+            setSure(false)
+          }}
+        />
         <div class="pair">
           <label>
             {t('white.description')}
