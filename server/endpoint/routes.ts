@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { ProductError } from '../../common/errors.js'
 import type { ClientAuthenticator } from './authenticate.js'
 import { takeBasic } from './basic.js'
