@@ -10,6 +10,7 @@ import { draftsOfChange, draftsOfUpload } from './audit-drafts.js'
 import { THE_SERVER, type AuditActor, type AuditDraft } from './audit-row.js'
 import { changeEntries, expireEntries, type ChangeOutcome, type EntryChange } from './entry-changes.js'
 import type { Paths } from './folders.js'
+import { GroupCommit } from './group-commit.js'
 import { KINDS } from './kinds.js'
 import { HandOverStore } from './hand-overs.js'
 import type { LiveNotes } from './live-notes.js'
@@ -19,6 +20,9 @@ import { checkAddresses } from './uploaded-list.js'
 
 /** How a sync-back treats changes made since the hand-over: kept, or lost as in the concept's literal text. */
 export type SyncBackMode = 'merge' | 'overwrite'
+
+/** Changes that may go into one write. */
+const MOST_TOGETHER = 5000
 
 /** What may not be blocked on a host. */
 export interface Protection {
@@ -86,7 +90,8 @@ export class BlocklistStore {
   }
 
   /**
-   * Blocks and unblocks addresses in one list: one write, however many. The list then waits for its client.
+   * Blocks and unblocks addresses in one list: one write, however many, also for what else the actor asks for at the
+   * same moment. The list then waits for its client.
    * @param actor who asks, for the audit trail
    * @returns one outcome per change
    * @throws ProductError LIST_SET_ASIDE while a corrupt list has not been restored, CONFLICT when the list would
@@ -98,8 +103,30 @@ export class BlocklistStore {
     changes: readonly EntryChange[],
     actor: AuditActor
   ): Promise<ChangeOutcome[]> {
-    return this.#change(server, list, () => Promise.resolve(changes), actor)
+    const key = JSON.stringify([server, list, actor])
+    try {
+      return await this.#together.add(key, changes, async take => {
+        let sizes: number[] = []
+        const all = () => {
+          const wishes = take()
+          sizes = wishes.map(({ length }) => length)
+          return Promise.resolve(wishes.flat())
+        }
+        const outcomes = await this.#change(server, list, all, actor)
+        let from = 0
+        return sizes.map(size => outcomes.slice(from, (from += size)))
+      })
+    } catch (error) {
+      // Each may fit where all of them together are too many.
+      if (!(error instanceof ProductError) || error.code !== 'CONFLICT') throw error
+      return this.#change(server, list, () => Promise.resolve(changes), actor)
+    }
   }
+
+  /** Changes of one list by one actor that come at the same moment; no address twice, for each is one change of it. */
+  readonly #together = new GroupCommit<readonly EntryChange[], ChangeOutcome[]>(MOST_TOGETHER, changes =>
+    changes.map(({ ip }) => ip)
+  )
 
   /**
    * @param decide what is to be changed in the list as it is, asked under its lock

@@ -11,6 +11,7 @@ import {
 } from '../../common/names.js'
 import type { BanEvent } from '../../common/shapes.js'
 import type { Paths } from './folders.js'
+import { GroupCommit } from './group-commit.js'
 import { KINDS } from './kinds.js'
 import type { LiveNotes } from './live-notes.js'
 import {
@@ -35,11 +36,6 @@ const MOST_TOGETHER = 100
 
 /** What fail2ban tells of an event beside what a day's file holds. */
 export type EventDetails = Pick<HostEvent, 'hostname' | 'failures' | 'logs'>
-
-interface Waiting {
-  events: { event: BanEvent; isNew: boolean }[]
-  done: Promise<void>
-}
 
 /** The daily events of all servers, as their clients sent them. */
 export class EventStore {
@@ -99,7 +95,7 @@ export class EventStore {
     if (fresh !== undefined) await this.#tell(server, day, events.length, fresh)
   }
 
-  readonly #waiting = new Map<string, Waiting>()
+  readonly #together = new GroupCommit<BanEvent, boolean>(MOST_TOGETHER, event => [JSON.stringify(event)])
 
   /**
    * Stores an event that fail2ban itself told of and tells the browsers, unless it is known. Those of one day that come
@@ -110,45 +106,31 @@ export class EventStore {
   async addCallback(server: ServerName, event: BanEvent, details: EventDetails): Promise<boolean> {
     if (await this.#hadTheDayBefore(server, event)) return false
     const path = this.paths.day(server, eventsFileOfDay(event.timestamp.slice(0, 10)))
-    const one = { event, isNew: false }
-    const waiting = this.#waiting.get(path)
-    if (waiting !== undefined && waiting.events.length < MOST_TOGETHER) {
-      waiting.events.push(one)
-      await waiting.done
-    } else {
-      const mine = this.#write(path, one)
-      this.#waiting.set(path, mine)
-      await mine.done
-    }
-    if (!one.isNew) return false
+    const isNew = await this.#together.add(path, event, take => this.#addAll(path, take))
+    if (!isNew) return false
     const type = event.action === 'Unban' ? 'unban_event' : 'ban_event'
     await this.live.publish(type, { server, ...event, via: 'callback', ...details })
     return true
   }
 
-  #write(path: string, first: Waiting['events'][number]): Waiting {
-    const events = [first]
-    const done = this.files
-      .change(path, KINDS.events, ({ value }) => {
-        if (this.#waiting.get(path)?.events === events) this.#waiting.delete(path)
-        let day: readonly StoredEvent[] = value
-        if (day.filter(isCallback).length + events.length > MOST_CALLBACKS) {
-          throw new ProductError(
-            'CONFLICT',
-            `${MOST_CALLBACKS} events of that day wait for the host's own file: does its sync run?`
-          )
-        }
-        for (const one of events) {
-          one.isNew = !hasAlready(day, one.event)
-          if (one.isNew) day = inOrder(day, [{ ...one.event, via: 'callback' }])
-        }
-        return day === value ? { result: undefined } : { value: [...day], result: undefined }
+  /** @returns of each event whether it was new */
+  async #addAll(path: string, take: () => readonly BanEvent[]): Promise<boolean[]> {
+    return this.files.change(path, KINDS.events, ({ value }) => {
+      const events = take()
+      let day: readonly StoredEvent[] = value
+      if (day.filter(isCallback).length + events.length > MOST_CALLBACKS) {
+        throw new ProductError(
+          'CONFLICT',
+          `${MOST_CALLBACKS} events of that day wait for the host's own file: does its sync run?`
+        )
+      }
+      const result = events.map(event => {
+        const isNew = !hasAlready(day, event)
+        if (isNew) day = inOrder(day, [{ ...event, via: 'callback' }])
+        return isNew
       })
-      // A failure comes before the file is read as well.
-      .finally(() => {
-        if (this.#waiting.get(path)?.events === events) this.#waiting.delete(path)
-      })
-    return { events, done }
+      return day === value ? { result } : { value: [...day], result }
+    })
   }
 
   /** A ban logged just before midnight may be told of just after it. */

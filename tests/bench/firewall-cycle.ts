@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BIN, Installation, execute } from '../support/installation.js'
 import { available, createNamespace, joinByVeth, type Namespace } from '../support/netns.js'
+import { ipsOf } from './addresses.js'
 import { median, medianMs, timeNode, type Run } from './median.js'
 import type { BenchRow } from './row.js'
 
@@ -45,7 +46,7 @@ async function fresh(
   size: number,
   cycle: () => Promise<Run>
 ): Promise<BenchRow> {
-  const ips = Array.from({ length: size }, (_, n) => `${11 + (n >> 14)}.${(n >> 7) & 127}.${n & 127}.9`)
+  const ips = ipsOf(size)
   const change = async (want: 'block' | 'unblock') => {
     for (let from = 0; from < ips.length; from += 5000) {
       const some = ips.slice(from, from + 5000)

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
+import { blocking } from './blocking.js'
 import { dashboard } from './dashboard.js'
 import { firewallCycle } from './firewall-cycle.js'
 import { logParsing } from './log-parsing.js'
@@ -13,6 +14,7 @@ const KINDS: Record<string, () => Promise<BenchRow[]>> = {
   log: logParsing,
   cycle: firewallCycle,
   update: updateRequests,
+  blocking,
   waking,
   dashboard
 }

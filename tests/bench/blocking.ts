@@ -1,0 +1,107 @@
+import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PASSWORDS, USERS } from '../support/app.js'
+import { Installation } from '../support/installation.js'
+import { ipsOf } from './addresses.js'
+import { median } from './median.js'
+import type { BenchRow } from './row.js'
+
+const RUNS = 15
+const SIZES = [100, 10_000, 100_000]
+const AT_ONCE = 1000
+
+/** Blocks of one address, by the API, in lists of three sizes; and many at once in one list. */
+export async function blocking(): Promise<BenchRow[]> {
+  const rows: BenchRow[] = []
+  for (const size of SIZES) rows.push(...(await withList(size)))
+  return rows
+}
+
+async function withList(size: number): Promise<BenchRow[]> {
+  const at = new Installation(await mkdtemp(join(tmpdir(), 'f2b-bench-')))
+  try {
+    await mkdir(at.path('settings'), { recursive: true })
+    await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
+    const folder = at.path('archive', 'web-1', 'blocklists')
+    await mkdir(folder, { recursive: true })
+    const list = entries(size)
+    await writeFile(join(folder, 'sshd.blocklist.json'), JSON.stringify(list))
+    await at.serve()
+    const block = await blocker(at)
+    // The first one reads the list.
+    await block('198.51.100.1')
+    const taken: number[] = []
+    for (let nr = 0; nr < RUNS; nr++) {
+      const start = performance.now()
+      await block(`198.51.100.${nr + 2}`)
+      taken.push(performance.now() - start)
+    }
+    const bare = await plainChange(at.path('bare.json'), list)
+    const row: BenchRow = {
+      what: `block one address in a list of ${size}, durable`,
+      value: `${median(taken).toFixed(1)} ms`,
+      baseline: `JSON.parse, JSON.stringify, write and fsync of the same file: ${bare.toFixed(1)} ms`,
+      ratio: median(taken) / bare
+    }
+    return size === SIZES[0] ? [row, await atOnce(block)] : [row]
+  } finally {
+    await at.stop()
+    await rm(at.dir, { recursive: true, force: true })
+  }
+}
+
+async function atOnce(block: (ip: string) => Promise<void>): Promise<BenchRow> {
+  const ips = ipsOf(AT_ONCE)
+  const start = performance.now()
+  await Promise.all(ips.map(block))
+  const ms = performance.now() - start
+  return {
+    what: `${AT_ONCE} blocks sent at once to one list`,
+    value: `${Math.round(ms)} ms`,
+    baseline: '',
+    ratio: null
+  }
+}
+
+/** Logs in. @returns blocks an address on web-1 */
+async function blocker(at: Installation): Promise<(ip: string) => Promise<void>> {
+  const post = async (name: string, body: object, headers: Record<string, string>) => {
+    const told = { method: 'POST', body: JSON.stringify(body) }
+    const reply = await fetch(`${at.url}/api/${name}`, {
+      ...told,
+      headers: { 'content-type': 'application/json', ...headers }
+    })
+    const text = await reply.text()
+    if (reply.status !== 200) throw new Error(`${name}: ${reply.status} ${text}`)
+    return { cookie: reply.headers.get('set-cookie')?.split(';')[0] ?? '', text }
+  }
+  const { cookie, text } = await post('login', { username: 'alice', password: PASSWORDS.alice }, {})
+  const { csrf } = JSON.parse(text) as { csrf: string }
+  return async ip => {
+    await post('block', { servers: ['web-1'], jails: ['sshd'], ips: [ip] }, { cookie, 'x-csrf-token': csrf })
+  }
+}
+
+function entries(size: number): object[] {
+  const timestamp = '2026-11-01T00:00:00+00:00'
+  return ipsOf(size).map(ip => ({
+    ...{ ip, jail: 'sshd', source: 'bench', timestamp, expires: null, reason: 'bench' },
+    ...{ active: true, lastModified: timestamp, tags: [], pending: false }
+  }))
+}
+
+async function plainChange(path: string, list: readonly object[]): Promise<number> {
+  const text = JSON.stringify(list)
+  const taken: number[] = []
+  for (let run = 0; run < RUNS; run++) {
+    const start = performance.now()
+    const next = JSON.stringify([...(JSON.parse(text) as object[]), list[0]])
+    const file = await open(path, 'w')
+    await file.writeFile(next)
+    await file.sync()
+    await file.close()
+    taken.push(performance.now() - start)
+  }
+  return median(taken)
+}
