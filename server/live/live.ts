@@ -71,6 +71,7 @@ export class Live {
 
   #tick(): void {
     this.browsers.expire()
+    this.hosts.expire()
     this.look()
     if (++this.#ticks % TICKS_A_BEAT !== 0) return
     this.#send({ type: 'heartbeat', time: isoTime(this.clock()), data: {} })
