@@ -41,16 +41,14 @@ t.test(
       t.match(await all.at.cli(words), { code: 0 })
       return process.hrtime.bigint()
     }
-    for (const [what, how] of [
-      ['another process on the archive', await all.blockByApi(other)],
-      ['the command line', byCommand]
-    ] as const) {
-      const [ip = ''] = left.splice(0, 1)
-      const ms = await all.untilDropped(ip, how)
-      t.comment(`${what}: ${Math.round(ms)} ms after the reply`)
-      // Unwoken, the host would come in an hour.
-      t.ok(ms < 10_000, `a block by ${what} wakes it as well`)
-    }
+    const byOther = await all.blockByApi(other)
+    const taken: number[] = []
+    for (const ip of left.splice(0, 3)) taken.push(await all.untilDropped(ip, byOther))
+    t.comment(`by another process on the archive: ${taken.map(ms => Math.round(ms)).join(', ')} ms`)
+    t.ok(median(taken) < 1000, 'whichever process it was asked of')
+    const ms = await all.untilDropped(left[0] ?? '', byCommand)
+    t.comment(`by the command line: ${Math.round(ms)} ms`)
+    t.ok(ms < 10_000, 'unwoken, the host would come in an hour')
     const begun = performance.now()
     const ended = once(client, 'exit')
     client.kill('SIGTERM')
