@@ -1,10 +1,9 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../common/clock.js'
 import { runCommand, type RunCommand } from '../common/command.js'
 import { ProductError } from '../common/errors.js'
 import { withFileLock, type HeldLock, type LockTimes } from '../common/file-lock.js'
-import { JsonFiles } from '../common/json-file.js'
+import { JsonFiles, makeFolders } from '../common/json-file.js'
 import { ClientBus } from './bus.js'
 import type { ClientConfig } from './config/config.js'
 import type { Report, Step } from './cycle/cycle.js'
@@ -109,7 +108,7 @@ function openHost(config: Readonly<ClientConfig>, parts: SyncParts, lock: HeldLo
 
 async function makeStateFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    await makeFolders(path, 0o700)
   } catch (error) {
     throw new ProductError(
       'CONFIG',

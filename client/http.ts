@@ -100,7 +100,8 @@ interface Connecting {
   secureConnecting?: boolean
 }
 
-async function limitedText(what: string, body: AsyncIterable<unknown>, most: number): Promise<string> {
+/** A reply's text. @throws ProductError REFUSED when it is longer than `most` bytes */
+export async function limitedText(what: string, body: AsyncIterable<unknown>, most: number): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of body as AsyncIterable<Buffer>) {

@@ -6,6 +6,7 @@ import { ProductError, messageOf, systemCode } from '../common/errors.js'
 import { parseJson } from '../common/json-file.js'
 import { isListName, printable, type ListName } from '../common/names.js'
 import { LIMITS, shapeCheck, type ShapeCheck } from '../common/shapes.js'
+import { basicHeaders } from './basic.js'
 import type { ReceivedCommand } from './commands/carry-out.js'
 import { Requests, type Reply } from './http.js'
 
@@ -154,7 +155,7 @@ export class ServerLink {
    */
   async whitelist(hash: string): Promise<string | undefined> {
     const what = 'asking for the whitelist'
-    const headers = { ...this.#basic(), accept: 'text/plain', 'if-none-match': `"${hash}"` }
+    const headers = { ...basicHeaders(this.#options), accept: 'text/plain', 'if-none-match': `"${hash}"` }
     const reply = await this.#repeat(what, this.#api('whitelist/plain'), () => null, REPLY_BYTES, {
       method: 'GET',
       headers
@@ -169,7 +170,11 @@ export class ServerLink {
     const what = 'reporting'
     const reply = await this.#repeat(what, this.#api('report'), () => JSON.stringify(report), REPLY_BYTES, {
       method: 'POST',
-      headers: { ...this.#basic(), accept: 'application/json', 'content-type': 'application/json' }
+      headers: {
+        ...basicHeaders(this.#options),
+        accept: 'application/json',
+        'content-type': 'application/json'
+      }
     })
     if (reply.status !== 200) throw refused(what, reply)
   }
@@ -221,12 +226,6 @@ export class ServerLink {
   #credentials(): Record<string, string> {
     const { username, password, uuid } = this.#options
     return { username, password, uuid }
-  }
-
-  #basic(): Record<string, string> {
-    const { username, password, uuid } = this.#options
-    const token = Buffer.from(`${username}:${password}`).toString('base64')
-    return { authorization: `Basic ${token}`, 'x-client-uuid': uuid }
   }
 
   #api(path: string): string {
@@ -328,7 +327,8 @@ export function readAuthority(path: string): string {
   }
 }
 
-function parsed(reply: Reply, check: ShapeCheck): unknown {
+/** A reply's JSON; undefined when it is none of that shape. */
+export function parsed(reply: Pick<Reply, 'text'>, check: ShapeCheck): unknown {
   try {
     return parseJson(reply.text, check)
   } catch {
@@ -347,7 +347,8 @@ function refused(what: string, reply: Reply): ProductError {
   return new ProductError('REFUSED', `${what}: ${reply.status} ${said}${HINTS[reply.status] ?? ''}`)
 }
 
-function reasonOf(error: unknown): string {
+/** Why a request came to nothing, in a few words for the log. */
+export function reasonOf(error: unknown): string {
   const cause: unknown = error instanceof AggregateError ? error.errors[0] : error
   const code = systemCode(cause)
   if (code === undefined) return messageOf(cause)

@@ -1,23 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { WebSocket } from 'ws'
-import { messageOf } from '../common/errors.js'
-import { WAKE_TEXT } from '../common/live-messages.js'
+import { Allowance, type Rate } from './allowance.js'
 import type { Report } from './cycle/cycle.js'
+import { WakePolls } from './wake-poll.js'
+import { wakeSocket, type Ended, type WakeAccess } from './wake-socket.js'
 
-export interface WakeOptions {
-  /** The server's wake channel, http or https. */
-  url: string
-  username: string
-  password: string
-  uuid: string
-  /** The authority that signed the server's certificate, as PEM; the system's authorities when absent. */
-  ca: string | undefined
-  /** Milliseconds for connecting. */
-  timeout: number
-  /** Told to come and ask. */
-  wake: () => void
+export interface WakeOptions extends WakeAccess {
   report: Report
-  signal: AbortSignal
   /** Milliseconds; for tests. */
   times?: Partial<typeof TIMES>
 }
@@ -29,40 +17,46 @@ const TIMES = {
   /** … and, where the server has refused us or has no such channel. */
   refusedFirst: 60_000,
   refusedMost: 600_000,
-  /** A server that has said nothing for this long (it pings every 30 seconds) is gone. */
+  /** A server that has said nothing for this long (it pings every 30 seconds, and ends a poll after 50) is gone. */
   silence: 90_000,
   /** A connection that held this long was a good one. */
   good: 60_000,
-  /** Wakes that may come at once, and the time in which one more may. */
+  /** A poll that ends with nothing sooner than this was not let wait. */
+  soon: 5_000,
+  /** While polls do, a WebSocket is tried again after this long. */
+  socketAgain: 600_000,
+  /** Wakes, and polls, that may come at once, and the time in which one more may. */
   burst: 30,
   refill: 1_000
 }
 
-/** How a connection ended. */
-interface Ended {
-  /** HTTP status, where the server did not let us in. */
-  status?: number
-  reason: string
-  heldMs: number
-}
-
 /**
  * Holds a connection on which the server says that there is something to fetch, and holds it again when it breaks,
- * until `signal`. Without it the host goes on at its interval: failures are told, each kind once, and never thrown.
+ * until `signal`: a WebSocket, or polls where none can be made. Without either the host goes on at its interval:
+ * failures are told, each kind once, and never thrown.
  */
 export async function holdWakeChannel(options: WakeOptions): Promise<void> {
   const times = { ...TIMES, ...options.times }
   const { signal, report } = options
-  const wake = limited(options.wake, times, signal)
+  const access = { ...options, wake: limited(options.wake, times, signal) }
+  const polls = new WakePolls(access, times)
   let failures = 0
   let told = ''
+  const opened = (by: 'websocket' | 'long-poll') => () => {
+    if (told !== by) report('info', { event: 'wake_channel', state: 'open', by })
+    told = by
+  }
   while (!signal.aborted) {
-    const opened = () => {
-      told = ''
-      report('info', { event: 'wake_channel', state: 'open' })
-    }
-    const ended = await connection({ ...options, wake }, times.silence, opened)
+    const socket = await wakeSocket(access, times.silence, opened('websocket'))
+    // One that was never made, or through which nothing ever came: a proxy may let requests through all the same.
+    const tryPolls = !isAborted(signal) && socket.heldMs === 0
+    const polled = tryPolls ? await polls.hold(opened('long-poll')) : socket
     if (isAborted(signal)) return
+    if (polled === undefined) {
+      failures = 0
+      continue
+    }
+    const ended = tryPolls ? both(socket, polled) : socket
     failures = ended.heldMs >= times.good ? 0 : failures + 1
     const refused = ended.status !== undefined && ended.status < 500
     if (ended.reason !== told) tell(report, ended)
@@ -78,6 +72,13 @@ function isAborted(signal: AbortSignal): boolean {
   return signal.aborted
 }
 
+/** A WebSocket that was not made, and the polls after it. */
+function both(socket: Ended, polled: Ended): Ended {
+  const reason =
+    socket.reason === polled.reason ? polled.reason : `${polled.reason}; WebSocket: ${socket.reason}`
+  return { ...polled, reason }
+}
+
 function tell(report: Report, { status, reason }: Ended): void {
   if (status === 401 || status === 403) {
     report('error', {
@@ -91,71 +92,15 @@ function tell(report: Report, { status, reason }: Ended): void {
 
 const HINT = 'Compare with "fail2ban-report client list" on the server.'
 
-/** One connection, from its opening to its end. */
-function connection(options: WakeOptions, silence: number, opened: () => void): Promise<Ended> {
-  const { url, username, password, uuid, ca, timeout, signal } = options
-  return new Promise(resolve => {
-    const basic = Buffer.from(`${username}:${password}`).toString('base64')
-    const socket = new WebSocket(url.replace(/^http/, 'ws'), {
-      headers: { authorization: `Basic ${basic}`, 'x-client-uuid': uuid },
-      handshakeTimeout: timeout,
-      maxPayload: 1024,
-      perMessageDeflate: false,
-      ...(ca === undefined ? {} : { ca })
-    })
-    let quiet: NodeJS.Timeout | undefined
-    let since = NaN
-    const listen = () => {
-      clearTimeout(quiet)
-      quiet = setTimeout(() => end({ reason: 'the server has fallen silent' }), silence)
-    }
-    const stop = () => end({ reason: 'told to stop' })
-    const end = (ended: Omit<Ended, 'heldMs'>) => {
-      clearTimeout(quiet)
-      signal.removeEventListener('abort', stop)
-      socket.terminate()
-      resolve({ ...ended, heldMs: Number.isNaN(since) ? 0 : performance.now() - since })
-    }
-    signal.addEventListener('abort', stop)
-    if (signal.aborted) stop()
-    socket.on('open', () => {
-      since = performance.now()
-      listen()
-      opened()
-    })
-    socket.on('ping', listen)
-    socket.on('message', (data, isBinary) => {
-      listen()
-      if (!isBinary && (data as Buffer).toString() === WAKE_TEXT) options.wake()
-    })
-    socket.on('unexpected-response', (request, response) => {
-      request.destroy()
-      const status = response.statusCode ?? 0
-      end({ status, reason: `HTTP ${status}` })
-    })
-    socket.on('error', error => end({ reason: messageOf(error) }))
-    socket.on('close', code => end({ reason: `closed with ${code}` }))
-  })
-}
-
 /** Passes calls on, no more than a burst at once: a server must not drive the host from cycle to cycle. */
-function limited(
-  wake: () => void,
-  { burst, refill }: { burst: number; refill: number },
-  signal: AbortSignal
-): () => void {
-  let left = burst
-  let last = performance.now()
+function limited(wake: () => void, rate: Rate, signal: AbortSignal): () => void {
+  const allowance = new Allowance(rate)
   let later: NodeJS.Timeout | undefined
   signal.addEventListener('abort', () => clearTimeout(later))
   const call = () => {
-    const now = performance.now()
-    left = Math.min(burst, left + (now - last) / refill)
-    last = now
-    if (left >= 1) {
-      left--
-      wake()
-    } else later ??= setTimeout(again, (1 - left) * refill)
+    const wait = allowance.take()
+    if (wait === 0) wake()
+    else later ??= setTimeout(again, wait)
   }
   const again = () => {
     later = undefined

@@ -67,6 +67,11 @@ export const ADMINS_ONLY: ReadonlySet<LiveType> = new Set(['console_log', 'comma
 /** What a host that waits on the wake channel is told: come and ask update.php. It is told nothing else. */
 export const WAKE_TEXT = '{"type":"wake"}'
 
+/** What waited for a host when it was told to come: it says so when it waits anew, so as not to be told again. */
+export const WakeMark = Type.String({ pattern: '^[0-9a-f]{64}$' })
+/** What a poll that waits is answered; without a mark when nothing waits any more. */
+export const WakeReply = Type.Object({ type: Type.Literal('wake'), seen: Type.Optional(WakeMark) })
+
 const isNote = shapeCheck(
   Type.Object({
     type: Type.Union([...SHARED_TYPES, 'wake' as const].map(type => Type.Literal(type))),

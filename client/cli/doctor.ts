@@ -11,6 +11,7 @@ import { serverAddresses } from '../cycle/server-addresses.js'
 import { wantedOf } from '../cycle/wanted.js'
 import { chooseFirewall } from '../firewall/choose.js'
 import { planFirewall } from '../firewall/plan.js'
+import { UfwFirewall, type UfwPaths } from '../firewall/ufw.js'
 import { ServerLink } from '../server-link.js'
 import { addressesIn, copiedText } from '../whitelist/plain-text.js'
 import type { Output } from './sync.js'
@@ -25,7 +26,8 @@ const STALE_LOCK_MS = 60_000
 export async function checkClient(
   flags: Record<string, unknown>,
   output: Output,
-  run: RunCommand = runCommand
+  run: RunCommand = runCommand,
+  ufwPaths: Partial<UfwPaths> = {}
 ): Promise<Finding[]> {
   if (flags.side !== 'client' && !isClient(flags, output.env)) {
     return [
@@ -60,7 +62,7 @@ export async function checkClient(
       () => checkAuthentication(config)
     )),
     ...(await look('firewall', 'install the tool named, and run as root', () =>
-      checkFirewall(config, files, run)
+      checkFirewall(config, files, run, ufwPaths)
     ))
   ]
   return [...found, ...setAside]
@@ -164,9 +166,14 @@ function linkOf(config: ClientConfig): ServerLink {
   return new ServerLink({ urls, username, password, uuid, caFile, timeout, pauses: [] })
 }
 
-async function checkFirewall(config: ClientConfig, files: JsonFiles, run: RunCommand): Promise<Finding[]> {
+async function checkFirewall(
+  config: ClientConfig,
+  files: JsonFiles,
+  run: RunCommand,
+  ufwPaths: Partial<UfwPaths>
+): Promise<Finding[]> {
   const dryRunFile = join(config.state, 'dry-run-firewall.json')
-  const firewall = await chooseFirewall(config.firewall, { run, files, dryRunFile })
+  const firewall = await chooseFirewall(config.firewall, { run, files, dryRunFile, ufwPaths })
   const inForce = await firewall.list()
   const { lists } = await new LocalLists(files, config.blocklistDir).all()
   const guard = guardOf(
@@ -188,5 +195,20 @@ async function checkFirewall(config: ClientConfig, files: JsonFiles, run: RunCom
       mend: 'fail2ban-report sync'
     })
   }
+  if (firewall.name === 'nftables' || firewall.name === 'ipset')
+    found.push(...(await checkUfwBeside(firewall.name, new UfwFirewall(run, ufwPaths))))
   return found
+}
+
+/** An address let in again stays out where ufw denies it too, and nobody takes that back. */
+async function checkUfwBeside(used: string, ufw: UfwFirewall): Promise<Finding[]> {
+  // Most hosts have no ufw.
+  if (!(await ufw.active().catch(() => false))) return []
+  const { own, alike, behind } = await ufw.list()
+  const [denied] = [...own, ...alike, ...behind]
+  if (denied === undefined) return []
+  const count = own.size + alike.size + behind.size
+  const what = `ufw denies ${count} address(es) or network(s) by itself, such as ${denied}: an unblock in ${used} does not let them in`
+  const mend = 'ufw status numbered, and ufw delete what an earlier client left; or use firewall = ufw'
+  return [{ level: 'warning', what, mend }]
 }

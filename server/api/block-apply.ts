@@ -4,6 +4,7 @@ import type { ServerName } from '../../common/names.js'
 import type { AuditActor } from '../store/audit-row.js'
 import type { ChangeOutcome } from '../store/entry-changes.js'
 import type { Refused } from '../store/guard.js'
+import { stillBlocked, stillBlockedWords, type StillBlocked } from '../store/still-blocked.js'
 import type { Store } from '../store/store.js'
 import type { ListPlan } from './block-plan.js'
 
@@ -28,6 +29,8 @@ export interface Told {
   message: string
   /** With `refused`: the same for a page that speaks other languages. */
   why?: Omit<Refused, 'words'>
+  /** After an unblock: what keeps the address blocked on that host all the same. */
+  still?: StillBlocked
 }
 
 /** These concern one list alone; anything else (a full disk, a taken lock) would meet the next list as well. */
@@ -73,6 +76,20 @@ export async function applyBlocks(
   return told
 }
 
+/** Adds to the results of unblocks what keeps their addresses blocked. @param now milliseconds */
+export async function tellStillBlocked(store: Store, told: readonly Told[], now: number): Promise<Told[]> {
+  const ofServer = new Map<ServerName, ReadonlyMap<Address, StillBlocked>>()
+  for (const server of new Set(told.map(one => one.server))) {
+    const ips = told.flatMap(one => (one.server === server && one.outcome !== 'failed' ? one.ip : []))
+    ofServer.set(server, await stillBlocked(store.lists, server, [...new Set(ips)], now))
+  }
+  return told.map(one => {
+    const still = ofServer.get(one.server)?.get(one.ip)
+    if (still === undefined) return one
+    return { ...one, message: `${one.message}, but ${stillBlockedWords(still)}`, still }
+  })
+}
+
 function reasonOf(error: unknown): string {
   return error instanceof ProductError ? error.message : 'internal error; the server log says more'
 }
@@ -80,10 +97,12 @@ function reasonOf(error: unknown): string {
 async function applyOne(store: Store, plan: ListPlan, actor: AuditActor): Promise<Told[]> {
   const { server, list, changes } = plan
   const outcomes = changes.length === 0 ? [] : await store.lists.change(server, list, changes, actor)
+  const lifted = await store.guard.recheck(server, list, changes, actor)
   const byIp = new Map(changes.map((change, at) => [change.ip, outcomes[at]]))
   const already = outcomes.some(outcome => outcome.startsWith('already-'))
   const waiting = already ? await pendingOf(store, plan) : new Set<Address>()
-  return tell(plan, ip => {
+  const refused = new Map([...plan.refused, ...lifted])
+  return tell({ ...plan, refused }, ip => {
     const outcome = byIp.get(ip) ?? 'not-blocked'
     return { outcome, message: words(outcome, server, waiting.has(ip)) }
   })

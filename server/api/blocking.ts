@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as Type from 'typebox'
 import { LIMITS } from '../../common/shapes.js'
 import { requireAdmin, sessionOf, userActor } from './access.js'
-import { applyBlocks, OUTCOMES, type Outcome, type Told } from './block-apply.js'
+import { applyBlocks, OUTCOMES, tellStillBlocked, type Outcome, type Told } from './block-apply.js'
 import { MOST, planBlocks, type BlockWish } from './block-plan.js'
 import { REFUSALS, type Refused } from '../store/guard.js'
 import { FAILURES, JailText, ServerText } from './reply-shapes.js'
@@ -38,7 +38,8 @@ const Result = Type.Object({
       hit: Type.String(),
       note: Type.String()
     })
-  )
+  ),
+  still: Type.Optional(Type.Object({ ip: Type.String(), jail: Type.String() }))
 })
 const ChangeReply = Type.Object({
   success: Type.Boolean(),
@@ -69,7 +70,10 @@ export function blockingRoutes(scope: FastifyInstance): void {
   app.post(
     '/unblock',
     { onRequest: requireAdmin, schema: { body: Unblock, response: CHANGE_REPLIES } },
-    async request => replyOf(await change(app, { want: 'unblock', ...request.body }, request))
+    async request => {
+      const told = await change(app, { want: 'unblock', ...request.body }, request)
+      return replyOf(await tellStillBlocked(app.store, told, app.clock()))
+    }
   )
 }
 
@@ -111,7 +115,8 @@ function summaryOf(told: readonly Told[]): string {
   const counts = Object.entries(countsOf(told)).map(
     ([outcome, count]) => `${count} ${WORDS[outcome as Outcome]}`
   )
-  return `${counts.join(', ')}.`
+  const still = told.filter(one => one.still !== undefined).length
+  return `${counts.join(', ')}${still === 0 ? '' : `; ${still} still blocked by other entries`}.`
 }
 
 function countsOf(told: readonly Told[]): Partial<Record<Outcome, number>> {

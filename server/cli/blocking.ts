@@ -1,10 +1,11 @@
 import type { Command } from 'commander'
-import { address } from '../../common/address.js'
+import { address, type Address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
 import { jailOfList, listOfJail, serverName, type ServerName } from '../../common/names.js'
 import { asksForBlock, isExpired, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import type { AuditActor } from '../store/audit-row.js'
 import type { ChangeOutcome, EntryChange } from '../store/entry-changes.js'
+import { stillBlocked, stillBlockedWords, type StillBlocked } from '../store/still-blocked.js'
 import type { Store } from '../store/store.js'
 import { addFolderFlags, cliActor, flagText, openStore, show, type Terminal } from './context.js'
 import { endOfFlag } from './expiry.js'
@@ -23,6 +24,8 @@ interface Told {
   ip: string
   outcome: ChangeOutcome | 'refused'
   message: string
+  /** After an unblock: what keeps the address blocked all the same. */
+  still?: StillBlocked
 }
 
 /** `block`, `unblock` and `list`. */
@@ -121,11 +124,19 @@ async function change(
       tags
     }))
   const outcomes = changes.length === 0 ? [] : await store.lists.change(server, list, changes, actor)
+  for (const [ip, why] of await store.guard.recheck(server, list, changes, actor)) refused.set(ip, why)
   const done = new Map(changes.map((one, at) => [one.ip, outcomes[at]]))
-  return wanted.map(ip => {
+  const still =
+    want === 'unblock'
+      ? await stillBlocked(store.lists, server, wanted, Date.now())
+      : new Map<Address, never>()
+  return wanted.map((ip): Told => {
+    const why = refused.get(ip)
+    if (why !== undefined) return { ip, outcome: 'refused', message: `${WORDS.refused}: ${why.words}` }
     const outcome = done.get(ip) ?? 'refused'
-    const reason = refused.get(ip)?.words
-    return { ip, outcome, message: reason === undefined ? WORDS[outcome] : `${WORDS.refused}: ${reason}` }
+    const by = still.get(ip)
+    if (by === undefined) return { ip, outcome, message: WORDS[outcome] }
+    return { ip, outcome, message: `${WORDS[outcome]}; ${stillBlockedWords(by)}`, still: by }
   })
 }
 

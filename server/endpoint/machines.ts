@@ -5,7 +5,7 @@ import { ProductError } from '../../common/errors.js'
 import { namesTag } from '../if-none-match.js'
 import type { ClientAuthenticator } from './authenticate.js'
 import { takeBasic } from './basic.js'
-import { wakeRoute, type WaitingHosts } from './wake.js'
+import { wakeRoutes, type WaitingHosts } from './wake.js'
 import { WhitelistReport, whitelistState } from './whitelist-report.js'
 
 const Failure = Type.Object({ success: Type.Literal(false), message: Type.String() })
@@ -33,7 +33,7 @@ export default async function machines(
   { authenticator, waiting }: { authenticator: ClientAuthenticator; waiting: WaitingHosts }
 ): Promise<void> {
   await takeBasic(app, authenticator)
-  wakeRoute(app, waiting)
+  wakeRoutes(app, waiting)
   app.get(
     '/whitelist/plain',
     {

@@ -1,7 +1,19 @@
-import type { WebSocket } from '@fastify/websocket'
 import type { Clock } from '../../common/clock.js'
 
-/** One end of a WebSocket, and what is known of the other. */
+/** What is used of a WebSocket; a poll that waits (waiting-poll.ts) is one too. */
+export interface Line {
+  readonly readyState: number
+  readonly OPEN: number
+  readonly bufferedAmount: number
+  send(text: string): void
+  ping(): void
+  close(code: number, reason: string): void
+  terminate(): void
+  on(event: 'close' | 'error' | 'pong' | 'message', listener: () => void): unknown
+  once(event: 'close', listener: () => void): unknown
+}
+
+/** One end of a connection, and what is known of the other. */
 export interface Peer<About> {
   about: About
   /** Whose it is: a user, or a host. */
@@ -21,14 +33,14 @@ const MOST_BUFFERED = 1024 * 1024
 const GOODBYE_MS = 1000
 
 interface Held<About> extends Peer<About> {
-  socket: WebSocket
+  socket: Line
   /** It has answered since the last ping. */
   heard: boolean
 }
 
-/** WebSockets that are only spoken to: kept, watched over and ended. */
+/** Connections that are only spoken to: kept, watched over and ended. */
 export class Connections<About> {
-  readonly #all = new Map<WebSocket, Held<About>>()
+  readonly #all = new Map<Line, Held<About>>()
   readonly #byKey = new Map<string, Set<Held<About>>>()
 
   /** @param most connections held at a time, in all and of one key */
@@ -47,7 +59,7 @@ export class Connections<About> {
   }
 
   /** Keeps a connection until it ends. The oldest one of its key goes when that has too many. */
-  add(socket: WebSocket, peer: Peer<About>): void {
+  add(socket: Line, peer: Peer<About>): void {
     const held = { ...peer, socket, heard: true }
     const others = this.#byKey.get(peer.key) ?? new Set()
     this.#byKey.set(peer.key, others)
@@ -127,7 +139,7 @@ export class Connections<About> {
   /** Ends all, as the server goes. */
   async end(): Promise<void> {
     const gone = [...this.#all.values()].map(held => {
-      const closed = new Promise(resolve => held.socket.once('close', resolve))
+      const closed = new Promise<void>(resolve => held.socket.once('close', resolve))
       this.#close(held, CLOSE.goingAway, 'the server stops')
       return closed
     })

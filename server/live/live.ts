@@ -19,6 +19,7 @@ const BROWSERS = { all: 500, ofOne: 20 }
 const HOSTS = { all: 5000, ofOne: 4 }
 const TICK_MS = 1000
 const TICKS_A_BEAT = 30
+const AGAIN_MS = 75
 
 /**
  * Tells browsers what changes and hosts that wait when to come. What is told comes from the archive's notes, so that it
@@ -31,6 +32,7 @@ export class Live {
   #timer: NodeJS.Timeout | undefined
   #unlisten = () => undefined as unknown
   #ticks = 0
+  #lookAgain: NodeJS.Timeout | undefined
 
   /** @param failed told of what went wrong; nobody is waiting for it */
   constructor(
@@ -51,9 +53,16 @@ export class Live {
     this.#timer.unref()
   }
 
-  /** Looks for notes of other processes. */
+  /**
+   * Looks for notes of other processes, as their file has grown; and once more: what is told of the file's growth
+   * passes over what follows within 50 milliseconds.
+   */
   look(): void {
     void this.#reader?.look()
+    this.#lookAgain ??= setTimeout(() => {
+      this.#lookAgain = undefined
+      void this.#reader?.look()
+    }, AGAIN_MS).unref()
   }
 
   /** Looks whether all who are connected may still be: when users or sessions have changed, or clients. */
@@ -64,6 +73,7 @@ export class Live {
   /** Ends every connection. */
   async end(): Promise<void> {
     clearInterval(this.#timer)
+    clearTimeout(this.#lookAgain)
     this.#unlisten()
     await Promise.all([this.browsers.end(), this.hosts.end()])
     if (this.#reader !== undefined) await this.store.live.unfollow(this.#reader)
@@ -71,7 +81,8 @@ export class Live {
 
   #tick(): void {
     this.browsers.expire()
-    this.look()
+    this.hosts.expire()
+    void this.#reader?.look()
     if (++this.#ticks % TICKS_A_BEAT !== 0) return
     this.#send({ type: 'heartbeat', time: isoTime(this.clock()), data: {} })
     this.browsers.beat()

@@ -54,16 +54,16 @@ export class GroupCommit<Wish, Outcome> {
     commit: (take: () => readonly Wish[]) => Promise<Outcome[]>
   ): Group<Wish, Outcome> {
     const wishes = [wish]
-    let open = true
+    const closed = { yet: false }
     const close = () => {
-      open = false
+      closed.yet = true
       if (this.#waiting.get(key)?.wishes === wishes) this.#waiting.delete(key)
       return wishes
     }
     // A failure comes before the file is read as well.
     const outcomes = commit(close).finally(close)
     const group = { wishes, subjects: new Set(subjects), outcomes }
-    if (open) this.#waiting.set(key, group)
+    if (!closed.yet) this.#waiting.set(key, group)
     return group
   }
 }

@@ -1,6 +1,8 @@
 import { networkInterfaces } from 'node:os'
 import { AddressSet, address, parseAddress, type Address } from '../../common/address.js'
-import { printable, type ServerName } from '../../common/names.js'
+import { printable, type ListName, type ServerName } from '../../common/names.js'
+import type { AuditActor } from './audit-row.js'
+import type { EntryChange } from './entry-changes.js'
 import type { HostStore } from './hosts.js'
 import type { WhitelistEntry, WhitelistStore } from './whitelist.js'
 
@@ -71,6 +73,25 @@ export class BlockGuard {
       }
       return undefined
     }
+  }
+
+  /**
+   * Looks again once blocks are written, and lifts those whose address came onto the whitelist since `forHost`: an
+   * entry is written before lists are searched for its blocks, and a block before this looks for entries, so that of
+   * two that come at the same moment one sees the other.
+   * @returns the refusals of what was lifted
+   */
+  async recheck(
+    server: ServerName,
+    list: ListName,
+    changes: readonly EntryChange[],
+    actor: AuditActor
+  ): Promise<Map<Address, Refused>> {
+    const blocked = changes.flatMap(({ ip, want }) => (want === 'block' ? ip : []))
+    const hits = await this.whitelist.liftAgain(server, list, blocked, actor)
+    if (hits.length === 0) return new Map()
+    const refusal = await this.forHost(server, undefined)
+    return new Map(hits.flatMap(ip => [refusal(ip)].flatMap(why => (why === undefined ? [] : [[ip, why]]))))
   }
 }
 

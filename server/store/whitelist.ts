@@ -176,6 +176,20 @@ export class WhitelistStore {
     }
   }
 
+  /** Lifts those of the addresses just blocked in a list that the whitelist holds by now. @returns them */
+  async liftAgain(
+    server: ServerName,
+    list: ListName,
+    blocked: readonly Address[],
+    actor: AuditActor
+  ): Promise<Address[]> {
+    const protect = blocked.length === 0 ? undefined : await this.protection(server)
+    if (protect === undefined) return []
+    const hits = blocked.filter(ip => protect.set().overlapping(ip) !== undefined)
+    if (hits.length > 0) await this.lists.lift(server, list, protect, actor)
+    return hits
+  }
+
   /** What wishes that were just fulfilled keep out of a server's lists: a look at nothing but them. */
   #protectionBy(wishes: readonly WhitelistWish[], server: ServerName): Protection {
     const now = this.clock()

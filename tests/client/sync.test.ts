@@ -50,3 +50,26 @@ t.test(
     ])
   }
 )
+
+t.test('a state folder that can not be made is told of, at once', async t => {
+  const config = (state: string) =>
+    readClientConfig({
+      flags: {
+        server: 'http://127.0.0.1:9',
+        username: 'web-1',
+        state,
+        log: '/dev/null',
+        firewall: 'dry-run'
+      },
+      env: { F2BR_PASSWORD: 'secret', F2BR_UUID: '00000000-0000-4000-8000-000000000000' }
+    })
+  const dir = t.testdir({ file: '' })
+  for (const state of ['/proc/no/such/folder', join(dir, 'file'), join(dir, 'file', 'below')]) {
+    const parts = { report: () => undefined }
+    await t.rejects(
+      syncOnce(config(state), parts),
+      { code: 'CONFIG', message: /--state .* can't be made/ },
+      state
+    )
+  }
+})

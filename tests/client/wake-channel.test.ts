@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer as createHttpServer, request as httpRequest, type ServerResponse } from 'node:http'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { hashSync } from '@node-rs/bcrypt'
 import t, { type Test } from 'tap'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { holdWakeChannel, type WakeOptions } from '../../client/wake-channel.js'
-import { WEB1, endpointApp } from '../support/endpoint.js'
+import { WEB1, endpointApp, type EndpointApp } from '../support/endpoint.js'
 import { opened, openSocket } from '../support/socket.js'
 
 type Line = { event: string } & Record<string, unknown>
@@ -191,17 +192,20 @@ t.test('a server that falls silent is left, one that never answers is not waited
   const host = hold(t, url, { times: { ...QUICK, silence: 100 } })
   await coming
   await accepted()
-  t.match(host.lines, [{ state: 'open' }, { state: 'closed', reason: 'the server has fallen silent' }])
+  const silent = 'HTTP 426; WebSocket: the server has fallen silent'
+  t.match(host.lines, [{ state: 'open' }, { state: 'closed', reason: silent }], 'nor do polls help')
 
   const deaf = createServer().listen(0, '127.0.0.1')
   await once(deaf, 'listening')
   t.teardown(() => deaf.close())
   const other = hold(t, `http://127.0.0.1:${(deaf.address() as AddressInfo).port}/`, {
     timeout: 100,
-    times: QUICK
+    times: { ...QUICK, silence: 100 }
   })
   await until(other, () => other.lines.length > 0)
-  t.match(other.lines, [{ level: 'info', state: 'closed', reason: /timed out/ }])
+  t.match(other.lines, [
+    { level: 'info', state: 'closed', reason: /^UND_ERR_HEADERS_TIMEOUT; WebSocket: .*timed out/ }
+  ])
 })
 
 t.test('refused credentials are told once, as an error, without a secret', async t => {
@@ -220,6 +224,104 @@ t.test('refused credentials are told once, as an error, without a secret', async
   t.match(none.lines, [{ level: 'info', reason: 'HTTP 404' }], 'a server without the channel is no error')
 })
 
+t.test(
+  'where a proxy lets no WebSocket through, the host polls, and tries a WebSocket now and then',
+  async t => {
+    const at = await endpointApp(t.testdir())
+    t.teardown(() => at.app.close())
+    let blocks = 0
+    const backend = new URL(await at.app.listen({ host: '127.0.0.1', port: 0 }))
+    for (const [what, refuse] of [
+      ['HTTP 403', (socket: Socket) => socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n')],
+      ['HTTP 200', (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')],
+      ['HTTP 502', (socket: Socket) => socket.end('HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n')],
+      ['socket hang up', (socket: Socket) => socket.destroy()]
+    ] as const) {
+      let tries = 0
+      const proxy = createHttpServer((request, reply) => {
+        const { url: path, headers } = request
+        const passed = httpRequest({ host: backend.hostname, port: backend.port, path, headers }, answer => {
+          reply.writeHead(answer.statusCode ?? 0, answer.headers)
+          answer.pipe(reply)
+        })
+        reply.on('close', () => passed.destroy())
+        passed.on('error', () => reply.destroy())
+        passed.end()
+      })
+      proxy.on('upgrade', (_request, socket: Socket) => {
+        tries++
+        refuse(socket)
+      })
+      proxy.listen(0, '127.0.0.1')
+      await once(proxy, 'listening')
+      const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/api/v1/wake`
+      const host = hold(t, url, { times: { ...QUICK, socketAgain: 1 } })
+      for (let nr = 1; nr <= 3; nr++) {
+        await block(at, `203.0.113.${++blocks}`)
+        await until(host, () => host.woken >= nr)
+      }
+      t.match(host.lines, [{ level: 'info', event: 'wake_channel', state: 'open', by: 'long-poll' }], what)
+      t.equal(host.lines.length, 1)
+      t.ok(tries >= 2, 'a WebSocket was tried again')
+      host.stop()
+      await host.done
+      proxy.close()
+    }
+  }
+)
+
+t.test('polls that fail are told of once, and repeated after a pause', async t => {
+  const replies: [string, (reply: ServerResponse) => void, RegExp][] = [
+    ['polls that do not wait', reply => reply.writeHead(204).end(), /let no poll wait/],
+    ['another page', reply => reply.end('<html>log in</html>'), /none of this product/],
+    ['a mark that is none', reply => reply.end('{"type":"wake","seen":"../x"}'), /none of this product/],
+    ['a reply without end', reply => reply.end('x'.repeat(5000)), /longer than 1024 bytes/],
+    ['a redirect', reply => reply.writeHead(302, { location: '/' }).end(), /HTTP 302/],
+    ['an end in the middle', reply => reply.destroy(), /UND_ERR_SOCKET/]
+  ]
+  for (const [what, answer, reason] of replies) {
+    let polls = 0
+    const server = createHttpServer((request, reply) => {
+      polls += Number(request.url?.includes('/poll'))
+      answer(reply)
+    })
+    server.on('upgrade', (_request, socket: Socket) => socket.destroy())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/wake`
+    const begun = performance.now()
+    const host = hold(t, url, {
+      times: { ...QUICK, first: 100, most: 100, refusedFirst: 100, refusedMost: 100 }
+    })
+    while (polls < 4) await once(server, 'request')
+    t.ok(performance.now() - begun > 30, `${what}: with pauses`)
+    t.match(host.lines, [{ level: 'info', state: 'closed', reason }])
+    t.equal(host.lines.length, 1)
+    t.equal(host.woken, 0)
+    host.stop()
+    await host.done
+    server.close()
+  }
+})
+
+t.test('a server that answers each poll at once can not drive a host either', async t => {
+  const server = createHttpServer((_request, reply) => reply.end('{"type":"wake"}'))
+  server.on('upgrade', (_request, socket: Socket) => socket.destroy())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  let polls = 0
+  server.on('request', () => polls++)
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/wake`
+  const host = hold(t, url, { times: { ...QUICK, burst: 3, refill: 60 } })
+  const begun = performance.now()
+  await until(host, () => host.woken >= 5)
+  t.ok(performance.now() - begun > 100)
+  t.ok(polls <= 7, `${polls} polls`)
+  host.stop()
+  await host.done
+})
+
 t.test('a server can not drive a host from cycle to cycle', async t => {
   const { url, accepted } = await fake(t)
   const coming = accepted()
@@ -231,6 +333,13 @@ t.test('a server can not drive a host from cycle to cycle', async t => {
   t.ok(performance.now() - begun > 50)
   t.equal(host.woken, 4, 'three at once, and one for all the rest')
 })
+
+/** Has an address blocked on web-1. */
+async function block(at: EndpointApp, ip: string): Promise<void> {
+  const actor = { kind: 'cli', name: 'test', from: 'cli' } as const
+  const changes = [{ ip: ip as never, want: 'block' as const, source: 'test' }]
+  await at.app.store.lists.change('web-1' as never, 'sshd.blocklist.json' as never, changes, actor)
+}
 
 function basic(more: Partial<typeof WEB1> = {}): Record<string, string> {
   const { username, password, uuid } = { ...WEB1, ...more }

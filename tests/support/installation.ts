@@ -62,9 +62,9 @@ export class Installation {
     return code
   }
 
-  /** Registers a host and writes its client.conf. */
-  async addHost(name: string): Promise<{ username: string; password: string; uuid: string }> {
-    const added = await this.cli(['client', 'add', name, '--server-url', this.url, '--json', ...this.folders])
+  /** Registers a host and writes its client.conf. @param url where it reaches the server */
+  async addHost(name: string, url = this.url): Promise<{ username: string; password: string; uuid: string }> {
+    const added = await this.cli(['client', 'add', name, '--server-url', url, '--json', ...this.folders])
     const made = JSON.parse(added.out) as { username: string; password: string; uuid: string; config: string }
     await writeFile(this.path('client.conf'), made.config, { mode: 0o600 })
     return made

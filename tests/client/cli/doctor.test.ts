@@ -7,6 +7,8 @@ import t, { type Test } from 'tap'
 import { ProductError } from '../../../common/errors.js'
 import type { Finding } from '../../../common/findings.js'
 import { checkClient } from '../../../client/cli/doctor.js'
+import { available } from '../../support/netns.js'
+import { ufwHost } from '../firewall/ufw-host.js'
 
 const MINUTE = 60_000
 
@@ -206,6 +208,28 @@ t.test('drift between the lists and the firewall is a warning', async t => {
   ])
   t.ok(found.some(({ what }) => what === 'dry-run holds 2 block(s) of ours'))
 })
+
+t.test(
+  'denials that ufw holds beside another firewall are a warning',
+  { skip: available('nft', 'ufw', 'iptables') ?? false },
+  async t => {
+    const { path } = await healthy(t)
+    await mkdir(path('ufw'))
+    const { host, paths, ufw } = await ufwHost(path('ufw'))
+    t.teardown(() => host.destroy())
+    const output = { out: () => undefined, err: () => undefined, env: {} }
+    const flags = { side: 'client', config: path('client.conf'), firewall: 'nftables' }
+    const find = async () => wrong(await checkClient(flags, output, host.run, paths))
+    t.strictSame(await find(), [], 'ufw is off')
+    await ufw('--force', 'enable')
+    await ufw('allow', '22/tcp')
+    t.strictSame(await find(), [], 'it denies nobody')
+    await ufw('deny', 'from', '192.0.2.7')
+    t.match(await find(), [
+      { level: 'warning', what: /^ufw denies 1 .* such as 192\.0\.2\.7: .*nftables/, mend: /ufw delete/ }
+    ])
+  }
+)
 
 t.test('a firewall tool that is missing is a problem that says what to install', async t => {
   const { path } = await healthy(t)

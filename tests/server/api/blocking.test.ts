@@ -95,6 +95,73 @@ t.test('an unblock is pending, asked again it says so, and of what was never blo
   t.match(await send(at, 'block', ONE, alice), { results: [{ outcome: 'blocked' }] }, 'and back again')
 })
 
+t.test('an unblock tells what keeps the address blocked all the same', async t => {
+  const at = await testApp(t)
+  const alice = await at.login()
+  await at.writeList('web-1', 'sshd', [
+    { ip: '203.0.113.9', pending: false },
+    { ip: '203.0.113.0/24', pending: false },
+    { ip: '198.51.100.0/24', active: false, pending: false },
+    { ip: '198.51.100.7', pending: false },
+    { ip: '192.0.2.1', pending: false }
+  ])
+  await at.writeList('web-1', 'nginx', [
+    { ip: '192.0.2.1' },
+    { ip: '192.0.2.0/24', expires: '2020-01-01T00:00:00Z' }
+  ])
+  await at.writeList('db-1', 'sshd', [{ ip: '198.51.100.0/24' }])
+  t.match(await send(at, 'unblock', ONE, alice), {
+    status: 200,
+    message:
+      '203.0.113.9 in sshd on web-1 will be let in again; waits for web-1, but stays blocked there by 203.0.113.0/24 in sshd.',
+    results: [{ outcome: 'unblocked', still: { ip: '203.0.113.0/24', jail: 'sshd' } }]
+  })
+  const ips = ['203.0.113.10', '198.51.100.7', '192.0.2.1']
+  const reply = await send(at, 'unblock', { ...ONE, ips }, alice)
+  t.match(reply, { message: '1 not blocked before, 2 to be let in again; 2 still blocked by other entries.' })
+  t.match(reply.results, [
+    { outcome: 'not-blocked', still: { ip: '203.0.113.0/24' } },
+    { outcome: 'unblocked', message: 'will be let in again; waits for web-1' },
+    { outcome: 'unblocked', still: { ip: '192.0.2.1', jail: 'nginx' } }
+  ])
+  const jails = ['sshd', 'nginx']
+  const all = await send(at, 'unblock', { ...ONE, jails, ips: ['192.0.2.1', '203.0.113.0/24'] }, alice)
+  t.notOk(
+    all.results.some(one => 'still' in one),
+    'once all of it is let in, nothing is left to tell'
+  )
+})
+
+t.test(
+  'a block whose address comes onto the whitelist at that moment is lifted, and told as refused',
+  async t => {
+    const at = await testApp(t)
+    const alice = await at.login()
+    const { lists, whitelist } = at.app.store
+    const change = lists.change.bind(lists)
+    lists.change = async (...args) => {
+      lists.change = change
+      const wish = { ip: '203.0.113.0/28' as never, description: 'the office', expires: null, servers: [] }
+      const { lifted } = await whitelist.add([wish], { kind: 'cli', name: 'test', from: 'cli' })
+      t.strictSame(lifted, [], 'the block is not there yet')
+      return change(...args)
+    }
+    const reply = await send(at, 'block', { ...ONE, ips: ['203.0.113.9', '192.0.2.1'] }, alice)
+    t.match(reply.results, [
+      {
+        ip: '203.0.113.9',
+        outcome: 'refused',
+        message: /203\.0\.113\.0\/28: on the whitelist \(the office\)/
+      },
+      { ip: '192.0.2.1', outcome: 'blocked' }
+    ])
+    t.match(await at.readList('web-1', 'sshd'), [
+      { ip: '203.0.113.9', active: false, pending: true },
+      { ip: '192.0.2.1', active: true }
+    ])
+  }
+)
+
 t.test('many addresses in many lists are one write a list', async t => {
   const at = await testApp(t)
   const alice = await at.login()

@@ -79,6 +79,18 @@ t.test('block and unblock say what happened to each address, in words and as JSO
   )
 })
 
+t.test('unblock says what keeps an address blocked', async t => {
+  const { run, write } = await blocking(t)
+  await write('web-1', 'sshd', [{ ip: '192.0.2.1' }])
+  await write('web-1', 'nginx', [{ ip: '192.0.2.0/24' }])
+  const { out } = await run(['unblock', '192.0.2.1', ...WEB])
+  const words = 'is to be let in again; waits for the host; stays blocked there by 192.0.2.0/24 in nginx'
+  t.equal(out, `192.0.2.1 ${words}\n`)
+  t.match(JSON.parse((await run(['unblock', '192.0.2.1', ...WEB, '--json'])).out), [
+    { outcome: 'already-unblocked', still: { ip: '192.0.2.0/24', jail: 'nginx' } }
+  ])
+})
+
 t.test('what would lock somebody out is refused, the rest is done; all refused is an error', async t => {
   const { run, read, files, dir } = await blocking(t)
   await writeFile(join(dir, 'archive', 'whitelist.json'), '[{"ip":"198.51.100.0/24"}]')

@@ -15,9 +15,9 @@ async function listening(at: TestApp): Promise<string> {
 }
 
 /** A second server process, as far as the files tell, on the same folders. */
-async function second(t: Test, at: TestApp): Promise<{ url: string; app: TestApp['app'] }> {
+async function second(t: Test, at: TestApp, liveTick = 50): Promise<{ url: string; app: TestApp['app'] }> {
   const logger = pino({ enabled: false })
-  const app = await buildApp(at.app.config, { logger, clock: () => at.clock.now, liveTick: 50 })
+  const app = await buildApp(at.app.config, { logger, clock: () => at.clock.now, liveTick })
   t.teardown(() => app.close())
   return { url: `${await app.listen({ host: '127.0.0.1', port: 0 })}/api/ws`, app }
 }
@@ -93,6 +93,21 @@ t.test('what one server process changes reaches browsers of the others within a 
     state: 'completed'
   })
   await browser.heard('command_result')
+})
+
+t.test('of notes that follow each other closely none waits for the next look at the clock', async t => {
+  const at = await testApp(t)
+  const other = await second(t, at, 600_000)
+  const alice = await at.login()
+  const browser = await opened(other.url, as(alice))
+  for (let round = 0; round < 10; round++) {
+    for (const apart of [0, 10, 30]) {
+      await at.app.store.live.publish('whitelist_changed', { servers: [`${round}-${apart}`] })
+      await new Promise(resolve => setTimeout(resolve, apart))
+    }
+    await browser.heard('whitelist_changed', ({ servers }) => String(servers) === `${round}-30`)
+  }
+  t.equal(browser.said.filter(({ type }) => type === 'whitelist_changed').length, 30)
 })
 
 t.test('notes survive their file being set aside, and text that is none of ours', async t => {
