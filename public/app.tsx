@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { BlockDialog } from './parts/block-dialog.js'
+import { CommandDialog } from './parts/command-dialog.js'
 import { Header } from './parts/header.js'
 import { Help } from './parts/help.js'
 import { Failed, Loading } from './parts/states.js'
@@ -8,6 +9,7 @@ import { Toasts } from './parts/toasts.js'
 import { UnblockDialog } from './parts/unblock-dialog.js'
 import { WhitelistDialog } from './parts/whitelist-dialog.js'
 import { blockDialog, unblockDialog } from './state/blocking.js'
+import { commandDialog } from './state/commanding.js'
 import { moment, now, t } from './state/i18n.js'
 import { heardAt, unreachable } from './state/resource.js'
 import { route, type View } from './state/route.js'
@@ -15,6 +17,7 @@ import { ended, session, sessionProblem } from './state/session.js'
 import { whitelistDialog } from './state/whitelisting.js'
 import { AddressView } from './views/address.js'
 import { BlocklistsView } from './views/blocklists.js'
+import { CommandsView } from './views/commands.js'
 import { EventsView } from './views/events.js'
 import { LoginPage, LoginDialog } from './views/login.js'
 import { OverviewView } from './views/overview.js'
@@ -30,6 +33,7 @@ const VIEW_OF: Record<View, () => preact.JSX.Element> = {
   whitelist: WhitelistView,
   statistics: StatisticsView,
   warnings: WarningsView,
+  commands: CommandsView,
   address: AddressView
 }
 /** Warned of this long before the session ends in any case; milliseconds. */
@@ -72,6 +76,7 @@ export function App() {
       <Toasts />
       {blockDialog.value !== undefined && <BlockDialog />}
       {unblockDialog.value !== undefined && <UnblockDialog />}
+      {commandDialog.value !== undefined && <CommandDialog />}
       {whitelistDialog.value !== undefined && <WhitelistDialog />}
       {helpIsOpen.value && <Help onClose={() => (helpIsOpen.value = false)} />}
       {session.value === null && <LoginDialog />}

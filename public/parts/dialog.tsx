@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useId, useRef } from 'preact/hooks'
 import { t } from '../state/i18n.js'
 
 /** A native modal dialog that is open as long as it is drawn. @param onClose also on Escape */
@@ -16,6 +16,8 @@ export function Dialog({
   firm?: boolean
 }) {
   const dialog = useRef<HTMLDialogElement>(null)
+  // One may open over another.
+  const titleId = useId()
   useEffect(() => {
     const opener = document.activeElement
     dialog.current?.showModal()
@@ -26,7 +28,7 @@ export function Dialog({
   return (
     <dialog
       ref={dialog}
-      aria-labelledby="dialog-title"
+      aria-labelledby={titleId}
       onCancel={event => {
         event.preventDefault()
         if (!firm) onClose()
@@ -37,7 +39,7 @@ export function Dialog({
     >
       <div class="dialog">
         <header>
-          <h2 id="dialog-title">{title}</h2>
+          <h2 id={titleId}>{title}</h2>
           {!firm && (
             <button type="button" class="quiet icon" aria-label={t('app.close')} onClick={onClose}>
               ✕

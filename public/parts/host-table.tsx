@@ -1,8 +1,9 @@
 import { activeOf, hostState, nextOf, pendingOf, SKEW_MS, type HostState } from '../data/host-state.js'
 import type { ServerNumbers, ServerSummary } from '../data/shapes.js'
 import { ago, duration, moment, num, t } from '../state/i18n.js'
-import { href } from '../state/route.js'
+import { change, href } from '../state/route.js'
 import { Spark } from './spark.js'
+import { WhitelistBadge } from './whitelist-state.js'
 
 const GRAVITY: readonly HostState[] = ['problem', 'never', 'silent', 'pending', 'handedOut', 'inStep']
 const SIGNS: Record<HostState, [string, string]> = {
@@ -53,7 +54,11 @@ export function HostTable({
             <th scope="col" class="number">
               {t('host.blocked')}
             </th>
+            <th scope="col">{t('view.whitelist')}</th>
             <th scope="col">{t('host.client')}</th>
+            <th scope="col">
+              <span class="unseen">{t('col.actions')}</span>
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -129,8 +134,21 @@ function HostRow({
       <td class="number" data-label={t('host.blocked')}>
         <a href={href('blocklists', { server: name })}>{num(activeOf(server))}</a>
       </td>
+      <td data-label={t('view.whitelist')}>
+        <WhitelistBadge server={server} now={now} />
+      </td>
       <td class="quiet" data-label={t('host.client')}>
         {[host.version, host.firewall].filter(text => text !== undefined).join(' · ') || '–'}
+      </td>
+      <td class="host-act">
+        <button
+          type="button"
+          class="small"
+          aria-label={t('host.details', { server: name })}
+          onClick={() => change({ host: name })}
+        >
+          {t('command.details.short')}
+        </button>
       </td>
     </tr>
   )
@@ -160,7 +178,8 @@ export function LastSync({ server, now }: { server: ServerSummary; now: number }
   )
 }
 
-function StateBadge({ state, pending }: { state: HostState; pending: number }) {
+/** How a host stands, with a sign. */
+export function StateBadge({ state, pending }: { state: HostState; pending: number }) {
   const [sign, tone] = SIGNS[state]
   return (
     <span class={`badge ${tone}`}>

@@ -7,6 +7,7 @@ export const VIEWS = [
   'whitelist',
   'statistics',
   'warnings',
+  'commands',
   'address'
 ] as const
 export type View = (typeof VIEWS)[number]

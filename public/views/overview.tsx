@@ -1,3 +1,4 @@
+import { HostDetails } from '../parts/host-details.js'
 import { HostTable } from '../parts/host-table.js'
 import { Empty, Failed, Loading } from '../parts/states.js'
 import { Tile } from '../parts/tile.js'
@@ -5,7 +6,7 @@ import { activeOf, hostState } from '../data/host-state.js'
 import type { Overview, Statistics, Warnings } from '../data/shapes.js'
 import { num, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
-import { href } from '../state/route.js'
+import { change, href, param } from '../state/route.js'
 import { mayChange } from '../state/session.js'
 import { timeOf } from '../data/time.js'
 
@@ -22,6 +23,7 @@ export function OverviewView() {
   const problem = overview.problem.value ?? statistics.problem.value ?? warnings.problem.value
   const now = timeOf(fleet.time)
   const bad = fleet.servers.filter(one => ['problem', 'never', 'silent'].includes(hostState(one, now))).length
+  const opened = fleet.servers.find(one => one.name === param('host'))
   return (
     <>
       {problem && <Failed problem={problem} />}
@@ -45,6 +47,7 @@ export function OverviewView() {
           now={now}
         />
       </section>
+      {opened && <HostDetails server={opened} now={now} onClose={() => change({ host: undefined })} />}
     </>
   )
 }

@@ -1,10 +1,11 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
-import type { Whitelist, WhitelistEntry } from '../data/shapes.js'
+import type { Overview, Whitelist, WhitelistEntry } from '../data/shapes.js'
 import { timeOf } from '../data/time.js'
 import { isOver, WHITE_COLUMNS, whiteRows, type WhiteColumn } from '../data/whitelist-rows.js'
 import { ExportMenu } from '../parts/export-menu.js'
 import { Grid, type GridColumn } from '../parts/grid.js'
 import { ServerSelect } from '../parts/server-select.js'
+import { WhitelistHosts } from '../parts/whitelist-hosts.js'
 import { Empty, Failed, Loading } from '../parts/states.js'
 import { WhitelistCell } from '../parts/whitelist-cell.js'
 import { now, t } from '../state/i18n.js'
@@ -33,6 +34,7 @@ const HEAD = ['ip', 'description', 'servers', 'addedBy', 'addedAt', 'expires'] a
 export function WhitelistView() {
   const whitelist = useResource<Whitelist>('whitelist')
   const entries = whitelist.value.value?.entries
+  const fleet = useResource<Overview>('servers').value.value
   const sort = sortParam()
   const wanted = { text: param('q'), server: param('server'), ...sort }
   const rows = useMemo(() => whiteRows(entries ?? [], wanted), [entries, ...Object.values(wanted)])
@@ -67,6 +69,7 @@ export function WhitelistView() {
             ? t('white.chosen', { n: some.length })
             : `${t('lists.count', { n: rows.length, all: entries.length })}${over > 0 ? ` · ${t('white.over', { n: over })}` : ''}`}
         </p>
+        {fleet && <WhitelistHosts servers={fleet.servers} now={timeOf(fleet.time)} />}
         {mayChange.value && some.length === 0 && (
           <button
             type="button"

@@ -1,0 +1,125 @@
+import { useMemo } from 'preact/hooks'
+import { COMMAND_COLUMNS, commandRows, type CommandColumn } from '../data/command-rows.js'
+import { COMMAND_STATES, type Commands } from '../data/shapes.js'
+import { CommandCell } from '../parts/command-cell.js'
+import { CommandDetails } from '../parts/command-details.js'
+import { Grid, type GridColumn } from '../parts/grid.js'
+import { ServerSelect } from '../parts/server-select.js'
+import { Empty, Failed, Loading } from '../parts/states.js'
+import { query } from '../state/api.js'
+import { commandDialog, commandName } from '../state/commanding.js'
+import { num, t } from '../state/i18n.js'
+import { useResource } from '../state/resource.js'
+import { change, param } from '../state/route.js'
+import { mayChange } from '../state/session.js'
+
+/** The newest that are loaded at once. */
+const MOST = 1000
+const TABS = ['', ...COMMAND_STATES] as const
+const LABELS = {
+  state: 'col.state',
+  command: 'command.what',
+  server: 'col.server',
+  by: 'command.by',
+  since: 'command.asked'
+} as const
+const COLUMNS: readonly GridColumn[] = [
+  ...COMMAND_COLUMNS.map(key => ({ key, label: LABELS[key] })),
+  { key: 'act', label: 'col.actions', sorts: false }
+]
+
+/** What hosts were told to do, and what came of it. */
+export function CommandsView() {
+  const server = param('server')
+  const path = `v1/commands${query({ server_id: server, limit: String(MOST) })}`
+  const loaded = useResource<Commands>(path)
+  const commands = loaded.value.value?.commands
+  const sort = sortParam()
+  const wanted = { text: param('q'), state: param('state'), ...sort }
+  const { rows, counts } = useMemo(
+    () => commandRows(commands ?? [], wanted, commandName),
+    [commands, ...Object.values(wanted)]
+  )
+  const problem = loaded.problem.value
+  if (commands === undefined) return problem === undefined ? <Loading /> : <Failed problem={problem} />
+  const total = Object.values(counts).reduce((sum, one) => sum + one, 0)
+  const opened = param('id')
+  const openRow = (id: string | undefined) => change({ id })
+  return (
+    <section class="panel fill" aria-label={t('view.commands')}>
+      <div class="toolbar">
+        <ServerSelect />
+        <label class="field search">
+          {t('command.search')}
+          <input
+            type="search"
+            data-search
+            autocomplete="off"
+            spellcheck={false}
+            value={wanted.text}
+            onInput={event => change({ q: event.currentTarget.value }, true)}
+          />
+        </label>
+        <div class="tabs" role="group" aria-label={t('col.state')}>
+          {TABS.map(tab => (
+            <button
+              key={tab}
+              type="button"
+              aria-pressed={wanted.state === tab}
+              onClick={() => change({ state: tab })}
+            >
+              {t(tab === '' ? 'lists.state.all' : `command.state.${tab}`)}{' '}
+              <span class="count">{num(tab === '' ? total : counts[tab])}</span>
+            </button>
+          ))}
+        </div>
+      </div>
+      {problem && <Failed problem={problem} />}
+      <div class="tools">
+        <p class="tools-count" role="status">
+          {t('command.count', { n: rows.length, all: commands.length })}
+          {commands.length >= MOST && ` · ${t('command.most', { n: MOST })}`}
+        </p>
+        {mayChange.value && (
+          <button
+            type="button"
+            class="primary"
+            onClick={() => (commandDialog.value = { servers: server === '' ? [] : [server] })}
+          >
+            {t('command.open')}
+          </button>
+        )}
+      </div>
+      <Grid
+        label={t('view.commands')}
+        layout="commands-grid"
+        columns={COLUMNS}
+        count={rows.length}
+        cell={(row, column) => (
+          <CommandCell command={rows[row]} column={column} onOpen={({ id }) => openRow(id)} />
+        )}
+        sort={sort}
+        onSort={(column, descending) => change({ sort: `${descending ? '-' : ''}${column}` })}
+        onOpen={row => openRow(rows[row]?.id)}
+        empty={
+          commands.length === 0 ? (
+            <Empty title={t('command.none')}>
+              <p>{t('command.none.detail')}</p>
+            </Empty>
+          ) : (
+            <Empty title={t('command.none.filtered')} />
+          )
+        }
+      />
+      {opened !== '' && <CommandDetails key={opened} id={opened} onClose={() => openRow(undefined)} />}
+    </section>
+  )
+}
+
+function sortParam(): { column: CommandColumn; descending: boolean } {
+  const text = param('sort')
+  const column = COMMAND_COLUMNS.find(one => one === text.replace(/^-/, ''))
+  return column === undefined
+    ? { column: 'since', descending: true }
+    : { column, descending: text.startsWith('-') }
+}
