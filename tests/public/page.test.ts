@@ -7,6 +7,7 @@ import { localDay } from '../../common/clock.js'
 import { archiveOf, browserOf, logIn, NO_BROWSER, open, serverOf, tryLogIn } from '../support/browser.js'
 import { writeFleet } from '../support/fleet.js'
 import type { Installation } from '../support/installation.js'
+import { writeHostStates } from './host-states.js'
 
 const VIEWS = [
   'overview',
@@ -15,12 +16,18 @@ const VIEWS = [
   'whitelist',
   'statistics',
   'warnings',
+  'commands',
+  'commands&id=web-1~012345678901',
+  'overview&host=web-1',
   'address&ip=198.51.100.64'
 ]
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
-const small = async (at: Installation) =>
-  writeFleet(archiveOf(at), { servers: ['web-1', 'db-1'], days: 2, eventsPerDay: 500, now: Date.now() })
+const small = async (at: Installation) => {
+  const servers = ['web-1', 'db-1']
+  await writeFleet(archiveOf(at), { servers, days: 2, eventsPerDay: 500, now: Date.now() })
+  await writeHostStates(at, servers)
+}
 const settled = async (page: Page) => {
   await page.locator('main .panel, main form').first().waitFor()
   await page.waitForFunction(

@@ -9,11 +9,21 @@ import type { BanEvent } from '../../common/shapes.js'
 import { archiveOf, browserOf, logIn, NO_BROWSER, open, serverOf } from '../support/browser.js'
 import { writeFleet } from '../support/fleet.js'
 import { mmdbOf } from '../support/mmdb.js'
+import { writeHostStates } from './host-states.js'
 
 // SCREENSHOTS=1 renews the pictures that are kept beside the dashboard's source.
 const KEPT = fileURLToPath(new URL('../../public/screenshots/', import.meta.url))
 const SERVERS = ['web-1', 'web-2', 'db-1', 'mail-1', 'mx-backup', 'shop']
-const VIEWS = ['overview', 'events', 'blocklists', 'whitelist', 'statistics', 'warnings', 'address']
+const VIEWS = [
+  'overview',
+  'events',
+  'blocklists',
+  'whitelist',
+  'statistics',
+  'warnings',
+  'commands',
+  'address'
+]
 const SIZES = { wide: [1440, 900], medium: [1024, 768], narrow: [390, 844] } as const
 
 const WHITELIST = [
@@ -52,6 +62,7 @@ t.test('every view fits every window, light and dark', { skip: NO_BROWSER }, asy
     async at => {
       await writeFleet(archiveOf(at), { servers: SERVERS, days: 30, eventsPerDay: 700, now: Date.now() })
       await writeFile(archiveOf(at, 'whitelist.json'), JSON.stringify(WHITELIST))
+      await writeHostStates(at, SERVERS)
     },
     '--geoip',
     geoip
@@ -118,12 +129,26 @@ t.test('every view fits every window, light and dark', { skip: NO_BROWSER }, asy
             .click()
           await page.locator('dialog .history').waitFor()
         }
+      ],
+      ['host', 'view=overview&host=web-2', async page => page.locator('dialog .facts').waitFor()],
+      [
+        'command',
+        `view=commands&id=${encodeURIComponent('web-1~012345678901')}`,
+        async page => page.locator('dialog .output').waitFor()
+      ],
+      [
+        'run',
+        'view=commands',
+        async page => {
+          await page.getByRole('button', { name: 'Run a command…' }).click()
+          await page.locator('dialog select').first().selectOption('ban_ip')
+        }
       ]
     ]
     for (const [name, view, work] of dialogs) {
       await page.setViewportSize({ width: 1440, height: 900 })
       await page.goto(`${at.url}/?${view}`)
-      await page.locator('.grid-body .grid-row').first().waitFor()
+      await page.locator('.grid-body .grid-row, .hosts tbody tr').first().waitFor()
       await work(page)
       for (const [size, [width, height]] of Object.entries(SIZES)) {
         await page.setViewportSize({ width, height })
