@@ -12,8 +12,8 @@ import { blockDialog, unblockDialog } from './state/blocking.js'
 import { commandDialog } from './state/commanding.js'
 import { moment, now, t } from './state/i18n.js'
 import { heardAt, unreachable } from './state/resource.js'
-import { route, type View } from './state/route.js'
-import { ended, session, sessionProblem } from './state/session.js'
+import { go, href, route, type View } from './state/route.js'
+import { ended, mayChange, session, sessionProblem } from './state/session.js'
 import { whitelistDialog } from './state/whitelisting.js'
 import { AddressView } from './views/address.js'
 import { BlocklistsView } from './views/blocklists.js'
@@ -95,6 +95,14 @@ function EndsSoon() {
   )
 }
 
+/** Goes to the view's search; from a view that has none, to the address one looks for. */
+function search(): void {
+  const field = () => document.querySelector<HTMLElement>('[data-search]')
+  if (field() === null) go(href('address'))
+  // The view is drawn before the next frame.
+  requestAnimationFrame(() => field()?.focus())
+}
+
 /** Keys that work everywhere but where somebody types. */
 function pageKeys(event: KeyboardEvent): void {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
@@ -104,13 +112,16 @@ function pageKeys(event: KeyboardEvent): void {
     (target.matches('textarea, select, input:not([type=checkbox])') || target.closest('dialog') !== null)
   if (types || document.querySelector('dialog[open]') !== null) return
   if (event.key === '?') helpIsOpen.value = true
-  else if (event.key === '/') document.querySelector<HTMLElement>('[data-search]')?.focus()
+  else if (event.key === '/') search()
   else if (event.key === 'j' || event.key === 'k') {
     // Into the table: from there on the keys are its own.
     const grid = document.querySelector<HTMLElement>('[role=grid]')
     grid?.focus()
     grid?.dispatchEvent(new KeyboardEvent('keydown', { key: event.key }))
-  } else if (event.key === 'b') document.querySelector<HTMLElement>('[data-block]')?.click()
-  else return
+  } else if (event.key === 'b') {
+    const button = document.querySelector<HTMLElement>('[data-block]')
+    if (button !== null) button.click()
+    else if (mayChange.value) blockDialog.value = {}
+  } else return
   event.preventDefault()
 }

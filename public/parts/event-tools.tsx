@@ -15,13 +15,18 @@ export function EventTools({
   found,
   chosen,
   onClear,
-  server
+  server,
+  news,
+  onNews
 }: {
   table: EventTable
   found: Filtered
   chosen: ReadonlySet<number>
   onClear: () => void
   server: string
+  /** Events that are held back. */
+  news: number
+  onNews: () => void
 }) {
   const some = chosen.size > 0
   const rows = some ? found.rows.filter(row => chosen.has(row)) : found.rows
@@ -31,8 +36,15 @@ export function EventTools({
       <p class="tools-count" role="status">
         {some
           ? t('select.count', { rows: rows.length, ips: places.ips.length })
-          : t('events.count', { n: found.rows.length, all: table.length, ips: found.addresses })}
+          : t(found.rows.length === found.of ? 'events.count.all' : 'events.count', {
+              ...{ n: found.rows.length, all: found.of, ips: found.addresses }
+            })}
       </p>
+      {news > 0 && (
+        <button type="button" class="news small" onClick={onNews}>
+          ↑ {t('events.new', { n: news })}
+        </button>
+      )}
       {mayChange.value && (
         <button
           type="button"

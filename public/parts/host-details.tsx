@@ -1,5 +1,5 @@
 import type { ServerSummary } from '../data/shapes.js'
-import { activeOf, hostState, pendingOf, SKEW_MS } from '../data/host-state.js'
+import { activeOf, hostState, isSkewed, pendingOf } from '../data/host-state.js'
 import { commandDialog } from '../state/commanding.js'
 import { isCopy } from '../state/copy.js'
 import { duration, moment, num, t } from '../state/i18n.js'
@@ -21,12 +21,13 @@ export function HostDetails({
 }) {
   const { name, host } = server
   const { whitelist, clockSkewMs } = host
-  const skewed = Math.abs(clockSkewMs ?? 0) > SKEW_MS
   return (
     <Dialog title={name} onClose={onClose}>
       <p>
         <StateBadge state={hostState(server, now)} pending={pendingOf(server)} />{' '}
-        {skewed && <span class="bad">⚠ {t('host.skew', { time: duration(clockSkewMs ?? 0) })}</span>}
+        {isSkewed(server) && (
+          <span class="bad">⚠ {t('host.skew', { time: duration(clockSkewMs ?? 0) })}</span>
+        )}
       </p>
       {server.problem !== undefined && <p class="bad">{server.problem}</p>}
       {server.setAside.map(file => (

@@ -50,6 +50,16 @@ export function href(view: View, values: Changes = {}): string {
   return `?${params.toString()}`
 }
 
+/** The address of the present view with other values. */
+export function hrefWith(values: Changes): string {
+  const params = new URLSearchParams(route.value.params)
+  for (const [name, value] of Object.entries(values)) {
+    params.delete(name)
+    if (value !== undefined && value !== '') params.set(name, value)
+  }
+  return `?${params.toString()}`
+}
+
 /** Goes to an address that `href` made. */
 export function go(to: string): void {
   history.pushState(null, '', to)

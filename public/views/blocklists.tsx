@@ -116,6 +116,8 @@ export function BlocklistsView() {
               count: chosen.size
             }}
             onOpen={row => setOpened(found.rows[row])}
+            rowKey={row => keyOf(found.rows[row])}
+            about={JSON.stringify([server, jails, filter, sort])}
             empty={
               rows.length === 0 ? (
                 <Empty title={t('lists.none')}>

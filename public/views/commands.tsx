@@ -23,10 +23,7 @@ const LABELS = {
   by: 'command.by',
   since: 'command.asked'
 } as const
-const COLUMNS: readonly GridColumn[] = [
-  ...COMMAND_COLUMNS.map(key => ({ key, label: LABELS[key] })),
-  { key: 'act', label: 'col.actions', sorts: false }
-]
+const COLUMNS: readonly GridColumn[] = COMMAND_COLUMNS.map(key => ({ key, label: LABELS[key] }))
 
 /** What hosts were told to do, and what came of it. */
 export function CommandsView() {
@@ -95,12 +92,12 @@ export function CommandsView() {
         layout="commands-grid"
         columns={COLUMNS}
         count={rows.length}
-        cell={(row, column) => (
-          <CommandCell command={rows[row]} column={column} onOpen={({ id }) => openRow(id)} />
-        )}
+        cell={(row, column) => <CommandCell command={rows[row]} column={column} />}
         sort={sort}
         onSort={(column, descending) => change({ sort: `${descending ? '-' : ''}${column}` })}
         onOpen={row => openRow(rows[row]?.id)}
+        rowKey={row => rows[row]?.id ?? ''}
+        about={JSON.stringify([server, wanted])}
         empty={
           commands.length === 0 ? (
             <Empty title={t('command.none')}>

@@ -36,10 +36,10 @@ export function EventsView() {
   const range = rangeParam(today)
   const events = useEvents(server, range, overview.value.value)
   const filter = useFilter()
-  const [away, setAway] = useState(false)
+  const [reading, setReading] = useState(false)
   const [chosen, setChosen] = useState<ReadonlySet<number>>(NOTHING)
   const about = `${server} ${range.from} ${range.to}`
-  const { table, news, showNews } = useCalm(about, events.table, away || chosen.size > 0)
+  const { table, news, showNews } = useCalm(about, events.table, reading || chosen.size > 0)
   const sort = sortParam()
   const order = useMemo(
     () => table && orderOf(table, sort.column, sort.descending),
@@ -76,19 +76,12 @@ export function EventsView() {
             chosen={chosen}
             onClear={() => setChosen(NOTHING)}
             server={server}
+            news={news}
+            onNews={() => {
+              setChosen(NOTHING)
+              showNews()
+            }}
           />
-          {news > 0 && (
-            <button
-              type="button"
-              class="news"
-              onClick={() => {
-                setChosen(NOTHING)
-                showNews()
-              }}
-            >
-              ↑ {t('events.new', { n: news })}
-            </button>
-          )}
           <Grid
             key={about}
             label={t('view.events')}
@@ -107,7 +100,7 @@ export function EventsView() {
             onSort={(column, descending) => change({ sort: `${descending ? '-' : ''}${column}` })}
             selection={selectionOf(rows, chosen, setChosen)}
             onOpen={row => go(href('address', { ip: table.ips[table.ip[rows[row] ?? 0] ?? 0] }))}
-            onScrolled={setAway}
+            onReading={setReading}
             empty={
               table.length === 0 ? (
                 <Empty title={t('events.none')}>
@@ -152,7 +145,7 @@ function sortParam(): { column: EventColumn; descending: boolean } {
     : { column, descending: text.startsWith('-') }
 }
 
-/** Holds news back while somebody reads further down or has chosen rows: nothing moves under their eyes. */
+/** Holds news back while somebody reads or has chosen rows: nothing moves under their eyes, or their pointer. */
 function useCalm(
   about: string,
   latest: EventTable | undefined,

@@ -54,7 +54,8 @@ function Rows({ reply }: { reply: Warnings }) {
   return (
     <>
       <p class="tools-count" role="status">
-        {t('warn.counts', { warning: reply.warnings.length - critical, critical })}
+        {t('warn.count.warning', { n: reply.warnings.length - critical })} ·{' '}
+        {t('warn.count.critical', { n: critical })}
       </p>
       <div class="scroll-x">
         <table class="rows">

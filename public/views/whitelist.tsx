@@ -85,7 +85,7 @@ export function WhitelistView() {
             class="primary"
             onClick={() => void removeFromWhitelist(some).then(() => setChosen(NOTHING))}
           >
-            {t('white.remove')}
+            {t('white.remove.short')}
           </button>
         )}
         <ExportMenu
@@ -121,6 +121,8 @@ export function WhitelistView() {
           all: on => setChosen(on ? new Set(rows.map(entry => entry.ip)) : NOTHING),
           count: some.length
         }}
+        rowKey={row => rows[row]?.ip ?? ''}
+        about={JSON.stringify(wanted)}
         onOpen={row => go(href('address', { ip: rows[row]?.ip }))}
         empty={
           entries.length === 0 ? (
