@@ -98,7 +98,8 @@ function EndsSoon() {
 /** Goes to the view's search; from a view that has none, to the address one looks for. */
 function search(): void {
   const field = () => document.querySelector<HTMLElement>('[data-search]')
-  if (field() === null) go(href('address'))
+  if (field() !== null) return field()?.focus()
+  go(href('address'))
   // The view is drawn before the next frame.
   requestAnimationFrame(() => field()?.focus())
 }

@@ -92,7 +92,7 @@ export const de: Messages = {
   'host.white.result.fail': 'fehlgeschlagen',
   'host.white.hash': 'SHA-256 seiner Kopie',
   'host.white.sync': 'Whitelist abgleichen',
-  'host.white.sync.one': 'Die Whitelist von {server} jetzt abgleichen',
+  'host.white.sync.one': 'Whitelist abgleichen: {server}',
   'host.trend.label': {
     one: '{n} Bann in den letzten 24 Stunden',
     other: '{n} Banne in den letzten 24 Stunden'
@@ -299,7 +299,7 @@ export const de: Messages = {
   'white.submit': { one: '{n} Adresse eintragen', other: '{n} Adressen eintragen' },
   'white.submit.none': 'Eintragen',
   'white.remove.short': 'Entfernen',
-  'white.remove.one': '{ip} von der Whitelist nehmen',
+  'white.remove.one': '{ip} von der Whitelist entfernen',
   'white.chosen': { one: '{n} Eintrag gewählt', other: '{n} Einträge gewählt' },
   'white.over': { one: '{n} ist abgelaufen', other: '{n} sind abgelaufen' },
   'white.none': 'Die Whitelist ist leer.',

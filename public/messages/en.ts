@@ -90,7 +90,7 @@ export const en = {
   'host.white.result.fail': 'failed',
   'host.white.hash': 'SHA-256 of its copy',
   'host.white.sync': 'Sync whitelist',
-  'host.white.sync.one': 'Sync the whitelist of {server} now',
+  'host.white.sync.one': 'Sync whitelist: {server}',
   'host.setAside':
     'A corrupt file was set aside: {name}. The command fail2ban-report doctor says how to mend it.',
 
@@ -287,7 +287,7 @@ export const en = {
   'white.submit': { one: 'Whitelist {n} address', other: 'Whitelist {n} addresses' },
   'white.submit.none': 'Whitelist',
   'white.remove.short': 'Remove',
-  'white.remove.one': 'Take {ip} off the whitelist',
+  'white.remove.one': 'Remove {ip} from the whitelist',
   'white.chosen': { one: '{n} entry selected', other: '{n} entries selected' },
   'white.over': { one: '{n} has expired', other: '{n} have expired' },
   'white.none': 'The whitelist is empty.',

@@ -3,6 +3,8 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { COMMAND_PARAMS } from '../../common/commands.js'
 import { COMMAND_PARAMS as OFFERED } from '../../public/data/command-rows.js'
+import { isInStep, needsLook } from '../../public/data/host-state.js'
+import type { ServerSummary } from '../../public/data/shapes.js'
 import { whitelistState } from '../../public/data/whitelist-state.js'
 import { archiveOf, browserOf, NO_BROWSER, open, serverOf } from '../support/browser.js'
 import { writeFleet } from '../support/fleet.js'
@@ -39,6 +41,31 @@ t.test('a host stands with the whitelist as its last sync and its copy say', asy
   t.equal(of(synced), 'unknown', 'the server can’t read its own whitelist')
 })
 
+t.test('the overview says all is well only when it is', async t => {
+  const now = Date.parse('2026-03-01T12:00:00Z')
+  const seen = { lastSeen: '2026-03-01T11:58:00Z' }
+  const synced = { at: '', result: 'unchanged', hash: '' }
+  const waits = { jail: 'sshd', update: 'waits', active: 0, pendingBlock: 1, pendingUnblock: 0, expired: 0 }
+  const of = (host: object, more: object = {}) => {
+    const server = {
+      name: '',
+      host,
+      lists: [],
+      setAside: [],
+      whitelistInStep: true,
+      ...more
+    } as ServerSummary
+    return [needsLook(server, now), isInStep(server, now)]
+  }
+  t.strictSame(of({ ...seen, whitelist: synced }), [false, true])
+  t.strictSame(of(seen, { whitelistInStep: undefined }), [false, true], 'a client without a whitelist')
+  t.strictSame(of({ ...seen, whitelist: synced }, { whitelistInStep: false }), [false, false])
+  t.strictSame(of({ ...seen, whitelist: { ...synced, result: 'fail' } }), [true, true])
+  t.strictSame(of(seen, { lists: [waits] }), [false, false])
+  t.strictSame(of({ ...seen, clockSkewMs: -31_000 }), [true, true])
+  t.strictSame(of({ lastSeen: '2026-03-01T10:00:00Z' }), [true, false])
+})
+
 t.test(
   'a whitelist sync is asked for by one click, carried out by a real client, and told as it ends',
   { skip: NO_BROWSER },
@@ -53,7 +80,7 @@ t.test(
     await page.waitForURL(/host=web-1/)
     const dialog = page.locator('dialog')
     await dialog.getByText('The whitelist has changed since this host fetched it').waitFor()
-    await dialog.getByRole('button', { name: `Sync the whitelist of ${HOST} now` }).click()
+    await dialog.getByRole('button', { name: `Sync whitelist: ${HOST}` }).click()
     await page.getByText(`Sync whitelist: requested on ${HOST}.`).waitFor()
     await cycle(at)
     await page.getByText(`${HOST}: Sync whitelist: Completed`).waitFor()

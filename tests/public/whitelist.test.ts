@@ -83,13 +83,13 @@ t.test(
 
     await page.goto(`${at.url}/?view=address&ip=10.1.2.3`)
     await page.getByText('never blocked').waitFor()
-    await page.getByRole('button', { name: 'Take 10.0.0.0/9 off the whitelist' }).click()
+    await page.getByRole('button', { name: 'Remove 10.0.0.0/9 from the whitelist' }).click()
     await page.getByText('Not on the whitelist.').waitFor()
     t.strictSame(complaints, [])
 
     const viewer = await open(browser, at, 'view=whitelist', 'victor')
     await row(viewer.page, IP).waitFor()
-    t.equal(await viewer.page.getByRole('button', { name: /Add addresses|off the whitelist/ }).count(), 0)
+    t.equal(await viewer.page.getByRole('button', { name: /Add addresses|Remove/ }).count(), 0)
   }
 )
 
