@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useId, useRef } from 'preact/hooks'
+import { useId, useLayoutEffect, useRef } from 'preact/hooks'
 import { t } from '../state/i18n.js'
 
 /** A native modal dialog that is open as long as it is drawn. @param onClose also on Escape */
@@ -18,7 +18,8 @@ export function Dialog({
   const dialog = useRef<HTMLDialogElement>(null)
   // One may open over another.
   const titleId = useId()
-  useEffect(() => {
+  // At once: what is typed next is for the dialog.
+  useLayoutEffect(() => {
     const opener = document.activeElement
     dialog.current?.showModal()
     return () => {

@@ -32,7 +32,7 @@ export function EntryTools({
       <p class="tools-count" role="status">
         {some
           ? t('select.count', { rows: meant.length, ips: ips.length })
-          : t('lists.count', { n: rows.length, all })}
+          : t(rows.length === all ? 'lists.count.all' : 'lists.count', { n: rows.length, all })}
       </p>
       {mayChange.value && !some && (
         <button

@@ -113,7 +113,7 @@ export function BlocklistsView() {
                 setChosen(next)
               },
               all: on => setChosen(on ? new Set(found.rows.map(keyOf)) : NOTHING),
-              count: chosen.size
+              count: found.rows.reduce((sum, row) => sum + (chosen.has(keyOf(row)) ? 1 : 0), 0)
             }}
             onOpen={row => setOpened(found.rows[row])}
             rowKey={row => keyOf(found.rows[row])}

@@ -74,7 +74,10 @@ export function CommandsView() {
       {problem && <Failed problem={problem} />}
       <div class="tools">
         <p class="tools-count" role="status">
-          {t('command.count', { n: rows.length, all: commands.length })}
+          {t(rows.length === commands.length ? 'command.count.all' : 'command.count', {
+            n: rows.length,
+            all: commands.length
+          })}
           {commands.length >= MOST && ` · ${t('command.most', { n: MOST })}`}
         </p>
         {mayChange.value && (

@@ -67,7 +67,7 @@ export function WhitelistView() {
         <p class="tools-count" role="status">
           {some.length > 0
             ? t('white.chosen', { n: some.length })
-            : `${t('lists.count', { n: rows.length, all: entries.length })}${over > 0 ? ` · ${t('white.over', { n: over })}` : ''}`}
+            : `${t(rows.length === entries.length ? 'lists.count.all' : 'lists.count', { n: rows.length, all: entries.length })}${over > 0 ? ` · ${t('white.over', { n: over })}` : ''}`}
         </p>
         {fleet && <WhitelistHosts servers={fleet.servers} now={timeOf(fleet.time)} />}
         {mayChange.value && some.length === 0 && (
