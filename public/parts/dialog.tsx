@@ -22,6 +22,9 @@ export function Dialog({
   useLayoutEffect(() => {
     const opener = document.activeElement
     dialog.current?.showModal()
+    // Where a keyboard would cover half of a small screen, it comes when it is asked for.
+    if (matchMedia('(pointer: fine)').matches)
+      dialog.current?.querySelector<HTMLElement>('form :is(textarea, select, input)')?.focus()
     return () => {
       if (opener instanceof HTMLElement) opener.focus()
     }

@@ -48,7 +48,7 @@ export function SyncWhitelist({ server, small = false }: { server: string; small
       aria-label={t('host.white.sync.one', { server })}
       onClick={() => void sync()}
     >
-      {t('host.white.sync')}
+      {t(small ? 'host.white.sync.short' : 'host.white.sync')}
     </button>
   )
 }

@@ -6,6 +6,7 @@ import { CommandDetails } from '../parts/command-details.js'
 import { Grid, type GridColumn } from '../parts/grid.js'
 import { ServerSelect } from '../parts/server-select.js'
 import { Empty, Failed, Loading } from '../parts/states.js'
+import { Tools } from '../parts/tools.js'
 import { query } from '../state/api.js'
 import { commandDialog, commandName } from '../state/commanding.js'
 import { num, t } from '../state/i18n.js'
@@ -72,14 +73,9 @@ export function CommandsView() {
         </div>
       </div>
       {problem && <Failed problem={problem} />}
-      <div class="tools">
-        <p class="tools-count" role="status">
-          {t(rows.length === commands.length ? 'command.count.all' : 'command.count', {
-            n: rows.length,
-            all: commands.length
-          })}
-          {commands.length >= MOST && ` · ${t('command.most', { n: MOST })}`}
-        </p>
+      <Tools
+        count={`${t(rows.length === commands.length ? 'command.count.all' : 'command.count', { n: rows.length, all: commands.length })}${commands.length >= MOST ? ` · ${t('command.most', { n: MOST })}` : ''}`}
+      >
         {mayChange.value && (
           <button
             type="button"
@@ -89,7 +85,7 @@ export function CommandsView() {
             {t('command.open')}
           </button>
         )}
-      </div>
+      </Tools>
       <Grid
         label={t('view.commands')}
         layout="commands-grid"

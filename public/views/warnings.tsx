@@ -58,7 +58,7 @@ function Rows({ reply }: { reply: Warnings }) {
         {t('warn.count.critical', { n: critical })}
       </p>
       <div class="scroll-x">
-        <table class="rows">
+        <table class="rows warnings">
           <thead>
             <tr>
               <th scope="col">{t('warn.level')}</th>

@@ -7,6 +7,7 @@ import { Grid, type GridColumn } from '../parts/grid.js'
 import { ServerSelect } from '../parts/server-select.js'
 import { WhitelistHosts } from '../parts/whitelist-hosts.js'
 import { Empty, Failed, Loading } from '../parts/states.js'
+import { Tools } from '../parts/tools.js'
 import { WhitelistCell } from '../parts/whitelist-cell.js'
 import { now, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
@@ -63,12 +64,14 @@ export function WhitelistView() {
         <p class="quiet toolbar-note">{t('white.what')}</p>
       </div>
       {whitelist.problem.value && <Failed problem={whitelist.problem.value} />}
-      <div class="tools">
-        <p class="tools-count" role="status">
-          {some.length > 0
+      <Tools
+        count={
+          some.length > 0
             ? t('white.chosen', { n: some.length })
-            : `${t(rows.length === entries.length ? 'lists.count.all' : 'lists.count', { n: rows.length, all: entries.length })}${over > 0 ? ` · ${t('white.over', { n: over })}` : ''}`}
-        </p>
+            : `${t(rows.length === entries.length ? 'lists.count.all' : 'lists.count', { n: rows.length, all: entries.length })}${over > 0 ? ` · ${t('white.over', { n: over })}` : ''}`
+        }
+        onClear={some.length > 0 ? () => setChosen(NOTHING) : undefined}
+      >
         {fleet && <WhitelistHosts servers={fleet.servers} now={timeOf(fleet.time)} />}
         {mayChange.value && some.length === 0 && (
           <button
@@ -94,12 +97,7 @@ export function WhitelistView() {
           rows={() => (some.length > 0 ? some : rows).map(textsOf)}
           lines={() => (some.length > 0 ? some : rows).map(entry => entry.ip)}
         />
-        {some.length > 0 && (
-          <button type="button" class="quiet" onClick={() => setChosen(NOTHING)}>
-            {t('select.clear')}
-          </button>
-        )}
-      </div>
+      </Tools>
       <Grid
         label={t('view.whitelist')}
         layout={`white-grid${mayChange.value ? ' with-act' : ''}`}

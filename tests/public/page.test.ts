@@ -160,9 +160,10 @@ t.test('the keyboard alone is enough', { skip: NO_BROWSER }, async t => {
   await press('b')
   const dialog = page.locator('dialog')
   t.strictSame((await dialog.locator('textarea').inputValue()).split('\n').sort(), [...new Set(ips)].sort())
-  t.ok(
-    await page.evaluate(() => document.querySelector('dialog')?.contains(document.activeElement)),
-    'focus is in the dialog'
+  t.equal(
+    await page.evaluate(() => document.activeElement?.tagName),
+    'TEXTAREA',
+    'the focus is where one types'
   )
   await press('Escape')
   await press('/')
@@ -172,7 +173,7 @@ t.test('the keyboard alone is enough', { skip: NO_BROWSER }, async t => {
   await page.locator('[data-search]').fill('')
   await page.locator('[role=grid]').focus()
   await press('x')
-  t.match(await page.locator('.tools-count').textContent(), /^\d+ rows/)
+  t.match(await page.locator('.tools-count').textContent(), /^\d+ rows?/)
   await press('Escape')
   t.match(await page.locator('.tools-count').textContent(), /events/, 'Escape chooses none')
   await page.getByRole('button', { name: 'Jail', exact: true }).focus()
@@ -180,7 +181,11 @@ t.test('the keyboard alone is enough', { skip: NO_BROWSER }, async t => {
   await page.waitForURL(/sort=jail/)
   await page.getByLabel(/Select all/).focus()
   await press(' ')
-  t.match(await page.locator('.tools-count').textContent(), /^\d+ rows/, 'a box is ticked with the space bar')
+  t.match(
+    await page.locator('.tools-count').textContent(),
+    /^\d+ rows?/,
+    'a box is ticked with the space bar'
+  )
   await press(' ')
   await page.locator('[role=grid]').focus()
   await press('Home', 'Enter')

@@ -56,7 +56,9 @@ const cut = async (page: Page) =>
   page.evaluate(() =>
     [
       document.documentElement,
-      ...document.querySelectorAll('.scroll-x:not(details *), .grid-scroll, dialog, .cell-act, .top nav')
+      ...document.querySelectorAll(
+        '.scroll-x:not(details *), .grid-scroll, dialog, .cell-act, .top nav, .tools'
+      )
     ]
       // On narrow screens the menu and a table's head are meant to be moved.
       .filter(one => !(one.matches('.top nav') && innerWidth < 768))
@@ -197,6 +199,28 @@ t.test('German is longer, and fits as well', { skip: NO_BROWSER }, async t => {
     for (const [name, [width, height]] of Object.entries(SIZES)) {
       await page.setViewportSize({ width, height })
       t.strictSame(await cut(page), [], `${view} ${name}`)
+    }
+  }
+})
+
+t.test('choosing rows moves none of them', { skip: NO_BROWSER }, async t => {
+  const at = await serverOf(t, async at =>
+    writeFleet(archiveOf(at), { servers: SERVERS, days: 1, eventsPerDay: 300, now: Date.now() })
+  )
+  const browser = await browserOf(t)
+  for (const locale of ['en-GB', 'de-DE']) {
+    const { page } = await open(browser, at, '', 'alice', { locale })
+    for (const view of ['events', 'blocklists']) {
+      await page.goto(`${at.url}/?view=${view}`)
+      for (const [name, [width, height]] of Object.entries(SIZES)) {
+        await page.setViewportSize({ width, height })
+        const box = page.locator('.grid-body .grid-row input').nth(1)
+        const before = (await box.boundingBox())?.y
+        await box.check()
+        t.equal((await box.boundingBox())?.y, before, `${view} ${name} ${locale}`)
+        t.strictSame(await cut(page), [], 'and nothing is cut')
+        await box.uncheck()
+      }
     }
   }
 })
