@@ -41,6 +41,18 @@ export function listParam(name: string): string[] {
   return route.value.params.getAll(name)
 }
 
+/** The column that rows are sorted by, as the address bar says it; else the usual one, descending. */
+export function sortParam<Column extends string>(
+  columns: readonly Column[],
+  usual: Column
+): { column: Column; descending: boolean } {
+  const text = param('sort')
+  const column = columns.find(one => one === text.replace(/^-/, ''))
+  return column === undefined
+    ? { column: usual, descending: true }
+    : { column, descending: text.startsWith('-') }
+}
+
 /** The address of a view; relative, so that any base path will do. */
 export function href(view: View, values: Changes = {}): string {
   const params = new URLSearchParams({ view })

@@ -1,9 +1,10 @@
 import { useMemo } from 'preact/hooks'
-import { COMMAND_COLUMNS, commandRows, type CommandColumn } from '../data/command-rows.js'
+import { COMMAND_COLUMNS, commandRows } from '../data/command-rows.js'
 import { COMMAND_STATES, type Commands } from '../data/shapes.js'
 import { CommandCell } from '../parts/command-cell.js'
 import { CommandDetails } from '../parts/command-details.js'
 import { Grid, type GridColumn } from '../parts/grid.js'
+import { SearchField } from '../parts/search-field.js'
 import { ServerSelect } from '../parts/server-select.js'
 import { Empty, Failed, Loading } from '../parts/states.js'
 import { Tools } from '../parts/tools.js'
@@ -11,7 +12,7 @@ import { query } from '../state/api.js'
 import { commandDialog, commandName } from '../state/commanding.js'
 import { num, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
-import { change, param } from '../state/route.js'
+import { change, param, sortParam } from '../state/route.js'
 import { mayChange } from '../state/session.js'
 
 /** The newest that are loaded at once. */
@@ -32,7 +33,7 @@ export function CommandsView() {
   const path = `v1/commands${query({ server_id: server, limit: String(MOST) })}`
   const loaded = useResource<Commands>(path)
   const commands = loaded.value.value?.commands
-  const sort = sortParam()
+  const sort = sortParam(COMMAND_COLUMNS, 'since')
   const wanted = { text: param('q'), state: param('state'), ...sort }
   const { rows, counts } = useMemo(
     () => commandRows(commands ?? [], wanted, commandName),
@@ -47,17 +48,7 @@ export function CommandsView() {
     <section class="panel fill" aria-label={t('view.commands')}>
       <div class="toolbar">
         <ServerSelect />
-        <label class="field search">
-          {t('command.search')}
-          <input
-            type="search"
-            data-search
-            autocomplete="off"
-            spellcheck={false}
-            value={wanted.text}
-            onInput={event => change({ q: event.currentTarget.value }, true)}
-          />
-        </label>
+        <SearchField label={t('command.search')} name="q" text={wanted.text} />
         <div class="tabs" role="group" aria-label={t('col.state')}>
           {TABS.map(tab => (
             <button
@@ -110,12 +101,4 @@ export function CommandsView() {
       {opened !== '' && <CommandDetails key={opened} id={opened} onClose={() => openRow(undefined)} />}
     </section>
   )
-}
-
-function sortParam(): { column: CommandColumn; descending: boolean } {
-  const text = param('sort')
-  const column = COMMAND_COLUMNS.find(one => one === text.replace(/^-/, ''))
-  return column === undefined
-    ? { column: 'since', descending: true }
-    : { column, descending: text.startsWith('-') }
 }

@@ -1,9 +1,10 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import type { Overview, Whitelist, WhitelistEntry } from '../data/shapes.js'
 import { timeOf } from '../data/time.js'
-import { isOver, WHITE_COLUMNS, whiteRows, type WhiteColumn } from '../data/whitelist-rows.js'
+import { isOver, WHITE_COLUMNS, whiteRows } from '../data/whitelist-rows.js'
 import { ExportMenu } from '../parts/export-menu.js'
 import { Grid, type GridColumn } from '../parts/grid.js'
+import { SearchField } from '../parts/search-field.js'
 import { ServerSelect } from '../parts/server-select.js'
 import { WhitelistHosts } from '../parts/whitelist-hosts.js'
 import { Empty, Failed, Loading } from '../parts/states.js'
@@ -11,7 +12,7 @@ import { Tools } from '../parts/tools.js'
 import { WhitelistCell } from '../parts/whitelist-cell.js'
 import { now, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
-import { change, go, href, param } from '../state/route.js'
+import { change, go, href, param, sortParam } from '../state/route.js'
 import { mayChange } from '../state/session.js'
 import { removeFromWhitelist, whitelistDialog } from '../state/whitelisting.js'
 
@@ -36,7 +37,7 @@ export function WhitelistView() {
   const whitelist = useResource<Whitelist>('whitelist')
   const entries = whitelist.value.value?.entries
   const fleet = useResource<Overview>('servers').value.value
-  const sort = sortParam()
+  const sort = sortParam(WHITE_COLUMNS, 'since')
   const wanted = { text: param('q'), server: param('server'), ...sort }
   const rows = useMemo(() => whiteRows(entries ?? [], wanted), [entries, ...Object.values(wanted)])
   const [chosen, setChosen] = useState<ReadonlySet<string>>(NOTHING)
@@ -50,17 +51,7 @@ export function WhitelistView() {
     <section class="panel fill" aria-label={t('view.whitelist')}>
       <div class="toolbar">
         <ServerSelect />
-        <label class="field search">
-          {t('white.search')}
-          <input
-            type="search"
-            data-search
-            autocomplete="off"
-            spellcheck={false}
-            value={wanted.text}
-            onInput={event => change({ q: event.currentTarget.value }, true)}
-          />
-        </label>
+        <SearchField label={t('white.search')} name="q" text={wanted.text} />
         <p class="quiet toolbar-note">{t('white.what')}</p>
       </div>
       {whitelist.problem.value && <Failed problem={whitelist.problem.value} />}
@@ -134,14 +125,6 @@ export function WhitelistView() {
       />
     </section>
   )
-}
-
-function sortParam(): { column: WhiteColumn; descending: boolean } {
-  const text = param('sort')
-  const column = WHITE_COLUMNS.find(one => one === text.replace(/^-/, ''))
-  return column === undefined
-    ? { column: 'since', descending: true }
-    : { column, descending: text.startsWith('-') }
 }
 
 function textsOf({ ip, description, servers, addedBy, addedAt, expires }: WhitelistEntry): string[] {

@@ -20,6 +20,15 @@ const asked = (page: Page) => {
   return paths
 }
 
+/** A hub that is played: how the page takes its messages is what a test is about. */
+const playedHub = async (page: Page) => {
+  const hubs: WebSocketRoute[] = []
+  await page.routeWebSocket('**/api/ws', hub => void hubs.push(hub))
+  const message = (type: string, data: object) =>
+    hubs.at(-1)!.send(JSON.stringify({ type, time: new Date().toISOString(), data }))
+  return { hubs, message }
+}
+
 t.test('a second session sees at once what the first one does', { skip: NO_BROWSER }, async t => {
   const at = await serverOf(t, small)
   const browser = await browserOf(t)
@@ -48,11 +57,7 @@ t.test(
     const at = await serverOf(t, small)
     const browser = await browserOf(t)
     const { page, complaints } = await open(browser, at, 'view=overview', null)
-    // Played here: how the page takes the messages is what this is about.
-    const hubs: WebSocketRoute[] = []
-    await page.routeWebSocket('**/api/ws', hub => void hubs.push(hub))
-    const message = (type: string, data: object) =>
-      hubs.at(-1)!.send(JSON.stringify({ type, time: new Date().toISOString(), data }))
+    const { hubs, message } = await playedHub(page)
     await logIn(page, 'alice')
     await page.goto(`${at.url}/?view=events&server=web-1`)
     await page.locator('.grid-body .grid-row').first().waitFor()
@@ -121,10 +126,7 @@ t.test(
     const at = await serverOf(t, small)
     const browser = await browserOf(t)
     const { page, complaints } = await open(browser, at, 'view=overview', null)
-    const hubs: WebSocketRoute[] = []
-    await page.routeWebSocket('**/api/ws', hub => void hubs.push(hub))
-    const message = (type: string) =>
-      hubs.at(-1)!.send(JSON.stringify({ type, time: '', data: { server: 'web-1' } }))
+    const { message } = await playedHub(page)
     await logIn(page, 'alice')
     const show = async (view: string) => {
       await page.mouse.move(5, 5)
@@ -147,7 +149,7 @@ t.test(
       file,
       JSON.stringify([...events, { ...events.at(-1)!, ip: '203.0.113.210', action: 'Ban' }])
     )
-    message('ban_event')
+    message('ban_event', { server: 'web-1' })
     await page.getByRole('button', { name: '↑ 1 new event' }).waitFor()
     t.equal(await placeOf(pointed), before, 'the row under the pointer is the same one, in the same place')
     t.equal(await of('203.0.113.210').count(), 0)
@@ -159,7 +161,7 @@ t.test(
     const block = async (ip: string) => {
       const told = (await page.locator('.tools-count').textContent()) ?? ''
       await at.cli(['block', ip, '--server', 'web-1', '--jail', 'sshd', ...at.folders])
-      message('blocklist_changed')
+      message('blocklist_changed', { server: 'web-1' })
       await page.waitForFunction(told => document.querySelector('.tools-count')?.textContent !== told, told)
     }
     const entry = await ipAt(2)
