@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { BlockDialog } from './parts/block-dialog.js'
+import { CommandDialog } from './parts/command-dialog.js'
 import { Header } from './parts/header.js'
 import { Help } from './parts/help.js'
 import { Failed, Loading } from './parts/states.js'
@@ -8,13 +9,15 @@ import { Toasts } from './parts/toasts.js'
 import { UnblockDialog } from './parts/unblock-dialog.js'
 import { WhitelistDialog } from './parts/whitelist-dialog.js'
 import { blockDialog, unblockDialog } from './state/blocking.js'
+import { commandDialog } from './state/commanding.js'
 import { moment, now, t } from './state/i18n.js'
 import { heardAt, unreachable } from './state/resource.js'
-import { route, type View } from './state/route.js'
-import { ended, session, sessionProblem } from './state/session.js'
+import { go, href, route, type View } from './state/route.js'
+import { ended, mayChange, session, sessionProblem } from './state/session.js'
 import { whitelistDialog } from './state/whitelisting.js'
 import { AddressView } from './views/address.js'
 import { BlocklistsView } from './views/blocklists.js'
+import { CommandsView } from './views/commands.js'
 import { EventsView } from './views/events.js'
 import { LoginPage, LoginDialog } from './views/login.js'
 import { OverviewView } from './views/overview.js'
@@ -30,6 +33,7 @@ const VIEW_OF: Record<View, () => preact.JSX.Element> = {
   whitelist: WhitelistView,
   statistics: StatisticsView,
   warnings: WarningsView,
+  commands: CommandsView,
   address: AddressView
 }
 /** Warned of this long before the session ends in any case; milliseconds. */
@@ -72,6 +76,7 @@ export function App() {
       <Toasts />
       {blockDialog.value !== undefined && <BlockDialog />}
       {unblockDialog.value !== undefined && <UnblockDialog />}
+      {commandDialog.value !== undefined && <CommandDialog />}
       {whitelistDialog.value !== undefined && <WhitelistDialog />}
       {helpIsOpen.value && <Help onClose={() => (helpIsOpen.value = false)} />}
       {session.value === null && <LoginDialog />}
@@ -90,6 +95,15 @@ function EndsSoon() {
   )
 }
 
+/** Goes to the view's search; from a view that has none, to the address one looks for. */
+function search(): void {
+  const field = () => document.querySelector<HTMLElement>('[data-search]')
+  if (field() !== null) return field()?.focus()
+  go(href('address'))
+  // The view is drawn before the next frame.
+  requestAnimationFrame(() => field()?.focus())
+}
+
 /** Keys that work everywhere but where somebody types. */
 function pageKeys(event: KeyboardEvent): void {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
@@ -99,13 +113,16 @@ function pageKeys(event: KeyboardEvent): void {
     (target.matches('textarea, select, input:not([type=checkbox])') || target.closest('dialog') !== null)
   if (types || document.querySelector('dialog[open]') !== null) return
   if (event.key === '?') helpIsOpen.value = true
-  else if (event.key === '/') document.querySelector<HTMLElement>('[data-search]')?.focus()
+  else if (event.key === '/') search()
   else if (event.key === 'j' || event.key === 'k') {
     // Into the table: from there on the keys are its own.
     const grid = document.querySelector<HTMLElement>('[role=grid]')
     grid?.focus()
     grid?.dispatchEvent(new KeyboardEvent('keydown', { key: event.key }))
-  } else if (event.key === 'b') document.querySelector<HTMLElement>('[data-block]')?.click()
-  else return
+  } else if (event.key === 'b') {
+    const button = document.querySelector<HTMLElement>('[data-block]')
+    if (button !== null) button.click()
+    else if (mayChange.value) blockDialog.value = {}
+  } else return
   event.preventDefault()
 }

@@ -20,6 +20,8 @@ export interface EventFilter {
 /** Rows that pass, in order, and how many would for each choice of a filter, given the others. */
 export interface Filtered {
   rows: Uint32Array
+  /** Rows that there are without a filter. */
+  of: number
   addresses: number
   actions: Map<string, number>
   marks: Map<string, number>
@@ -47,11 +49,13 @@ export function filterEvents(table: EventTable, order: Uint32Array, filter: Even
   }
   const seen = new Uint8Array(table.ips.length)
   let addresses = 0
+  let of = 0
   const rows = new Uint32Array(order.length)
   let found = 0
   for (const row of order) {
     const a = table.action[row] ?? 0
     if (a === INCREASE && !filter.increases) continue
+    of++
     const i = table.ip[row] ?? 0
     if (ip !== undefined && ip[i] === 0) continue
     if (minute >= 0 && Math.floor((table.time[row] ?? 0) / 60_000) !== minute) continue
@@ -71,6 +75,7 @@ export function filterEvents(table: EventTable, order: Uint32Array, filter: Even
   }
   return {
     rows: rows.subarray(0, found),
+    of,
     addresses,
     actions: named(ACTIONS, counts.action),
     jails: named(table.jails, counts.jail),

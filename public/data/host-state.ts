@@ -1,5 +1,6 @@
 import type { ServerSummary } from './shapes.js'
 import { timeOf } from './time.js'
+import { whitelistState } from './whitelist-state.js'
 
 /** How a host stands; the gravest that holds. */
 export type HostState = 'problem' | 'never' | 'silent' | 'pending' | 'handedOut' | 'inStep'
@@ -9,7 +10,7 @@ export const SILENT_MS = 15 * 60_000
 /** How often a host usually asks. */
 export const USUAL_MS = 5 * 60_000
 /** A clock off by more than this makes events and blocks hard to match. */
-export const SKEW_MS = 30_000
+const SKEW_MS = 30_000
 
 /** The state of a host. @param now the server's time, milliseconds */
 export function hostState(server: ServerSummary, now: number): HostState {
@@ -19,6 +20,22 @@ export function hostState(server: ServerSummary, now: number): HostState {
   if (now - seen > SILENT_MS) return 'silent'
   if (server.lists.some(list => list.update === 'handed-out')) return 'handedOut'
   return pendingOf(server) > 0 ? 'pending' : 'inStep'
+}
+
+/** True for a host that somebody should look at, and not only wait for. @param now the server's time, milliseconds */
+export function needsLook(server: ServerSummary, now: number): boolean {
+  const grave = ['problem', 'never', 'silent'].includes(hostState(server, now))
+  return grave || isSkewed(server) || whitelistState(server) === 'failed'
+}
+
+/** True for a host that has everything it is to have. @param now the server's time, milliseconds */
+export function isInStep(server: ServerSummary, now: number): boolean {
+  return hostState(server, now) === 'inStep' && whitelistState(server) !== 'behind'
+}
+
+/** True for a host whose clock is off. */
+export function isSkewed({ host }: ServerSummary): boolean {
+  return Math.abs(host.clockSkewMs ?? 0) > SKEW_MS
 }
 
 /** Changes that wait for the host. */

@@ -19,8 +19,12 @@ export interface ServerSummary {
     firewall?: string
     clockSkewMs?: number
     peer?: string
+    /** How the host's copy of the whitelist was last synced. */
+    whitelist?: WhitelistSync
   }
   lists: ListSummary[]
+  /** Whether that copy is what holds for the host now; absent when nobody can say. */
+  whitelistInStep?: boolean
   setAside: string[]
   problem?: string
 }
@@ -128,6 +132,38 @@ export interface WhitelistEntry {
 }
 export interface Whitelist {
   entries: WhitelistEntry[]
+}
+
+/** A host's last pull of the whitelist. */
+export interface WhitelistSync {
+  at: string
+  result: 'success' | 'fail' | 'unchanged'
+  /** SHA-256 (hex) of what the host has; empty when it has nothing. */
+  hash: string
+  message?: string
+}
+
+export const COMMAND_STATES = ['pending', 'running', 'completed', 'failed', 'timeout'] as const
+export type CommandState = (typeof COMMAND_STATES)[number]
+/** Something a host is told to do; times are ISO 8601. */
+export interface HostCommand {
+  id: string
+  server_id: string
+  command_type: string
+  params: { jail?: string; ip?: string }
+  state: CommandState
+  created_at: string
+  created_by: string
+  started_at: string | null
+  ended_at: string | null
+  /** Absent in lists, and for viewers. Text of a host. */
+  output?: string | null
+}
+export interface Commands {
+  commands: HostCommand[]
+}
+export interface OneCommand {
+  command: HostCommand
 }
 
 /** Who made a change. */

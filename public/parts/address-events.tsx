@@ -1,6 +1,6 @@
 import { ACTIONS } from '../data/event-table.js'
 import type { AddressReply } from '../data/shapes.js'
-import { t } from '../state/i18n.js'
+import { dayName, t } from '../state/i18n.js'
 
 const MOST = 200
 
@@ -26,13 +26,18 @@ export function AddressEvents({ reply }: { reply: AddressReply }) {
             </thead>
             <tbody>
               {shown.map((event, at) => {
-                const action = ACTIONS.find(one => one === event.action) ?? 'Ban'
+                const action = ACTIONS.find(one => one === event.action)
                 return (
                   <tr key={at}>
-                    <td class="mono">{event.timestamp.slice(0, 19)}</td>
+                    <td class="cell-time">
+                      <time title={event.timestamp}>
+                        {dayName(event.timestamp.slice(0, 10).replaceAll('-', ''), 'full')}{' '}
+                        {event.timestamp.slice(11, 19)}
+                      </time>
+                    </td>
                     <td>
-                      <span class={`action ${action.replace(' ', '-').toLowerCase()}`}>
-                        {t(`action.${action}`)}
+                      <span class={`action ${(action ?? '').replace(' ', '-').toLowerCase()}`}>
+                        {action === undefined ? event.action : t(`action.${action}`)}
                       </span>
                     </td>
                     <td data-label={t('col.server')}>{event.server}</td>
@@ -44,6 +49,7 @@ export function AddressEvents({ reply }: { reply: AddressReply }) {
           </table>
         </div>
       )}
+      {shown.length > 0 && <p class="quiet">{t('events.clock')}</p>}
       {total > shown.length && (
         <p class="quiet">{t('address.events.more', { n: shown.length, all: total })}</p>
       )}

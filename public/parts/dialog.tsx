@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useId, useLayoutEffect, useRef } from 'preact/hooks'
 import { t } from '../state/i18n.js'
 
 /** A native modal dialog that is open as long as it is drawn. @param onClose also on Escape */
@@ -16,9 +16,15 @@ export function Dialog({
   firm?: boolean
 }) {
   const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
+  // One may open over another.
+  const titleId = useId()
+  // At once: what is typed next is for the dialog.
+  useLayoutEffect(() => {
     const opener = document.activeElement
     dialog.current?.showModal()
+    // Where a keyboard would cover half of a small screen, it comes when it is asked for.
+    if (matchMedia('(pointer: fine)').matches)
+      dialog.current?.querySelector<HTMLElement>('form :is(textarea, select, input)')?.focus()
     return () => {
       if (opener instanceof HTMLElement) opener.focus()
     }
@@ -26,7 +32,7 @@ export function Dialog({
   return (
     <dialog
       ref={dialog}
-      aria-labelledby="dialog-title"
+      aria-labelledby={titleId}
       onCancel={event => {
         event.preventDefault()
         if (!firm) onClose()
@@ -37,7 +43,7 @@ export function Dialog({
     >
       <div class="dialog">
         <header>
-          <h2 id="dialog-title">{title}</h2>
+          <h2 id={titleId}>{title}</h2>
           {!firm && (
             <button type="button" class="quiet icon" aria-label={t('app.close')} onClick={onClose}>
               ✕

@@ -113,15 +113,15 @@ export function EntryBadge({
 export function pendingWords(row: EntryRow, host: ServerSummary | undefined, now: number): string {
   const since = row.entry.lastModified ?? row.entry.timestamp
   const next = host === undefined ? NaN : nextOf(host)
-  const expected = Number.isNaN(next)
-    ? t('host.never')
+  const key = Number.isNaN(next)
+    ? 'lists.pending.never'
     : next < now
-      ? t('host.overdue')
-      : t('host.expected', { when: ago(new Date(next).toISOString(), now) })
-  return t('lists.pending.hint', {
-    when: since == null ? '–' : ago(since, now),
+      ? 'lists.pending.overdue'
+      : 'lists.pending.expected'
+  return t(key, {
+    since: since == null ? '–' : ago(since, now),
     server: row.server,
-    expected
+    when: Number.isNaN(next) ? '' : ago(new Date(next).toISOString(), now)
   })
 }
 

@@ -3,6 +3,7 @@ import type { ServerSummary } from '../data/shapes.js'
 import { num, t } from '../state/i18n.js'
 import { change } from '../state/route.js'
 import { Facet } from './facet.js'
+import { SearchField } from './search-field.js'
 
 const TABS = ['', 'active', 'pendingBlock', 'pendingUnblock', 'expired', 'inactive'] as const
 
@@ -26,17 +27,7 @@ export function EntryFilters({
   const countOf = (tab: (typeof TABS)[number]) => (tab === '' ? total : counts[tab])
   return (
     <>
-      <label class="field search">
-        {t('lists.search')}
-        <input
-          type="search"
-          data-search
-          autocomplete="off"
-          spellcheck={false}
-          value={filter.text}
-          onInput={event => change({ q: event.currentTarget.value }, true)}
-        />
-      </label>
+      <SearchField label={t('lists.search')} name="q" text={filter.text} />
       <label class="field">
         {t('col.since')}
         <input

@@ -7,6 +7,7 @@ import { whitelistDialog } from '../state/whitelisting.js'
 import { isBlocked, placeOf } from './entry-cell.js'
 import { addressesHref } from './event-tools.js'
 import { ExportMenu } from './export-menu.js'
+import { chosenWords, Tools } from './tools.js'
 
 const HEAD = ['ip', 'server', 'jail', 'state', 'timestamp', 'expires', 'reason', 'source', 'tags'] as const
 
@@ -28,12 +29,14 @@ export function EntryTools({
   const ips = [...new Set(meant.map(row => row.entry.ip))]
   const server = param('server')
   return (
-    <div class="tools">
-      <p class="tools-count" role="status">
-        {some
-          ? t('select.count', { rows: meant.length, ips: ips.length })
-          : t('lists.count', { n: rows.length, all })}
-      </p>
+    <Tools
+      count={
+        some
+          ? chosenWords(meant.length, ips.length)
+          : t(rows.length === all ? 'lists.count.all' : 'lists.count', { n: rows.length, all })
+      }
+      onClear={some ? onClear : undefined}
+    >
       {mayChange.value && !some && (
         <button
           type="button"
@@ -74,12 +77,7 @@ export function EntryTools({
         rows={() => meant.map(textsOf)}
         lines={() => meant.map(row => row.entry.ip)}
       />
-      {some && (
-        <button type="button" class="quiet" onClick={onClear}>
-          {t('select.clear')}
-        </button>
-      )}
-    </div>
+    </Tools>
   )
 }
 

@@ -4,6 +4,7 @@ import { t } from '../state/i18n.js'
 import { change } from '../state/route.js'
 import { Facet } from './facet.js'
 import { RedDot, YellowDot } from './mark.js'
+import { SearchField } from './search-field.js'
 
 const SIGNS = {
   red: <RedDot />,
@@ -27,18 +28,12 @@ export function EventFilters({ filter, found }: { filter: EventFilter; found: Fi
   const set = [filter.actions, filter.marks, filter.jails].some(list => list.length > 0)
   return (
     <>
-      <label class="field search">
-        {t('events.filter.ip')}
-        <input
-          type="search"
-          data-search
-          autocomplete="off"
-          spellcheck={false}
-          placeholder={t('events.filter.ip.hint')}
-          value={filter.ip}
-          onInput={event => change({ ip: event.currentTarget.value }, true)}
-        />
-      </label>
+      <SearchField
+        label={t('events.filter.ip')}
+        name="ip"
+        text={filter.ip}
+        placeholder={t('events.filter.ip.hint')}
+      />
       <div class="facets">
         <Facet
           label={t('events.filter.action')}

@@ -6,6 +6,7 @@ import { go } from '../state/route.js'
 import { mayChange } from '../state/session.js'
 import { whitelistDialog } from '../state/whitelisting.js'
 import { ExportMenu } from './export-menu.js'
+import { chosenWords, Tools } from './tools.js'
 
 const HEAD = ['timestamp', 'server', 'jail', 'action', 'ip', 'mark', 'increases'] as const
 
@@ -15,24 +16,40 @@ export function EventTools({
   found,
   chosen,
   onClear,
-  server
+  server,
+  news,
+  onNews
 }: {
   table: EventTable
   found: Filtered
   chosen: ReadonlySet<number>
   onClear: () => void
   server: string
+  /** Events that are held back. */
+  news: number
+  onNews: () => void
 }) {
   const some = chosen.size > 0
   const rows = some ? found.rows.filter(row => chosen.has(row)) : found.rows
   const places = some ? placesOf(table, rows) : { ips: [], jails: [], servers: server === '' ? [] : [server] }
   return (
-    <div class="tools">
-      <p class="tools-count" role="status">
-        {some
-          ? t('select.count', { rows: rows.length, ips: places.ips.length })
-          : t('events.count', { n: found.rows.length, all: table.length, ips: found.addresses })}
-      </p>
+    <Tools
+      count={
+        some
+          ? chosenWords(rows.length, places.ips.length)
+          : t(found.rows.length === found.of ? 'events.count.all' : 'events.count', {
+              ...{ n: found.rows.length, all: found.of, ips: t('count.ips', { n: found.addresses }) }
+            })
+      }
+      onClear={some ? onClear : undefined}
+      news={
+        news > 0 && (
+          <button type="button" class="news small" onClick={onNews}>
+            ↑ {t('events.new', { n: news })}
+          </button>
+        )
+      }
+    >
       {mayChange.value && (
         <button
           type="button"
@@ -64,12 +81,7 @@ export function EventTools({
         rows={() => Array.from(rows, row => textsOf(table, row))}
         lines={() => Array.from(rows, row => textsOf(table, row).slice(0, 5).join('\t'))}
       />
-      {some && (
-        <button type="button" class="quiet" onClick={onClear}>
-          {t('select.clear')}
-        </button>
-      )}
-    </div>
+    </Tools>
   )
 }
 

@@ -1,5 +1,7 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { useReading } from './reading.js'
+import { useStillRows } from './still-rows.js'
 import { t, type MessageKey } from '../state/i18n.js'
 import { useVirtualRows } from './virtual-rows.js'
 
@@ -24,8 +26,12 @@ interface GridProps {
   selection?: GridSelection
   onOpen: (row: number) => void
   empty: ComponentChildren
-  /** Told when the first row is not in sight: news are held back then. */
-  onScrolled?: (away: boolean) => void
+  /** Told when the first row is not in sight, or the pointer or the focus is on the rows: news are held back then. */
+  onReading?: (reading: boolean) => void
+  /** What tells a row from the others, where rows may come in between: what is being read then stays where it is. */
+  rowKey?: (row: number) => string
+  /** With `rowKey`: what was asked for; when that changes, rows move. */
+  about?: string
 }
 
 export interface GridSelection {
@@ -48,6 +54,16 @@ export function Grid(props: GridProps) {
   const [active, setActive] = useState(-1)
   const anchor = useRef(-1)
   const rows = useVirtualRows(scroller, count, height)
+  const { reading, marks } = useReading(height, props.onReading)
+  useStillRows({
+    scroller,
+    height,
+    count,
+    rowKey: props.rowKey,
+    about: props.about,
+    reading,
+    onMoved: by => setActive(row => (row < 0 ? row : row + by))
+  })
   useEffect(() => {
     const changed = () => setHeight(narrow.matches ? NARROW_ROW : WIDE_ROW)
     narrow.addEventListener('change', changed)
@@ -100,7 +116,7 @@ export function Grid(props: GridProps) {
         aria-multiselectable={selection !== undefined}
         {...(at >= 0 ? { 'aria-activedescendant': `row-${at}` } : {})}
         onKeyDown={onKeyDown}
-        onScroll={event => props.onScrolled?.(event.currentTarget.scrollTop > height)}
+        {...marks}
       >
         <div class="grid-head" role="rowgroup">
           <div role="row" aria-rowindex={1} class="grid-row">

@@ -29,7 +29,7 @@ export function Header({ onHelp }: { onHelp: () => void }) {
         <span>Fail2Ban-Report</span>
       </a>
       <nav aria-label={t('app.menu')} ref={menu}>
-        {VIEWS.map(view => (
+        {VIEWS.filter(view => view !== 'commands' || !isCopy).map(view => (
           <a
             key={view}
             href={href(

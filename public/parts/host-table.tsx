@@ -1,10 +1,19 @@
-import { activeOf, hostState, nextOf, pendingOf, SKEW_MS, type HostState } from '../data/host-state.js'
+import {
+  activeOf,
+  hostState,
+  isSkewed,
+  needsLook,
+  nextOf,
+  pendingOf,
+  type HostState
+} from '../data/host-state.js'
 import type { ServerNumbers, ServerSummary } from '../data/shapes.js'
 import { ago, duration, moment, num, t } from '../state/i18n.js'
-import { href } from '../state/route.js'
+import { change, href } from '../state/route.js'
 import { Spark } from './spark.js'
+import { WhitelistBadge } from './whitelist-state.js'
 
-const GRAVITY: readonly HostState[] = ['problem', 'never', 'silent', 'pending', 'handedOut', 'inStep']
+const GRAVITY: readonly HostState[] = ['problem', 'never', 'silent']
 const SIGNS: Record<HostState, [string, string]> = {
   problem: ['✕', 'bad'],
   never: ['○', 'quiet'],
@@ -27,7 +36,10 @@ export function HostTable({
   now: number
 }) {
   const numbersOf = new Map(numbers.map(one => [one.server, one]))
-  const gravity = (server: ServerSummary) => Math.min(GRAVITY.indexOf(hostState(server, now)), 3)
+  const gravity = (server: ServerSummary) => {
+    const place = GRAVITY.indexOf(hostState(server, now))
+    return place >= 0 ? place : GRAVITY.length + (needsLook(server, now) ? 0 : 1)
+  }
   const sorted = [...servers].sort((a, b) => gravity(a) - gravity(b) || (a.name < b.name ? -1 : 1))
   return (
     <div class="scroll-x">
@@ -53,7 +65,11 @@ export function HostTable({
             <th scope="col" class="number">
               {t('host.blocked')}
             </th>
+            <th scope="col">{t('view.whitelist')}</th>
             <th scope="col">{t('host.client')}</th>
+            <th scope="col">
+              <span class="unseen">{t('col.actions')}</span>
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -85,7 +101,6 @@ function HostRow({
 }) {
   const { name, host } = server
   const state = hostState(server, now)
-  const skew = Math.abs(host.clockSkewMs ?? 0) > SKEW_MS
   const warnings = (numbers?.warnings ?? 0) + (numbers?.critical ?? 0)
   return (
     <tr>
@@ -100,7 +115,7 @@ function HostRow({
             {t('host.setAside', { name: file })}
           </p>
         ))}
-        {skew && <p class="bad">⚠ {t('host.skew', { time: duration(host.clockSkewMs ?? 0) })}</p>}
+        {isSkewed(server) && <p class="bad">⚠ {t('host.skew', { time: duration(host.clockSkewMs ?? 0) })}</p>}
       </th>
       <td data-label={t('host.lastSync')}>
         <LastSync server={server} now={now} />
@@ -129,8 +144,21 @@ function HostRow({
       <td class="number" data-label={t('host.blocked')}>
         <a href={href('blocklists', { server: name })}>{num(activeOf(server))}</a>
       </td>
+      <td data-label={t('view.whitelist')}>
+        <WhitelistBadge server={server} now={now} />
+      </td>
       <td class="quiet" data-label={t('host.client')}>
-        {[host.version, host.firewall].filter(text => text !== undefined).join(' · ') || '–'}
+        {host.version ?? '–'} <small>{host.firewall}</small>
+      </td>
+      <td class="host-act">
+        <button
+          type="button"
+          class="small"
+          aria-label={t('host.details', { server: name })}
+          onClick={() => change({ host: name })}
+        >
+          {t('host.details.short')}
+        </button>
       </td>
     </tr>
   )
@@ -150,7 +178,7 @@ export function LastSync({ server, now }: { server: ServerSummary; now: number }
         <time dateTime={lastSync} title={moment(lastSync)}>
           {ago(lastSync, now)}
         </time>
-      )}
+      )}{' '}
       {!Number.isNaN(next) && (
         <small class="quiet">
           {late ? t('host.overdue') : t('host.expected', { when: ago(new Date(next).toISOString(), now) })}
@@ -160,7 +188,8 @@ export function LastSync({ server, now }: { server: ServerSummary; now: number }
   )
 }
 
-function StateBadge({ state, pending }: { state: HostState; pending: number }) {
+/** How a host stands, with a sign. */
+export function StateBadge({ state, pending }: { state: HostState; pending: number }) {
   const [sign, tone] = SIGNS[state]
   return (
     <span class={`badge ${tone}`}>

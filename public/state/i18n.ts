@@ -61,13 +61,13 @@ export function moment(iso: string | null | undefined): string {
 }
 
 /** A day, `YYYYMMDD`, in words. */
-export function dayName(day: string, style: 'short' | 'long' = 'long'): string {
+export function dayName(day: string, style: 'short' | 'full' | 'long' = 'long'): string {
   const date = Date.UTC(Number(day.slice(0, 4)), Number(day.slice(4, 6)) - 1, Number(day.slice(6, 8)))
   if (Number.isNaN(date)) return day
   const parts: Intl.DateTimeFormatOptions =
     style === 'short'
       ? { day: '2-digit', month: '2-digit' }
-      : { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }
+      : { day: 'numeric', month: 'short', year: 'numeric', ...(style === 'long' ? { weekday: 'short' } : {}) }
   return new Intl.DateTimeFormat(locale.value, { ...parts, timeZone: 'UTC' }).format(date)
 }
 
@@ -78,7 +78,7 @@ export function ago(iso: string, from: number): string {
   const seconds = Math.round((at - from) / 1000)
   const format = new Intl.RelativeTimeFormat(locale.value, { numeric: 'auto', style: 'short' })
   const size = Math.abs(seconds)
-  if (size < 60) return format.format(0, 'second')
+  if (size < 60) return seconds < 0 ? t('time.justNow') : format.format(0, 'second')
   if (size < 3600) return format.format(Math.trunc(seconds / 60), 'minute')
   if (size < 48 * 3600) return format.format(Math.trunc(seconds / 3600), 'hour')
   return format.format(Math.trunc(seconds / 86_400), 'day')

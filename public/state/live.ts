@@ -1,14 +1,15 @@
 import { effect, signal } from '@preact/signals'
 import { get, Refusal } from './api.js'
+import { commandStands } from './commanding.js'
 import { isCopy } from './copy.js'
 import { lookForNews } from './resource.js'
-import { session } from './session.js'
+import { mayChange, session } from './session.js'
 import type { Settings } from '../data/shapes.js'
 
 /** What the hub says: something has changed; what it is now is asked for as ever. */
 interface HubMessage {
   type: string
-  data?: { server?: unknown }
+  data?: { server?: unknown; id?: unknown; state?: unknown }
 }
 
 /** Which of the API's answers a message concerns. */
@@ -18,9 +19,11 @@ const CONCERNS: Record<string, RegExp> = {
   unban_event: EVENTS,
   blocklist_changed: /^(blocklists|address|servers)\b/,
   server_status: /^servers\b/,
-  command_result: /^servers\b/,
+  command_result: /^(servers|v1\/commands)\b/,
   whitelist_changed: /^(whitelist|blocklists|address|servers)\b/
 }
+
+const COMMANDS = /^v1\/commands\b/
 
 /** How often what is shown is asked for without a hub; milliseconds. */
 const POLL_MS = 8000
@@ -48,6 +51,8 @@ export function startLive(): void {
   }
   setInterval(() => {
     if (Date.now() - lastPoll >= (hubIsUp.value ? POLL_BESIDE_HUB_MS : POLL_MS)) poll()
+    // What becomes of commands, the hub tells admins only.
+    else if (!mayChange.value) lookForNews(path => COMMANDS.test(path))
   }, POLL_MS)
   document.addEventListener('visibilitychange', poll)
   const gather = gatherer()
@@ -144,6 +149,7 @@ function gatherer(): (message: HubMessage) => void {
   }
   return message => {
     if (CONCERNS[message.type] === undefined) return
+    if (message.type === 'command_result') commandStands(message.data ?? {})
     gathered.push(message)
     const now = Date.now()
     const rest = message.type === 'server_status' ? STATUS_REST_MS : REST_MS
@@ -157,6 +163,7 @@ function gatherer(): (message: HubMessage) => void {
 
 function concerns({ type, data }: HubMessage, path: string): boolean {
   if (CONCERNS[type]?.test(path) !== true) return false
-  const of = new URLSearchParams(path.split('?')[1] ?? '').get('server')
+  const asked = new URLSearchParams(path.split('?')[1] ?? '')
+  const of = asked.get('server') ?? asked.get('server_id')
   return of === null || typeof data?.server !== 'string' || data.server === of
 }

@@ -7,6 +7,7 @@ export const VIEWS = [
   'whitelist',
   'statistics',
   'warnings',
+  'commands',
   'address'
 ] as const
 export type View = (typeof VIEWS)[number]
@@ -40,10 +41,32 @@ export function listParam(name: string): string[] {
   return route.value.params.getAll(name)
 }
 
+/** The column that rows are sorted by, as the address bar says it; else the usual one, descending. */
+export function sortParam<Column extends string>(
+  columns: readonly Column[],
+  usual: Column
+): { column: Column; descending: boolean } {
+  const text = param('sort')
+  const column = columns.find(one => one === text.replace(/^-/, ''))
+  return column === undefined
+    ? { column: usual, descending: true }
+    : { column, descending: text.startsWith('-') }
+}
+
 /** The address of a view; relative, so that any base path will do. */
 export function href(view: View, values: Changes = {}): string {
   const params = new URLSearchParams({ view })
   for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined && value !== '') params.set(name, value)
+  }
+  return `?${params.toString()}`
+}
+
+/** The address of the present view with other values. */
+export function hrefWith(values: Changes): string {
+  const params = new URLSearchParams(route.value.params)
+  for (const [name, value] of Object.entries(values)) {
+    params.delete(name)
     if (value !== undefined && value !== '') params.set(name, value)
   }
   return `?${params.toString()}`

@@ -10,7 +10,7 @@ import { Failed, Loading } from '../parts/states.js'
 import { Tile } from '../parts/tile.js'
 import { query } from '../state/api.js'
 import { blockDialog } from '../state/blocking.js'
-import { countryName, num, t } from '../state/i18n.js'
+import { countryName, dayName, num, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { go, href, listParam, param } from '../state/route.js'
 import { mayChange } from '../state/session.js'
@@ -108,11 +108,7 @@ function Known({ ip }: { ip: string }) {
       </header>
       {found.problem.value && <Failed problem={found.problem.value} />}
       <div class="tiles">
-        <Tile
-          label={t('address.events')}
-          value={num(reply.total)}
-          detail={`${num(bans)} ${t('address.bans')}`}
-        />
+        <Tile label={t('address.events')} value={num(reply.total)} detail={t('address.bans', { n: bans })} />
         <Tile
           label={t('address.servers')}
           value={num(servers.length)}
@@ -120,12 +116,12 @@ function Known({ ip }: { ip: string }) {
         />
         <Tile
           label={t('address.first')}
-          value={dayOf(reply.events.at(-1)?.timestamp)}
+          value={hostDay(reply.events.at(-1)?.timestamp)}
           detail={clockOf(reply.events.at(-1)?.timestamp)}
         />
         <Tile
           label={t('address.last')}
-          value={dayOf(reply.events[0]?.timestamp)}
+          value={hostDay(reply.events[0]?.timestamp)}
           detail={clockOf(reply.events[0]?.timestamp)}
         />
       </div>
@@ -148,8 +144,9 @@ function severalHref(ips: readonly string[], show: string): string {
   return `?${params.toString()}`
 }
 
-function dayOf(stamp: string | undefined): string {
-  return stamp?.slice(0, 10) ?? '–'
+/** A day by the host's own clock. */
+function hostDay(stamp: string | undefined): string {
+  return stamp === undefined ? '–' : dayName(stamp.slice(0, 10).replaceAll('-', ''), 'full')
 }
 
 function clockOf(stamp: string | undefined): string | undefined {

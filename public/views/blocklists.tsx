@@ -5,7 +5,6 @@ import {
   keyOf,
   rowsOf,
   sortEntries,
-  type EntryColumn,
   type EntryRow
 } from '../data/entry-rows.js'
 import type { Entries, Overview } from '../data/shapes.js'
@@ -19,7 +18,7 @@ import { Empty, Failed, Loading } from '../parts/states.js'
 import { query } from '../state/api.js'
 import { t } from '../state/i18n.js'
 import { useResource, useResources } from '../state/resource.js'
-import { change, listParam, param } from '../state/route.js'
+import { change, listParam, param, sortParam } from '../state/route.js'
 import { mayChange } from '../state/session.js'
 import { timeOf } from '../data/time.js'
 
@@ -51,7 +50,7 @@ export function BlocklistsView() {
     [...padded(loaded), now]
   )
   const filter = { state: param('state'), text: param('q'), since: param('since') }
-  const sort = sortParam()
+  const sort = sortParam(ENTRY_COLUMNS, 'since')
   const sorted = useMemo(
     () => sortEntries(rows, sort.column, sort.descending),
     [rows, sort.column, sort.descending]
@@ -113,9 +112,11 @@ export function BlocklistsView() {
                 setChosen(next)
               },
               all: on => setChosen(on ? new Set(found.rows.map(keyOf)) : NOTHING),
-              count: chosen.size
+              count: found.rows.reduce((sum, row) => sum + (chosen.has(keyOf(row)) ? 1 : 0), 0)
             }}
             onOpen={row => setOpened(found.rows[row])}
+            rowKey={row => keyOf(found.rows[row])}
+            about={JSON.stringify([server, jails, filter, sort])}
             empty={
               rows.length === 0 ? (
                 <Empty title={t('lists.none')}>
@@ -145,14 +146,6 @@ const COLUMNS: readonly GridColumn[] = [
   ...ENTRY_COLUMNS.map(key => ({ key, label: `col.${key}` as const })),
   { key: 'act', label: 'col.actions', sorts: false }
 ]
-
-function sortParam(): { column: EntryColumn; descending: boolean } {
-  const text = param('sort')
-  const column = ENTRY_COLUMNS.find(one => one === text.replace(/^-/, ''))
-  return column === undefined
-    ? { column: 'since', descending: true }
-    : { column, descending: text.startsWith('-') }
-}
 
 /** Hooks want a list of one length. */
 function padded<T>(items: readonly T[]): (T | undefined)[] {

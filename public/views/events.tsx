@@ -1,12 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { ACTIONS, type EventTable } from '../data/event-table.js'
-import {
-  EVENT_COLUMNS,
-  filterEvents,
-  orderOf,
-  type EventColumn,
-  type EventFilter
-} from '../data/event-filter.js'
+import { EVENT_COLUMNS, filterEvents, orderOf, type EventFilter } from '../data/event-filter.js'
 import type { Overview, Settings } from '../data/shapes.js'
 import { EventCell } from '../parts/event-cell.js'
 import { EventFilters } from '../parts/event-filters.js'
@@ -20,7 +14,7 @@ import { useEvents } from '../state/events.js'
 import { t } from '../state/i18n.js'
 import { rangeParam } from '../state/range.js'
 import { useResource } from '../state/resource.js'
-import { change, go, href, listParam, param } from '../state/route.js'
+import { change, go, href, listParam, param, sortParam } from '../state/route.js'
 
 /** Browsers draw no more than some 16 million pixels in one element. */
 const MOST_ROWS = 250_000
@@ -36,11 +30,11 @@ export function EventsView() {
   const range = rangeParam(today)
   const events = useEvents(server, range, overview.value.value)
   const filter = useFilter()
-  const [away, setAway] = useState(false)
+  const [reading, setReading] = useState(false)
   const [chosen, setChosen] = useState<ReadonlySet<number>>(NOTHING)
   const about = `${server} ${range.from} ${range.to}`
-  const { table, news, showNews } = useCalm(about, events.table, away || chosen.size > 0)
-  const sort = sortParam()
+  const { table, news, showNews } = useCalm(about, events.table, reading || chosen.size > 0)
+  const sort = sortParam(EVENT_COLUMNS, 'time')
   const order = useMemo(
     () => table && orderOf(table, sort.column, sort.descending),
     [table, sort.column, sort.descending]
@@ -76,19 +70,12 @@ export function EventsView() {
             chosen={chosen}
             onClear={() => setChosen(NOTHING)}
             server={server}
+            news={news}
+            onNews={() => {
+              setChosen(NOTHING)
+              showNews()
+            }}
           />
-          {news > 0 && (
-            <button
-              type="button"
-              class="news"
-              onClick={() => {
-                setChosen(NOTHING)
-                showNews()
-              }}
-            >
-              ↑ {t('events.new', { n: news })}
-            </button>
-          )}
           <Grid
             key={about}
             label={t('view.events')}
@@ -107,7 +94,7 @@ export function EventsView() {
             onSort={(column, descending) => change({ sort: `${descending ? '-' : ''}${column}` })}
             selection={selectionOf(rows, chosen, setChosen)}
             onOpen={row => go(href('address', { ip: table.ips[table.ip[rows[row] ?? 0] ?? 0] }))}
-            onScrolled={setAway}
+            onReading={setReading}
             empty={
               table.length === 0 ? (
                 <Empty title={t('events.none')}>
@@ -144,15 +131,7 @@ function useFilter(): EventFilter {
   }
 }
 
-function sortParam(): { column: EventColumn; descending: boolean } {
-  const text = param('sort')
-  const column = EVENT_COLUMNS.find(one => one === text.replace(/^-/, ''))
-  return column === undefined
-    ? { column: 'time', descending: true }
-    : { column, descending: text.startsWith('-') }
-}
-
-/** Holds news back while somebody reads further down or has chosen rows: nothing moves under their eyes. */
+/** Holds news back while somebody reads or has chosen rows: nothing moves under their eyes, or their pointer. */
 function useCalm(
   about: string,
   latest: EventTable | undefined,

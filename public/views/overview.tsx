@@ -1,11 +1,12 @@
+import { HostDetails } from '../parts/host-details.js'
 import { HostTable } from '../parts/host-table.js'
 import { Empty, Failed, Loading } from '../parts/states.js'
 import { Tile } from '../parts/tile.js'
-import { activeOf, hostState } from '../data/host-state.js'
+import { activeOf, isInStep, needsLook } from '../data/host-state.js'
 import type { Overview, Statistics, Warnings } from '../data/shapes.js'
 import { num, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
-import { href } from '../state/route.js'
+import { change, href, param } from '../state/route.js'
 import { mayChange } from '../state/session.js'
 import { timeOf } from '../data/time.js'
 
@@ -21,7 +22,9 @@ export function OverviewView() {
   if (fleet.servers.length === 0) return <NoServer />
   const problem = overview.problem.value ?? statistics.problem.value ?? warnings.problem.value
   const now = timeOf(fleet.time)
-  const bad = fleet.servers.filter(one => ['problem', 'never', 'silent'].includes(hostState(one, now))).length
+  const bad = fleet.servers.filter(one => needsLook(one, now)).length
+  const waiting = fleet.servers.filter(one => !needsLook(one, now) && !isInStep(one, now)).length
+  const opened = fleet.servers.find(one => one.name === param('host'))
   return (
     <>
       {problem && <Failed problem={problem} />}
@@ -34,8 +37,10 @@ export function OverviewView() {
       <section class="panel" aria-labelledby="servers-title">
         <header class="panel-head">
           <h2 id="servers-title">{t('servers')}</h2>
-          <span class={bad === 0 ? 'good' : 'bad'}>
-            {bad === 0 ? `✓ ${t('overview.allInStep')}` : `⚠ ${t('overview.attention', { n: bad })}`}
+          <span class="panel-note">
+            {bad > 0 && <span class="bad">⚠ {t('overview.attention', { n: bad })}</span>}
+            {waiting > 0 && <span class="wait">◔ {t('overview.waiting', { n: waiting })}</span>}
+            {bad + waiting === 0 && <span class="good">✓ {t('overview.allInStep')}</span>}
           </span>
         </header>
         <HostTable
@@ -45,6 +50,7 @@ export function OverviewView() {
           now={now}
         />
       </section>
+      {opened && <HostDetails server={opened} now={now} onClose={() => change({ host: undefined })} />}
     </>
   )
 }
@@ -74,7 +80,7 @@ function FleetTiles({
           statistics &&
           t('overview.versus', { yesterday: statistics.periods.yesterday.bans, mean: statistics.mean7 })
         }
-        to={href('events')}
+        to={href('events', { action: 'Ban' })}
       />
       <Tile
         label={t('overview.addresses')}
@@ -86,7 +92,10 @@ function FleetTiles({
         label={t('overview.warnings')}
         value={warnings && (off ? '–' : num(total))}
         detail={
-          warnings && (off ? t('overview.warnings.off') : t('overview.warnings.detail', { n: critical }))
+          warnings &&
+          (off
+            ? t('overview.warnings.off')
+            : t(critical > 0 ? 'overview.warnings.detail' : 'overview.warnings.none', { n: critical }))
         }
         to={href('warnings')}
         tone={critical > 0 ? 'bad' : total > 0 ? 'wait' : undefined}
@@ -94,7 +103,7 @@ function FleetTiles({
       <Tile
         label={t('overview.blocked')}
         value={num(active)}
-        detail={undefined}
+        detail={t('overview.blocked.detail', { n: fleet.servers.length })}
         to={href('blocklists', { state: 'active' })}
       />
       <Tile

@@ -43,7 +43,7 @@ function Numbers({ reply, server }: { reply: Statistics; server: string }) {
           return (
             <Tile
               key={name}
-              label={`${t('stat.bans')} · ${t(`stat.${name}`)}`}
+              label={t(`stat.bans.${name}`)}
               value={num(bans)}
               detail={t('stat.detail', { unbans, addresses })}
             />
@@ -66,7 +66,7 @@ function Numbers({ reply, server }: { reply: Statistics; server: string }) {
       <div class="columns">
         <section class="panel" aria-labelledby="jails-title">
           <h2 id="jails-title">{t('stat.perJail')}</h2>
-          <JailBars jails={reply.jails[period]} server={server} />
+          <JailBars jails={reply.jails[period]} server={server} period={period} />
         </section>
         <section class="panel" aria-labelledby="top-title">
           <h2 id="top-title">{t('stat.topAddresses')}</h2>
@@ -117,14 +117,25 @@ function hoursOf(reply: Statistics, month: boolean): HourBars {
   return { hours: shown.map(one => one.at), bans: shown.map(one => one.bans) }
 }
 
-function JailBars({ jails, server }: { jails: readonly JailNumbers[]; server: string }) {
+/** The range of the events view that has a period's bans. */
+const RANGES = { today: undefined, days7: '7', days30: '30' } as const
+
+function JailBars({
+  jails,
+  server,
+  period
+}: {
+  jails: readonly JailNumbers[]
+  server: string
+  period: keyof typeof RANGES
+}) {
   if (jails.length === 0) return <p class="quiet">{t('stat.none')}</p>
   const most = Math.max(1, ...jails.map(one => one.bans))
   return (
     <ol class="bars">
       {jails.map(({ jail, bans, unbans }, at) => (
         <li key={jail}>
-          <a href={href('events', { server, jail })}>
+          <a href={href('events', { server, jail, action: 'Ban', range: RANGES[period] })}>
             {at < 3 && <span class="rank">{at + 1}</span>}
             {jail}
           </a>
@@ -132,10 +143,7 @@ function JailBars({ jails, server }: { jails: readonly JailNumbers[]; server: st
             <rect width={(bans / most) * 100} height={1} />
           </svg>
           <span class="number">
-            <strong>{num(bans)}</strong>{' '}
-            <small class="quiet">
-              {num(unbans)} {t('stat.unbans')}
-            </small>
+            <strong>{num(bans)}</strong> <small class="quiet">{t('stat.unbans.n', { n: unbans })}</small>
           </span>
         </li>
       ))}

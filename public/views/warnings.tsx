@@ -54,10 +54,11 @@ function Rows({ reply }: { reply: Warnings }) {
   return (
     <>
       <p class="tools-count" role="status">
-        {t('warn.counts', { warning: reply.warnings.length - critical, critical })}
+        {t('warn.count.warning', { n: reply.warnings.length - critical })} ·{' '}
+        {t('warn.count.critical', { n: critical })}
       </p>
       <div class="scroll-x">
-        <table class="rows">
+        <table class="rows warnings">
           <thead>
             <tr>
               <th scope="col">{t('warn.level')}</th>

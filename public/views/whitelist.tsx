@@ -1,15 +1,18 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
-import type { Whitelist, WhitelistEntry } from '../data/shapes.js'
+import type { Overview, Whitelist, WhitelistEntry } from '../data/shapes.js'
 import { timeOf } from '../data/time.js'
-import { isOver, WHITE_COLUMNS, whiteRows, type WhiteColumn } from '../data/whitelist-rows.js'
+import { isOver, WHITE_COLUMNS, whiteRows } from '../data/whitelist-rows.js'
 import { ExportMenu } from '../parts/export-menu.js'
 import { Grid, type GridColumn } from '../parts/grid.js'
+import { SearchField } from '../parts/search-field.js'
 import { ServerSelect } from '../parts/server-select.js'
+import { WhitelistHosts } from '../parts/whitelist-hosts.js'
 import { Empty, Failed, Loading } from '../parts/states.js'
+import { Tools } from '../parts/tools.js'
 import { WhitelistCell } from '../parts/whitelist-cell.js'
 import { now, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
-import { change, go, href, param } from '../state/route.js'
+import { change, go, href, param, sortParam } from '../state/route.js'
 import { mayChange } from '../state/session.js'
 import { removeFromWhitelist, whitelistDialog } from '../state/whitelisting.js'
 
@@ -33,7 +36,8 @@ const HEAD = ['ip', 'description', 'servers', 'addedBy', 'addedAt', 'expires'] a
 export function WhitelistView() {
   const whitelist = useResource<Whitelist>('whitelist')
   const entries = whitelist.value.value?.entries
-  const sort = sortParam()
+  const fleet = useResource<Overview>('servers').value.value
+  const sort = sortParam(WHITE_COLUMNS, 'since')
   const wanted = { text: param('q'), server: param('server'), ...sort }
   const rows = useMemo(() => whiteRows(entries ?? [], wanted), [entries, ...Object.values(wanted)])
   const [chosen, setChosen] = useState<ReadonlySet<string>>(NOTHING)
@@ -47,26 +51,19 @@ export function WhitelistView() {
     <section class="panel fill" aria-label={t('view.whitelist')}>
       <div class="toolbar">
         <ServerSelect />
-        <label class="field search">
-          {t('white.search')}
-          <input
-            type="search"
-            data-search
-            autocomplete="off"
-            spellcheck={false}
-            value={wanted.text}
-            onInput={event => change({ q: event.currentTarget.value }, true)}
-          />
-        </label>
+        <SearchField label={t('white.search')} name="q" text={wanted.text} />
         <p class="quiet toolbar-note">{t('white.what')}</p>
       </div>
       {whitelist.problem.value && <Failed problem={whitelist.problem.value} />}
-      <div class="tools">
-        <p class="tools-count" role="status">
-          {some.length > 0
+      <Tools
+        count={
+          some.length > 0
             ? t('white.chosen', { n: some.length })
-            : `${t('lists.count', { n: rows.length, all: entries.length })}${over > 0 ? ` · ${t('white.over', { n: over })}` : ''}`}
-        </p>
+            : `${t(rows.length === entries.length ? 'lists.count.all' : 'lists.count', { n: rows.length, all: entries.length })}${over > 0 ? ` · ${t('white.over', { n: over })}` : ''}`
+        }
+        onClear={some.length > 0 ? () => setChosen(NOTHING) : undefined}
+      >
+        {fleet && <WhitelistHosts servers={fleet.servers} now={timeOf(fleet.time)} />}
         {mayChange.value && some.length === 0 && (
           <button
             type="button"
@@ -82,7 +79,7 @@ export function WhitelistView() {
             class="primary"
             onClick={() => void removeFromWhitelist(some).then(() => setChosen(NOTHING))}
           >
-            {t('white.remove')}
+            {t('white.remove.short')}
           </button>
         )}
         <ExportMenu
@@ -91,12 +88,7 @@ export function WhitelistView() {
           rows={() => (some.length > 0 ? some : rows).map(textsOf)}
           lines={() => (some.length > 0 ? some : rows).map(entry => entry.ip)}
         />
-        {some.length > 0 && (
-          <button type="button" class="quiet" onClick={() => setChosen(NOTHING)}>
-            {t('select.clear')}
-          </button>
-        )}
-      </div>
+      </Tools>
       <Grid
         label={t('view.whitelist')}
         layout={`white-grid${mayChange.value ? ' with-act' : ''}`}
@@ -118,6 +110,8 @@ export function WhitelistView() {
           all: on => setChosen(on ? new Set(rows.map(entry => entry.ip)) : NOTHING),
           count: some.length
         }}
+        rowKey={row => rows[row]?.ip ?? ''}
+        about={JSON.stringify(wanted)}
         onOpen={row => go(href('address', { ip: rows[row]?.ip }))}
         empty={
           entries.length === 0 ? (
@@ -131,14 +125,6 @@ export function WhitelistView() {
       />
     </section>
   )
-}
-
-function sortParam(): { column: WhiteColumn; descending: boolean } {
-  const text = param('sort')
-  const column = WHITE_COLUMNS.find(one => one === text.replace(/^-/, ''))
-  return column === undefined
-    ? { column: 'since', descending: true }
-    : { column, descending: text.startsWith('-') }
 }
 
 function textsOf({ ip, description, servers, addedBy, addedAt, expires }: WhitelistEntry): string[] {

@@ -34,7 +34,7 @@ const state = (page: Page, ip: string) =>
     .locator('.badge')
 
 t.test(
-  'a block waits, is in force after the host’s cycle, and is let in again',
+  'a block waits, is in force after the host’s cycle, and is unblocked',
   { skip: NO_BROWSER },
   async t => {
     const at = await withHost(t)
@@ -67,7 +67,7 @@ t.test(
     await state(page, IP).getByText('To block').waitFor()
     t.match(
       await state(page, IP).getAttribute('title'),
-      /Asked for .*web-1 expected/,
+      /Requested .*web-1 is expected/,
       'since when and until when'
     )
     await cycle(at)
@@ -75,8 +75,8 @@ t.test(
     t.pass('active without a reload')
 
     await page.getByRole('button', { name: `Unblock ${IP}` }).click()
-    await page.getByText(`${IP} will be let in again`).waitFor()
-    await state(page, IP).getByText('To let in').waitFor()
+    await page.getByText(`${IP} will be unblocked`).waitFor()
+    await state(page, IP).getByText('To unblock').waitFor()
     await page.getByRole('button', { name: 'Undo' }).last().click()
     await page.getByText('Undone.').waitFor()
     await state(page, IP)
@@ -89,7 +89,7 @@ t.test(
     })
 
     await page.getByRole('button', { name: `Unblock ${IP}` }).click()
-    await state(page, IP).getByText('To let in').waitFor()
+    await state(page, IP).getByText('To unblock').waitFor()
     await cycle(at)
     await page.getByText('No entries.').waitFor()
     t.strictSame(await at.list(HOST, 'sshd'), [])
@@ -171,9 +171,9 @@ t.test(
 
     await page.getByLabel('Select all 60 shown').check()
     await page.getByRole('button', { name: 'Unblock…' }).click()
-    await dialog.getByText('60 addresses will be let in again.').waitFor()
+    await dialog.getByText('60 addresses will be unblocked.').waitFor()
     await dialog.getByRole('button', { name: 'Unblock' }).click()
-    await page.getByText('60 addresses will be let in again on web-1').waitFor()
+    await page.getByText('60 addresses will be unblocked on web-1').waitFor()
     t.equal((await at.list(HOST, 'sshd')).filter(entry => entry.active).length, 0)
   }
 )

@@ -49,12 +49,12 @@ for (const size of [13_480, 100_000]) {
       await tile('Bans today').getByText(english(bans), { exact: true }).waitFor({ timeout: 60_000 })
       t.equal(await page.locator('section:has(#servers-title) tbody tr').count(), SERVERS.length)
       await page.goto(`${at.url}/?view=statistics`)
-      await tile('Bans · 30 days').getByText(english(month), { exact: true }).waitFor({ timeout: 60_000 })
+      await tile('Bans in 30 days').getByText(english(month), { exact: true }).waitFor({ timeout: 60_000 })
       t.pass(`${month} bans in 30 days`)
 
       const rows = await countOf(at, 'web-1', day, ROW)
       const opened = await rowsAfter(page, `${at.url}/?view=events&server=web-1`)
-      t.match(await page.locator('.tools-count').textContent(), `${english(rows)} of ${english(size)} events`)
+      t.match(await page.locator('.tools-count').textContent(), new RegExp(`^${english(rows)} events`))
       const typed = await rowsAfterKey(page, '7.1')
       t.comment(
         `${size}: navigation to rows ${Math.round(opened)} ms, keystroke to rows ${Math.round(typed)} ms`
@@ -67,7 +67,7 @@ for (const size of [13_480, 100_000]) {
       await page.locator('.grid-body .grid-row').first().waitFor()
       t.match(
         await page.locator('.tools-count').textContent(),
-        `${english(all.reduce((sum, one) => sum + one, 0))} of`,
+        new RegExp(`^${english(all.reduce((sum, one) => sum + one, 0))} events`),
         'all servers'
       )
       await page.locator('[role=grid]').press('End')

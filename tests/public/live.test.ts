@@ -20,6 +20,15 @@ const asked = (page: Page) => {
   return paths
 }
 
+/** A hub that is played: how the page takes its messages is what a test is about. */
+const playedHub = async (page: Page) => {
+  const hubs: WebSocketRoute[] = []
+  await page.routeWebSocket('**/api/ws', hub => void hubs.push(hub))
+  const message = (type: string, data: object) =>
+    hubs.at(-1)!.send(JSON.stringify({ type, time: new Date().toISOString(), data }))
+  return { hubs, message }
+}
+
 t.test('a second session sees at once what the first one does', { skip: NO_BROWSER }, async t => {
   const at = await serverOf(t, small)
   const browser = await browserOf(t)
@@ -48,11 +57,7 @@ t.test(
     const at = await serverOf(t, small)
     const browser = await browserOf(t)
     const { page, complaints } = await open(browser, at, 'view=overview', null)
-    // Played here: how the page takes the messages is what this is about.
-    const hubs: WebSocketRoute[] = []
-    await page.routeWebSocket('**/api/ws', hub => void hubs.push(hub))
-    const message = (type: string, data: object) =>
-      hubs.at(-1)!.send(JSON.stringify({ type, time: new Date().toISOString(), data }))
+    const { hubs, message } = await playedHub(page)
     await logIn(page, 'alice')
     await page.goto(`${at.url}/?view=events&server=web-1`)
     await page.locator('.grid-body .grid-row').first().waitFor()
@@ -111,5 +116,65 @@ t.test(
     const headers = await reply.request().allHeaders()
     t.match(headers['if-none-match'], /^(W\/)?"/)
     t.equal(headers['x-by-itself'], '1')
+  }
+)
+
+t.test(
+  'what one reads or points at stays where it is while others change it',
+  { skip: NO_BROWSER },
+  async t => {
+    const at = await serverOf(t, small)
+    const browser = await browserOf(t)
+    const { page, complaints } = await open(browser, at, 'view=overview', null)
+    const { message } = await playedHub(page)
+    await logIn(page, 'alice')
+    const show = async (view: string) => {
+      await page.mouse.move(5, 5)
+      await page.goto(`${at.url}/?view=${view}&server=web-1`)
+      await page.locator('.live[title="The server tells of every change at once."]').waitFor()
+      await rows.first().waitFor()
+    }
+    const rows = page.locator('.grid-body .grid-row')
+    const of = (text: string) => rows.filter({ hasText: text })
+    const placeOf = async (text: string) => (await of(text).first().boundingBox())?.y
+    const ipAt = async (row: number) => (await rows.nth(row).locator('.ip').textContent()) ?? ''
+
+    await show('events')
+    const file = archiveOf(at, 'web-1', 'fail2ban', `fail2ban-events-${localDay(Date.now())}.json`)
+    const events = JSON.parse(await readFile(file, 'utf8')) as BanEvent[]
+    const pointed = await ipAt(3)
+    await rows.nth(3).hover()
+    const before = await placeOf(pointed)
+    await writeFile(
+      file,
+      JSON.stringify([...events, { ...events.at(-1)!, ip: '203.0.113.210', action: 'Ban' }])
+    )
+    message('ban_event', { server: 'web-1' })
+    await page.getByRole('button', { name: '↑ 1 new event' }).waitFor()
+    t.equal(await placeOf(pointed), before, 'the row under the pointer is the same one, in the same place')
+    t.equal(await of('203.0.113.210').count(), 0)
+    await page.mouse.move(5, 5)
+    await of('203.0.113.210').waitFor()
+    t.pass('and what is new comes in when the pointer leaves')
+
+    await show('blocklists')
+    const block = async (ip: string) => {
+      const told = (await page.locator('.tools-count').textContent()) ?? ''
+      await at.cli(['block', ip, '--server', 'web-1', '--jail', 'sshd', ...at.folders])
+      message('blocklist_changed', { server: 'web-1' })
+      await page.waitForFunction(told => document.querySelector('.tools-count')?.textContent !== told, told)
+    }
+    const entry = await ipAt(2)
+    await rows.nth(2).hover()
+    const place = await placeOf(entry)
+    await block('203.0.113.220')
+    t.equal(await placeOf(entry), place, 'a new entry on top moves no other one')
+    await page.mouse.move(5, 5)
+    await page.locator('.grid-scroll').evaluate(box => (box.scrollTop = 0))
+    await of('203.0.113.220').waitFor()
+    await block('203.0.113.221')
+    const [newest, next] = [await placeOf('203.0.113.221'), await placeOf('203.0.113.220')]
+    t.ok((newest ?? 0) < (next ?? 0), 'where nobody reads it is on top at once')
+    t.strictSame(complaints, [])
   }
 )

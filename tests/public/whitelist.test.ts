@@ -40,7 +40,7 @@ t.test(
     t.equal(await dialog.locator('textarea').inputValue(), IP)
     await dialog.getByLabel('Description').fill('<b>our office</b>')
     await dialog.getByRole('button', { name: 'Whitelist 1 address' }).click()
-    await page.getByText(`${IP} is on the whitelist. 1 block is being ended.`).waitFor()
+    await page.getByText(`${IP} is on the whitelist. 1 block is being lifted.`).waitFor()
     t.match(await stored(at), [{ ip: IP, description: '<b>our office</b>', addedBy: 'alice' }])
     t.match(await at.list(HOST, 'sshd'), [{ ip: IP, active: false, pending: true }], 'the block is lifted')
 
@@ -65,7 +65,7 @@ t.test(
     await page.locator('[data-search]').fill('')
 
     await page.getByLabel('Select all 3 shown').check()
-    await page.getByRole('button', { name: 'Remove…' }).click()
+    await page.getByRole('button', { name: 'Remove', exact: true }).click()
     await page.getByText('The whitelist is empty.').waitFor()
     t.strictSame(await stored(at), [])
     await page.getByRole('button', { name: 'Undo' }).last().click()
@@ -83,13 +83,13 @@ t.test(
 
     await page.goto(`${at.url}/?view=address&ip=10.1.2.3`)
     await page.getByText('never blocked').waitFor()
-    await page.getByRole('button', { name: 'Take 10.0.0.0/9 off the whitelist' }).click()
+    await page.getByRole('button', { name: 'Remove 10.0.0.0/9 from the whitelist' }).click()
     await page.getByText('Not on the whitelist.').waitFor()
     t.strictSame(complaints, [])
 
     const viewer = await open(browser, at, 'view=whitelist', 'victor')
     await row(viewer.page, IP).waitFor()
-    t.equal(await viewer.page.getByRole('button', { name: /Add addresses|off the whitelist/ }).count(), 0)
+    t.equal(await viewer.page.getByRole('button', { name: /Add addresses|Remove/ }).count(), 0)
   }
 )
 
@@ -106,10 +106,10 @@ t.test(
     const details = page.getByRole('button', { name: `Details of ${IP}` })
     await details.click()
     const history = page.locator('dialog .history')
-    await history.getByText('Block asked for').waitFor()
+    await history.getByText('Block requested').waitFor()
     t.match(
       await history.textContent(),
-      /alice from (127\.0\.0\.1|::1).*asked for: .*in force on the host: not yet/
+      /alice from (127\.0\.0\.1|::1).*requested: .*in force on the host: not yet/
     )
     await cycle(at)
     await history.getByText(/in force on the host: .*20\d\d/).waitFor()
@@ -120,9 +120,9 @@ t.test(
     await page.getByText('On no blocklist.').waitFor()
     await page.getByRole('button', { name: 'Show who did what' }).click()
     const rows = page.locator('section:has(#address-history) tbody tr')
-    await rows.getByText('Unblock asked for').waitFor()
-    t.match(await rows.first().textContent(), /Let in by the host/, 'newest first')
-    t.match(await rows.filter({ hasText: 'Unblock asked for' }).textContent(), /on the command line/)
+    await rows.getByText('Unblock requested').waitFor()
+    t.match(await rows.first().textContent(), /Unblocked by the host/, 'newest first')
+    t.match(await rows.filter({ hasText: 'Unblock requested' }).textContent(), /on the command line/)
     t.strictSame(complaints, [])
   }
 )
