@@ -3,10 +3,12 @@
 // not JavaScript, stays outside. Wants what `tsc` compiled into dist/.
 import { Ajv } from 'ajv'
 import standaloneCode from 'ajv/dist/standalone/index.js'
+import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vite'
 
 const COMPILED = '\0compiled-schemas.cjs'
+const source = path => new URL(`../${path}`, import.meta.url)
 const built = path => new URL(`../dist/${path}`, import.meta.url)
 
 /** Puts ajv's own stand-alone code of every schema where the source has ajv compile it at its first use. */
@@ -20,14 +22,14 @@ function compiledSchemas() {
     },
     async load(id) {
       if (id !== COMPILED) return undefined
-      // Whoever makes a check names its schema.
-      for (const module of [
-        'client/sync.js',
-        'client/cli/sync.js',
-        'server/app.js',
-        'server/store/take-over.js'
-      ])
-        await import(built(module))
+      // Every module that makes a check names its schema when it is loaded; bin.ts is the program itself. By their
+      // sources, for dist/ may hold what was compiled of one that is gone.
+      for (const room of ['common', 'client', 'server']) {
+        for (const name of await readdir(source(room), { recursive: true })) {
+          if (!name.endsWith('.ts') || name === 'bin.ts') continue
+          await import(built(`${room}/${name.replace(/ts$/, 'js')}`))
+        }
+      }
       const { checkedSchemas } = await import(built('common/shapes.js'))
       const { SCHEMA_OPTIONS } = await import(built('common/schema-options.js'))
       const texts = [...new Set(checkedSchemas.map(schema => JSON.stringify(schema)))]
