@@ -48,14 +48,17 @@ export class EventStore {
     private readonly paths: Paths,
     private readonly live: LiveNotes,
     private readonly clock: Clock,
-    /** Older days are not shown. */
-    private readonly oldest?: EventsFileName
+    /** `onNew` is told of events that were not known. Days older than `oldest` are not shown. */
+    private readonly options: {
+      onNew: (server: ServerName, events: readonly BanEvent[]) => void
+      oldest?: EventsFileName | undefined
+    }
   ) {}
 
   /** Events files of a server, oldest first. */
   async days(server: ServerName): Promise<EventsFileName[]> {
     const names = (await namesIn(this.paths.days(server))).filter(isEventsFileName)
-    return names.filter(name => name >= (this.oldest ?? ''))
+    return names.filter(name => name >= (this.options.oldest ?? ''))
   }
 
   /** The events of one day in the order they were logged; none when there is no such day. */
@@ -96,7 +99,9 @@ export class EventStore {
     })
     // Also when nothing is new: whoever was killed between the two files is made good by the same upload.
     await this.#dropTwins(server, events)
-    if (fresh !== undefined) await this.#tell(server, day, events.length, fresh)
+    if (fresh === undefined) return
+    this.options.onNew(server, fresh)
+    await this.#tell(server, day, events.length, fresh)
   }
 
   readonly #waiting = new Map<string, Waiting>()
@@ -121,6 +126,7 @@ export class EventStore {
       await mine.done
     }
     if (!one.isNew) return false
+    this.options.onNew(server, [event])
     const type = event.action === 'Unban' ? 'unban_event' : 'ban_event'
     await this.live.publish(type, { server, ...event, via: 'callback', ...details })
     return true
