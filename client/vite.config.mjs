@@ -23,6 +23,7 @@ function compiledSchemas() {
       // Whoever makes a check names its schema.
       for (const module of [
         'client/sync.js',
+        'client/metrics.js',
         'client/cli/sync.js',
         'server/app.js',
         'server/store/take-over.js'
@@ -67,6 +68,7 @@ export default defineConfig({
       'fastify',
       'mmdb-lib',
       'pino',
+      'prom-client',
       'ws'
     ]
   },
@@ -86,7 +88,10 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'undici', test: /node_modules\/undici\// },
-            { name: 'host', test: /\/(client|common)\/(?!bin|wake-channel)|compiled-schemas|node_modules/ }
+            {
+              name: 'host',
+              test: /\/(client|common)\/(?!bin|wake-channel|metrics)|compiled-schemas|node_modules/
+            }
           ]
         }
       }

@@ -15,7 +15,8 @@ export interface Family {
 
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
 const TYPES = ['counter', 'gauge', 'histogram', 'summary', 'untyped']
-const NUMBER = /^(?:[+-]?Inf|NaN|[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)$/
+// prom-client's spelling of NaN, which Prometheus takes.
+const NUMBER = /^(?:[+-]?Inf|Na[Nn]|[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)$/
 
 /**
  * Reads the text format 0.0.4 and takes nothing that is merely like it: every sample stands below the HELP and TYPE of
@@ -40,7 +41,8 @@ export function parseMetrics(text: string): Map<string, Family> {
     } else if (keyword === 'TYPE') {
       if (help?.name !== about) throw new Error(`TYPE without its HELP: ${line}`)
       if (!TYPES.includes(rest)) throw new Error(`no such type: ${line}`)
-      if ((rest === 'counter') !== about.endsWith('_total'))
+      // prom-client's own gauges of Node.js don't keep to it.
+      if ((rest === 'counter') !== (about.endsWith('_total') && !about.startsWith('nodejs_')))
         throw new Error(`_total is for counters: ${line}`)
       family = { name: about, help: help.text, type: rest, samples: [] }
       families.set(about, family)
