@@ -169,7 +169,7 @@ export class JsonFiles {
     const waited = (got: boolean) => this.#onLock({ path, waitedMs: performance.now() - since, got })
     const run = before.then(async () => {
       // What the work throws may be another file's timeout.
-      let began = false
+      const mine = { began: false }
       try {
         if (performance.now() - since >= this.#times.wait) throw new ProductError('LOCK_TIMEOUT')
         await refuseLinks(this.#roots, dirname(path))
@@ -177,7 +177,7 @@ export class JsonFiles {
         return await withFileLock(
           path,
           async lock => {
-            began = true
+            mine.began = true
             waited(true)
             return work(lock)
           },
@@ -185,7 +185,7 @@ export class JsonFiles {
           since
         )
       } catch (error) {
-        if (!began && error instanceof ProductError && error.code === 'LOCK_TIMEOUT') waited(false)
+        if (!mine.began && error instanceof ProductError && error.code === 'LOCK_TIMEOUT') waited(false)
         throw error
       }
     })

@@ -158,7 +158,7 @@ class HostFigures {
 
   #gauge<Label extends string>(name: string, help: string, labelNames: Label[]): Gauge<Label> {
     const gauge = new Gauge({ name: `fail2ban_report_${name}`, help, labelNames, registers: [] })
-    this.#gauges.push(gauge as unknown as Gauge)
+    this.#gauges.push(gauge)
     return gauge
   }
 }
