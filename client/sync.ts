@@ -26,7 +26,11 @@ import type { BegunSync } from './whitelist/whitelist-sync.js'
  * @throws ProductError BUSY when another run is under way; else as `runCycle`
  */
 export async function syncOnce(config: Readonly<ClientConfig>, parts: SyncParts): Promise<CycleResult> {
-  return onHost(config, parts, cycle)
+  const { metricsFile } = config
+  if (metricsFile === undefined) return onHost(config, parts, cycle)
+  // Most cycles have no use for it.
+  const { measured } = await import('./metrics.js')
+  return onHost(config, parts, host => measured(host, metricsFile, () => cycle(host)))
 }
 
 async function cycle(host: Host): Promise<CycleResult> {
@@ -58,6 +62,7 @@ async function cycle(host: Host): Promise<CycleResult> {
   const seeToFail2ban = async () => {
     if (begun !== undefined) failures.push(...(await finishWhitelist(host, begun)))
   }
+  let serversHash: string | undefined
   let given: readonly ReceivedCommand[] = []
   const logging = { log: config.log, eventsDir: config.eventsDir, state: config.state, files, clock }
   const command = async (blocklistSync: () => string) =>
@@ -75,6 +80,7 @@ async function cycle(host: Host): Promise<CycleResult> {
     guard: await protectedNow(),
     onAnswer: async ({ whitelist: known, commands = [] }) => {
       given = commands
+      serversHash = known
       if (enabled && known !== undefined) begun = await whitelist.begin(known)
       return protectedNow()
     },
@@ -123,6 +129,8 @@ async function cycle(host: Host): Promise<CycleResult> {
   failures.push(...(await command(() => cycleInWords(result))))
   if (!enabled) failures.push(...(await withdrawWhitelist(host)))
   result.failures.push(...failures)
+  if (enabled && serversHash !== undefined)
+    result.whitelistInStep = (await whitelist.report()).hash === serversHash
   await clearFormer(files, join(config.state, 'firewall.json'), firewall, choose, report, result)
   return result
 }

@@ -69,6 +69,7 @@ export default defineConfig({
       'fastify',
       'mmdb-lib',
       'pino',
+      'prom-client',
       'ws'
     ]
   },
@@ -88,7 +89,10 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'undici', test: /node_modules\/undici\// },
-            { name: 'host', test: /\/(client|common)\/(?!bin|wake-channel)|compiled-schemas|node_modules/ }
+            {
+              name: 'host',
+              test: /\/(client|common)\/(?!bin|wake-channel|metrics)|compiled-schemas|node_modules/
+            }
           ]
         }
       }

@@ -46,6 +46,14 @@ export interface SetAside {
   reason: string
 }
 
+/** What waiting for a file's lock came to; `waitedMs` includes standing in this process's own queue. */
+export interface LockWait {
+  path: string
+  waitedMs: number
+  /** False when it was given up. */
+  got: boolean
+}
+
 /** What `change`'s callback wants: nothing written, a new value, or a text to be kept to the byte. */
 export type Change<T, R> = { result: R } & (
   | { value?: undefined; text?: undefined; written?: undefined }
@@ -77,20 +85,26 @@ export class JsonFiles {
   readonly #queues = new Map<string, Promise<unknown>>()
   readonly #clock: Clock
   readonly #onSetAside: (event: SetAside) => void
+  readonly #onLock: (wait: LockWait) => void
   readonly #times: LockTimes
   readonly #roots: readonly string[]
   #cached = 0
 
-  /** @param options `roots` are the folders below which no symbolic link is followed (common/no-links.ts) */
+  /**
+   * @param options `roots` are the folders below which no symbolic link is followed (common/no-links.ts); `onLock` is
+   *   told of every wait for a lock and must not throw
+   */
   constructor(options: {
     clock: Clock
     onSetAside: (event: SetAside) => void
+    onLock?: (wait: LockWait) => void
     times?: LockTimes
     roots?: readonly string[]
   }) {
     this.#roots = options.roots ?? []
     this.#clock = options.clock
     this.#onSetAside = options.onSetAside
+    this.#onLock = options.onLock ?? (() => undefined)
     this.#times = options.times ?? LOCK_TIMES
   }
 
@@ -152,11 +166,28 @@ export class JsonFiles {
     const before = this.#queues.get(path) ?? Promise.resolve()
     // Standing in the queue is part of the wait: behind a lock that stays taken, all end in an error together.
     const since = performance.now()
+    const waited = (got: boolean) => this.#onLock({ path, waitedMs: performance.now() - since, got })
     const run = before.then(async () => {
-      if (performance.now() - since >= this.#times.wait) throw new ProductError('LOCK_TIMEOUT')
-      await refuseLinks(this.#roots, dirname(path))
-      await makeFolder(dirname(path))
-      return withFileLock(path, work, this.#times, since)
+      // What the work throws may be another file's timeout.
+      const mine = { began: false }
+      try {
+        if (performance.now() - since >= this.#times.wait) throw new ProductError('LOCK_TIMEOUT')
+        await refuseLinks(this.#roots, dirname(path))
+        await makeFolder(dirname(path))
+        return await withFileLock(
+          path,
+          async lock => {
+            mine.began = true
+            waited(true)
+            return work(lock)
+          },
+          this.#times,
+          since
+        )
+      } catch (error) {
+        if (!mine.began && error instanceof ProductError && error.code === 'LOCK_TIMEOUT') waited(false)
+        throw error
+      }
     })
     const settled = run.catch(() => undefined)
     this.#queues.set(path, settled)

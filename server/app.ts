@@ -10,6 +10,8 @@ import { FailedAttempts } from '../common/attempts.js'
 import type { Clock } from '../common/clock.js'
 import { LIMITS } from '../common/shapes.js'
 import commandRoutes from './api/commands.js'
+import { ListCounts } from './api/list-counts.js'
+import metricsRoute from './api/metrics.js'
 import api from './api/routes.js'
 import type { ServerConfig } from './config.js'
 import { ClientAuthenticator } from './endpoint/authenticate.js'
@@ -19,6 +21,7 @@ import endpoints from './endpoint/routes.js'
 import { decodable, refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
 import type { LogLines } from './live/log-lines.js'
+import { Metrics } from './metrics.js'
 import { addLive, liveFileChanged } from './live/plugin.js'
 import { Countries } from './store/countries.js'
 import { readReportConfig, type ReportConfig } from './store/report-config.js'
@@ -80,10 +83,13 @@ export async function buildApp(
     routerOptions: { maxParamLength: 300 },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false } }
   }) as unknown as FastifyInstance
+  const metrics = new Metrics()
   const store = new Store({
     folders: config.folders,
     clock,
     widest: config.widest,
+    onLock: wait => metrics.lockWaited(store.paths.useOf(wait.path), wait),
+    onEvents: (server, events) => metrics.eventsReceived(server, events),
     onSetAside: event => logger.error({ event: 'file_set_aside', ...event }, 'a corrupt file was set aside'),
     onAuditDelayed: error =>
       logger.error({ event: 'audit_delayed', err: error }, 'audit rows wait to be written'),
@@ -94,6 +100,8 @@ export async function buildApp(
   app.decorate('config', config)
   app.decorate('reportConfig', await readReportConfig(config.folders.settings))
   app.decorate('clock', clock)
+  app.decorate('metrics', metrics)
+  metrics.measure(app)
   const countries = new Countries(config.geoip, clock, error =>
     logger.error({ event: 'geoip_failed', err: error }, 'the new database of countries can not be read')
   )
@@ -155,7 +163,9 @@ export async function buildApp(
       await scope.register(machines, { prefix: '/api/v1', authenticator, waiting: app.live.hosts })
       await scope.register(commandRoutes, { prefix: '/api/v1' })
       await scope.register(callbacks, { prefix: '/api', authenticator })
-      await scope.register(api, { prefix: '/api' })
+      const counts = new ListCounts(store.lists, clock)
+      await scope.register(api, { prefix: '/api', counts })
+      await scope.register(metricsRoute, { counts })
       await scope.register(fastifyStatic, {
         root: dependencies.publicFolder ?? builtPages(),
         dotfiles: 'deny',

@@ -25,7 +25,7 @@ const CAPABILITIES = ['CAP_NET_ADMIN', 'CAP_NET_RAW', 'CAP_DAC_READ_SEARCH']
 /** Folders that the old client gave to the web server are written to, and stay its own. */
 const FOR_OTHERS = ['CAP_DAC_OVERRIDE', 'CAP_CHOWN', 'CAP_FOWNER']
 
-type Configured = Pick<ClientConfig, 'state' | 'eventsDir' | 'blocklistDir' | 'clientLog'>
+type Configured = Pick<ClientConfig, 'state' | 'eventsDir' | 'blocklistDir' | 'clientLog' | 'metricsFile'>
 
 /** The client as a service: a timer or a watch of systemd, or a cron line. */
 export function clientService({ env }: Output, run: RunCommand = runCommand): Service {
@@ -47,10 +47,11 @@ function planOf(flags: Record<string, unknown>, env: Output['env']): ServicePlan
   const present = file ?? DEFAULT_FILES.find(path => existsSync(path))
   const config: Configured =
     present === undefined
-      ? { state: STATE, eventsDir: STATE, blocklistDir: STATE, clientLog: undefined }
+      ? { state: STATE, eventsDir: STATE, blocklistDir: STATE, clientLog: undefined, metricsFile: undefined }
       : readClientConfig({ file: present, flags: {}, env })
   const program = programValues()
-  const folders = [config.state, config.eventsDir, config.blocklistDir]
+  const metrics = config.metricsFile === undefined ? [] : [dirname(config.metricsFile)]
+  const folders = [config.state, config.eventsDir, config.blocklistDir, ...metrics]
   const log = config.clientLog ?? CLIENT_LOG
   const named = [program.NODE, program.PROGRAM, ...folders, log, ...(present === undefined ? [] : [present])]
   const outside = folders.filter(path => path !== STATE && !path.startsWith(`${STATE}/`))

@@ -29,6 +29,8 @@ export interface ClientConfig {
   blocklistDir: string
   /** File that says what the client did; none when absent. */
   clientLog: string | undefined
+  /** Figures of the last cycle, for node_exporter's textfile collector; none when absent. */
+  metricsFile: string | undefined
   firewall: 'auto' | 'nftables' | 'ufw' | 'ipset' | 'dry-run'
   neverBlock: readonly Address[]
   /** Widest networks that may be blocked, prefix lengths. */
@@ -84,6 +86,10 @@ export const SYNC_SETTINGS = {
   eventsDir: setting.path({ describe: 'folder of daily events', fallback: '' }),
   blocklistDir: setting.path({ describe: "folder of this host's blocklists", fallback: '' }),
   clientLog: setting.path({ describe: 'file that says what the client did', fallback: '' }, 'FILE'),
+  metricsFile: setting.path(
+    { describe: 'file for figures of each cycle, for the textfile collector of node_exporter', fallback: '' },
+    'FILE'
+  ),
   firewall: setting.oneOf(['auto', 'nftables', 'ufw', 'ipset', 'dry-run'], {
     describe: 'where blocks are put in force',
     fallback: 'auto'
@@ -200,6 +206,7 @@ export function readClientConfig(options: {
     eventsDir: read.eventsDir || join(read.state, 'events'),
     blocklistDir: read.blocklistDir || join(read.state, 'blocklists'),
     clientLog: read.clientLog || undefined,
+    metricsFile: read.metricsFile || undefined,
     firewall: read.firewall,
     neverBlock: Object.freeze(read.neverBlock),
     widest: Object.freeze({ 4: read.widest4, 6: read.widest6 }),

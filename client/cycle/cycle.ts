@@ -1,4 +1,4 @@
-import { AddressSet, type Address } from '../../common/address.js'
+import { AddressSet, familyOf, type Address } from '../../common/address.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError, messageOf } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
@@ -65,8 +65,14 @@ export interface CycleResult {
   added: number
   removed: number
   syncedBack: string[]
+  /** Of the added, blocks that were in force before and had gone; of the removed, blocks of ours that nothing asks for. */
+  drift: { putBack: number; strays: number }
+  /** Blocks of ours in the firewall by family; absent when it was not read. */
+  inForce?: { 4: number; 6: number }
   skipped: { list: ListName; ip: string; reason: string }[]
   notInForce: number
+  /** Whether the host's copy of the whitelist is the one the server told of; absent when it told of none. */
+  whitelistInStep?: boolean
   /** What failed; the cycle did all it could without it. */
   failures: string[]
 }
@@ -88,6 +94,7 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
     added: 0,
     removed: 0,
     syncedBack: [],
+    drift: { putBack: 0, strays: 0 },
     skipped: [],
     notInForce: 0,
     failures: []
@@ -264,7 +271,14 @@ async function applyLists(
   const written = await parts.firewall.apply(add, remove)
   result.added = add.length
   result.removed = remove.length
-  const inForce = inForceCheck(written ? await parts.firewall.list() : before)
+  const after = written ? await parts.firewall.list() : before
+  const inForce = inForceCheck(after)
+  result.inForce = byFamily(after.own)
+  // What stood behind a wider block that has just gone was never there itself.
+  const gone = new AddressSet(remove)
+  const putBack = add.filter(ip => !wanted.fresh.has(ip) && gone.covering(ip) === undefined && inForce(ip))
+  const strays = remove.filter(ip => before.own.has(ip) && !goes(ip))
+  result.drift = { putBack: putBack.length, strays: strays.length }
   await step('applied')
   for (const ip of wanted.block.outermost()) {
     if (inForce(ip) || cannot.has(ip)) continue
@@ -285,6 +299,12 @@ async function applyLists(
   }
   await step('settled')
   return changed
+}
+
+function byFamily(blocks: Iterable<Address>): { 4: number; 6: number } {
+  const found = { 4: 0, 6: 0 }
+  for (const block of blocks) found[familyOf(block)]++
+  return found
 }
 
 async function sendBack(

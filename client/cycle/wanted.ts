@@ -6,6 +6,8 @@ import { asksForBlock, type BlocklistEntry } from '../../common/shapes.js'
 export interface Wanted {
   /** Addresses to be blocked. */
   block: AddressSet
+  /** Those of them that a list asks for anew: no cycle has seen them in force yet. */
+  fresh: Set<Address>
   /** Addresses some list asks to be let in again; another list may still want them blocked. */
   ended: AddressSet
   /** Entries that are not applied, and why; one line each. */
@@ -23,7 +25,7 @@ export interface Guard {
 
 /** Sums up what the lists ask for at `now`, leaving out what would lock somebody out. */
 export function wantedOf(lists: ReadonlyMap<ListName, BlocklistEntry[]>, guard: Guard, now: number): Wanted {
-  const wanted: Wanted = { block: new AddressSet(), ended: new AddressSet(), skipped: [] }
+  const wanted: Wanted = { block: new AddressSet(), fresh: new Set(), ended: new AddressSet(), skipped: [] }
   for (const [list, entries] of lists) {
     for (const entry of entries) {
       const ip = parseAddress(entry.ip)
@@ -35,8 +37,10 @@ export function wantedOf(lists: ReadonlyMap<ListName, BlocklistEntry[]>, guard: 
         if (entry.active !== false || entry.pending === true) wanted.ended.add(ip)
       } else {
         const reason = refusalOf(ip, guard)
-        if (reason === undefined) wanted.block.add(ip)
-        else wanted.skipped.push({ list, ip, reason })
+        if (reason === undefined) {
+          wanted.block.add(ip)
+          if (entry.pending === true) wanted.fresh.add(ip)
+        } else wanted.skipped.push({ list, ip, reason })
       }
     }
   }

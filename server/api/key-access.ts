@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { authFailure, FailedAttempts, peerKey } from '../../common/attempts.js'
+import { FailedAttempts, peerKey } from '../../common/attempts.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
+import { authFailed } from '../metrics.js'
 import type { AuditActor } from '../store/audit-row.js'
 import type { ApiKey } from '../store/kinds.js'
 import { requireUser, sessionOf, userActor } from './access.js'
@@ -51,7 +52,7 @@ export function requireKeyOrUser(
     if (request.apiKey === undefined) {
       attempts.failed(peer)
       // Never the text itself: it may be another service's key.
-      request.log.warn(authFailure('key', request.ip, ''), 'authentication failed')
+      authFailed(request, 'key', '')
       throw new ProductError('KEY_FAILED')
     }
   }

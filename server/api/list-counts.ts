@@ -10,6 +10,8 @@ export type Counts = Record<EntryState, number>
 interface Counted {
   version: string
   counts: Counts
+  /** When the pending entry that waits longest began to, as it says itself. */
+  pendingSince: string | undefined
   /** Milliseconds when the next entry expires: the counts hold until then. */
   until: number
 }
@@ -24,16 +26,17 @@ export class ListCounts {
   ) {}
 
   /** The counts of one list; all are zero when there is none. */
-  async of(server: ServerName, list: ListName): Promise<Counts> {
+  async of(server: ServerName, list: ListName): Promise<Readonly<Pick<Counted, 'counts' | 'pendingSince'>>> {
     const key = `${server}/${list}`
     const known = this.#counted.get(key)
     const present = await this.lists.version(server, list)
-    if (known?.version === present && this.clock() < known.until) return known.counts
+    if (known?.version === present && this.clock() < known.until) return known
     const { value, version } = await this.lists.read(server, list)
     const now = this.clock()
-    const counted = { version, counts: countStates(value, now), until: nextEnd(value, now) }
+    const counts = countStates(value, now)
+    const counted = { version, counts, pendingSince: oldestPending(value), until: nextEnd(value, now) }
     this.#counted.set(key, counted)
-    return counted.counts
+    return counted
   }
 }
 
@@ -42,6 +45,16 @@ export function countStates(entries: readonly BlocklistEntry[], now: number): Co
   const counts: Counts = { active: 0, pendingBlock: 0, pendingUnblock: 0, expired: 0, inactive: 0 }
   for (const entry of entries) counts[entryState(entry, now)]++
   return counts
+}
+
+function oldestPending(entries: readonly BlocklistEntry[]): string | undefined {
+  let [oldest, text]: [number, string | undefined] = [Infinity, undefined]
+  for (const { pending, lastModified } of entries) {
+    if (pending !== true) continue
+    const time = timeOf(lastModified)
+    if (time < oldest) [oldest, text] = [time, lastModified ?? undefined]
+  }
+  return text
 }
 
 function nextEnd(entries: readonly BlocklistEntry[], now: number): number {

@@ -7,6 +7,7 @@ import { blocklistRoutes } from './blocklists.js'
 import { columnRoutes } from './columns.js'
 import { nameError } from './error-names.js'
 import { eventRoutes } from './events.js'
+import type { ListCounts } from './list-counts.js'
 import { liveRoute } from './live.js'
 import { lookupRoutes } from './lookups.js'
 import { refuseOtherOrigins, requireCsrfToken } from './same-origin.js'
@@ -22,7 +23,7 @@ import { whitelistRoutes } from './whitelist.js'
 const READS = new Set(['GET', 'HEAD'])
 
 /** The dashboard's JSON API, below `<base>/api`. Nothing but the log-in answers anybody who is not logged in. */
-export default async function api(app: FastifyInstance): Promise<void> {
+export default async function api(app: FastifyInstance, { counts }: { counts: ListCounts }): Promise<void> {
   // What remains is application/json: a form that another site's page could send is a 415.
   app.removeContentTypeParser(['application/x-www-form-urlencoded', 'multipart/form-data', 'text/plain'])
   app.decorateRequest('session', undefined)
@@ -46,7 +47,7 @@ export default async function api(app: FastifyInstance): Promise<void> {
       passed()
     })
     sessionRoutes(scope, sessions)
-    serverRoutes(scope)
+    serverRoutes(scope, counts)
     blocklistRoutes(scope)
     blockingRoutes(scope)
     eventRoutes(scope)

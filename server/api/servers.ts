@@ -8,7 +8,7 @@ import { jailOfList, type ServerName } from '../../common/names.js'
 import { Host } from '../store/kinds.js'
 import type { Store } from '../store/store.js'
 import { stateOf } from '../store/update-index.js'
-import { ListCounts } from './list-counts.js'
+import type { ListCounts } from './list-counts.js'
 import { FAILURES } from './reply-shapes.js'
 
 /** Servers looked at together: many at once would only queue for the disk and hold files open. */
@@ -23,7 +23,9 @@ const ListSummary = Type.Object({
   pendingBlock: Type.Integer(),
   pendingUnblock: Type.Integer(),
   expired: Type.Integer(),
-  inactive: Type.Integer()
+  inactive: Type.Integer(),
+  /** When the pending entry that waits longest began to. */
+  pendingSince: Type.Optional(Type.String())
 })
 const ServerSummary = Type.Object({
   name: Type.String(),
@@ -36,7 +38,8 @@ const ServerSummary = Type.Object({
   /** Why this server's files could not be read. */
   problem: Type.Optional(Type.String())
 })
-type ServerSummary = Static<typeof ServerSummary>
+/** A server's part of the overview. */
+export type ServerSummary = Static<typeof ServerSummary>
 const ServersReply = Type.Object({
   success: Type.Literal(true),
   /** The server's time: ages are told from it, whatever the browser's clock says. */
@@ -49,25 +52,24 @@ const ServersReply = Type.Object({
 })
 
 /** GET /api/servers: every server, when it was last heard of, and the state of its lists in numbers. */
-export function serverRoutes(scope: FastifyInstance): void {
+export function serverRoutes(scope: FastifyInstance, counts: ListCounts): void {
   const app = scope.withTypeProvider<TypeBoxTypeProvider>()
-  const counts = new ListCounts(app.store.lists, app.clock)
-  app.get('/servers', { schema: { response: { 200: ServersReply, ...FAILURES } } }, async request => ({
+  app.get('/servers', { schema: { response: { 200: ServersReply, ...FAILURES } } }, async () => ({
     success: true as const,
     time: isoTime(app.clock()),
     today: localDay(app.clock()),
-    servers: await summaries(app.store, counts, error =>
-      request.log.error({ event: 'request_failed', err: error }, "a server's files can't be read")
-    ),
+    servers: await overviewOf(app, counts),
     setAside: await app.store.setAside()
   }))
 }
 
-async function summaries(
-  store: Store,
-  counts: ListCounts,
-  failed: (error: ProductError) => void
+/** Every server's part of the overview. What can't be read of one is logged, and hides no other. */
+export async function overviewOf(
+  { store, log }: Pick<FastifyInstance, 'store' | 'log'>,
+  counts: ListCounts
 ): Promise<ServerSummary[]> {
+  const failed = (error: ProductError) =>
+    log.error({ event: 'request_failed', err: error }, "a server's files can't be read")
   const names = await store.hosts.names()
   const found: ServerSummary[] = []
   for (let at = 0; at < names.length; at += TOGETHER) {
@@ -88,8 +90,9 @@ async function summary(store: Store, counts: ListCounts, name: ServerName): Prom
   const updates = await store.updates.of(name)
   const lists: ServerSummary['lists'] = []
   for (const list of await store.lists.names(name)) {
-    const numbers = await counts.of(name, list)
-    lists.push({ jail: jailOfList(list), list, update: stateOf(updates, list), ...numbers })
+    const { counts: numbers, pendingSince } = await counts.of(name, list)
+    const since = pendingSince === undefined ? {} : { pendingSince }
+    lists.push({ jail: jailOfList(list), list, update: stateOf(updates, list), ...numbers, ...since })
   }
   const host = await store.hosts.read(name)
   // A corrupt whitelist is told of where it lies; it hides no host.

@@ -2,10 +2,10 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import * as Type from 'typebox'
 import type { Static } from 'typebox'
-import { authFailure } from '../../common/attempts.js'
 import { isoTime } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import type { UserEntry } from '../../common/shapes.js'
+import { authFailed } from '../metrics.js'
 import { sessionOf, setSessionCookie } from './access.js'
 import { LoginCheck, LONGEST_PASSWORD } from './login.js'
 import { FAILURES } from './reply-shapes.js'
@@ -46,7 +46,7 @@ export function loginRoute(scope: FastifyInstance, sessions: Sessions): void {
       const { username, password } = request.body
       const user = await login.check(username, password, request.ip).catch((error: unknown): UserEntry => {
         if (error instanceof ProductError && (error.status === 401 || error.status === 429)) {
-          request.log.warn(authFailure('login', request.ip, username), 'authentication failed')
+          authFailed(request, 'login', username)
         }
         throw error
       })

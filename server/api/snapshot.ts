@@ -8,6 +8,7 @@ import { Summaries } from '../store/summaries.js'
 import { blocklistRoutes } from './blocklists.js'
 import { columnRoutes } from './columns.js'
 import { eventRoutes } from './events.js'
+import { ListCounts } from './list-counts.js'
 import { serverRoutes } from './servers.js'
 import { settingRoutes } from './settings.js'
 import { statisticsRoutes } from './statistics.js'
@@ -30,7 +31,7 @@ export async function snapshotOf(store: Store, reportConfig: ReportConfig, clock
   // Without a database: what it knows may not be given away.
   app.decorate('countries', new Countries('', clock, () => undefined))
   const summaries = new Summaries(store.events, reportConfig.warnings?.warning ?? Infinity)
-  serverRoutes(app)
+  serverRoutes(app, new ListCounts(store.lists, clock))
   blocklistRoutes(app)
   eventRoutes(app)
   columnRoutes(app)

@@ -1,11 +1,11 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as Type from 'typebox'
-import { authFailure } from '../../common/attempts.js'
 import { address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
 import { eventsFileOfDay, printable, type ServerName } from '../../common/names.js'
 import { BanEvent } from '../../common/shapes.js'
+import { authFailed } from '../metrics.js'
 import type { ClientAuthenticator } from './authenticate.js'
 
 declare module 'fastify' {
@@ -94,7 +94,7 @@ async function authenticate(authenticator: ClientAuthenticator, request: Fastify
     request.callbackHost = await authenticator.checkCallback(serverId, secretOf(request), request.ip)
   } catch (error) {
     if (error instanceof ProductError && (error.status === 401 || error.status === 429)) {
-      request.log.warn(authFailure('callback', request.ip, serverId), 'authentication failed')
+      authFailed(request, 'callback', serverId)
     }
     throw error
   }

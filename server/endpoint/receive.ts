@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream'
 import type { MultipartFile } from '@fastify/multipart'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { authFailure } from '../../common/attempts.js'
 import { ProductError } from '../../common/errors.js'
 import type { ServerName } from '../../common/names.js'
+import { authFailed } from '../metrics.js'
 import type { SpooledUpload } from '../store/uploads.js'
 import type { CheckedClient, ClientAuthenticator, Credentials } from './authenticate.js'
 
@@ -175,7 +175,7 @@ export async function authenticate(
     return await authenticator.check(given, request.ip)
   } catch (error) {
     if (error instanceof ProductError && (error.status === 403 || error.status === 429)) {
-      request.log.warn(authFailure('client', request.ip, given.username), 'authentication failed')
+      authFailed(request, 'client', given.username)
     }
     throw error
   }

@@ -44,14 +44,17 @@ export class EventStore {
     private readonly paths: Paths,
     private readonly live: LiveNotes,
     private readonly clock: Clock,
-    /** Older days are not shown. */
-    private readonly oldest?: EventsFileName
+    /** `onNew` is told of events that were not known. Days older than `oldest` are not shown. */
+    private readonly options: {
+      onNew: (server: ServerName, events: readonly BanEvent[]) => void
+      oldest?: EventsFileName | undefined
+    }
   ) {}
 
   /** Events files of a server, oldest first. */
   async days(server: ServerName): Promise<EventsFileName[]> {
     const names = (await namesIn(this.paths.days(server))).filter(isEventsFileName)
-    return names.filter(name => name >= (this.oldest ?? ''))
+    return names.filter(name => name >= (this.options.oldest ?? ''))
   }
 
   /** The events of one day in the order they were logged; none when there is no such day. */
@@ -92,7 +95,9 @@ export class EventStore {
     })
     // Also when nothing is new: whoever was killed between the two files is made good by the same upload.
     await this.#dropTwins(server, events)
-    if (fresh !== undefined) await this.#tell(server, day, events.length, fresh)
+    if (fresh === undefined) return
+    this.options.onNew(server, fresh)
+    await this.#tell(server, day, events.length, fresh)
   }
 
   readonly #together = new GroupCommit<BanEvent, boolean>(MOST_TOGETHER, event => [JSON.stringify(event)])
@@ -108,6 +113,7 @@ export class EventStore {
     const path = this.paths.day(server, eventsFileOfDay(event.timestamp.slice(0, 10)))
     const isNew = await this.#together.add(path, event, take => this.#addAll(path, take))
     if (!isNew) return false
+    this.options.onNew(server, [event])
     const type = event.action === 'Unban' ? 'unban_event' : 'ban_event'
     await this.live.publish(type, { server, ...event, via: 'callback', ...details })
     return true

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { access, chmod, chown, readdir, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { makeFolders } from '../../common/json-file.js'
 import type { EventsFileName, ListName, ServerName } from '../../common/names.js'
@@ -112,6 +112,31 @@ function cannotUse(name: string, path: string, cause: unknown): ProductError {
   )
 }
 
+/** What a data file is for; few, so that figures can be told apart by them. */
+export type FileUse =
+  | 'audit'
+  | 'blocklist'
+  | 'commands'
+  | 'download'
+  | 'events'
+  | 'hand-overs'
+  | 'host'
+  | 'live-notes'
+  | 'other'
+  | 'settings'
+  | 'update-index'
+  | 'whitelist'
+
+const USE_OF_NAME = new Map<string, FileUse>([
+  ['audit.jsonl', 'audit'],
+  ['commands.json', 'commands'],
+  ['handover.json', 'hand-overs'],
+  ['host.json', 'host'],
+  ['live.jsonl', 'live-notes'],
+  ['update.json', 'update-index'],
+  ['whitelist.json', 'whitelist']
+])
+
 /** The paths of sync-contract.md §1. Names are checked ones: nothing else becomes part of a path. */
 export class Paths {
   readonly root: Folders
@@ -148,4 +173,14 @@ export class Paths {
   apiKeys = (): string => join(this.root.settings, 'api-keys.json')
   sessionKey = (): string => join(this.root.settings, 'session-key.json')
   endedSessions = (): string => join(this.root.settings, 'ended-sessions.json')
+
+  /** What a file is for, whosever it is. */
+  useOf(path: string): FileUse {
+    if (path.startsWith(`${this.root.settings}/`)) return 'settings'
+    if (path.startsWith(`${this.root.download}/`)) return 'download'
+    const named = USE_OF_NAME.get(basename(path))
+    if (named !== undefined) return named
+    const folder = basename(dirname(path))
+    return folder === 'blocklists' ? 'blocklist' : folder === 'fail2ban' ? 'events' : 'other'
+  }
 }

@@ -1,7 +1,8 @@
 import type { Clock } from '../../common/clock.js'
-import { corruptCopies, JsonFiles, type SetAside } from '../../common/json-file.js'
+import { corruptCopies, JsonFiles, type LockWait, type SetAside } from '../../common/json-file.js'
 import type { LockTimes } from '../../common/file-lock.js'
 import type { EventsFileName, ServerName } from '../../common/names.js'
+import type { BanEvent } from '../../common/shapes.js'
 import { refuseLinks } from '../../common/no-links.js'
 import { AuditStore } from './audit.js'
 import { AuditTrails } from './audit-trails.js'
@@ -33,6 +34,10 @@ export interface StoreOptions {
   onAuditDelayed?: (error: unknown) => void
   /** Told when notes for the live channel could not be written; what they tell of is done all the same. */
   onLiveFailed?: (error: unknown) => void
+  /** Told of every wait for a file's lock. */
+  onLock?: (wait: LockWait) => void
+  /** Told of events that a server's host has sent and that were not known. */
+  onEvents?: (server: ServerName, events: readonly BanEvent[]) => void
   /** Size at which an audit trail's file is set aside. */
   auditBytes?: number
   lockTimes?: LockTimes
@@ -69,6 +74,7 @@ export class Store {
       clock,
       onSetAside: options.onSetAside,
       roots: this.paths.dataRoots(),
+      ...(options.onLock === undefined ? {} : { onLock: options.onLock }),
       ...(lockTimes === undefined ? {} : { times: lockTimes })
     })
     const ignore = () => undefined
@@ -84,7 +90,10 @@ export class Store {
     this.updates = new UpdateIndexStore(this.files, this.paths)
     this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock, this.audit, this.live)
     this.uploads = new UploadStore(this.paths, clock)
-    this.events = new EventStore(this.files, this.paths, this.live, clock, options.part?.oldest)
+    this.events = new EventStore(this.files, this.paths, this.live, clock, {
+      onNew: options.onEvents ?? ignore,
+      oldest: options.part?.oldest
+    })
     this.clients = new ClientStore(this.files, this.paths, this.audit)
     this.users = new UserStore(this.files, this.paths, this.audit)
     this.keys = new KeyStore(this.files, this.paths, this.audit, clock)

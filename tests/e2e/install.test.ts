@@ -210,13 +210,13 @@ t.test(
     const OTHER = 33
     for (const name of ['lists', 'events']) await chown(at.path(name), OTHER, OTHER)
     const config = at.path('client.conf')
-    const dirs = `events_dir = ${at.path('events')}\nblocklist_dir = ${at.path('lists')}\nclient_log = ${at.path('logs', 'client.log')}\n`
-    await mkdir(at.path('logs'))
+    const dirs = `events_dir = ${at.path('events')}\nblocklist_dir = ${at.path('lists')}\nclient_log = ${at.path('logs', 'client.log')}\nmetrics_file = ${at.path('collector', 'x.prom')}\n`
+    for (const name of ['logs', 'collector']) await mkdir(at.path(name))
     await writeFile(config, (await readFile(config, 'utf8')) + dirs)
     const installed = await at.cli(['install', 'client', '--prefix', at.path('prefix'), '--config', config])
     t.equal(installed.code, 0, installed.err)
     const unit = await readFile(join(at.path('prefix'), UNITS, 'fail2ban-report-sync.service'), 'utf8')
-    for (const folder of ['lists', 'events', 'logs'])
+    for (const folder of ['lists', 'events', 'logs', 'collector'])
       t.match(unit, new RegExp(`ReadWritePaths=.*${at.path(folder)} `))
     const capabilities = /^CapabilityBoundingSet=(.+)$/m.exec(unit)![1]!.toLowerCase().split(' ')
     const bounds = ['-all', ...capabilities.map(one => one.replace('cap_', '+'))].join(',')

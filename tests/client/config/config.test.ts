@@ -52,6 +52,7 @@ t.test('a file of ours: one server URL makes all four', async t => {
     blocklistDir: '/var/lib/fail2ban-report/blocklists',
     caFile: undefined,
     clientLog: undefined,
+    metricsFile: undefined,
     firewall: 'auto',
     neverBlock: [],
     widest: { 4: 8, 6: 19 },
@@ -65,7 +66,7 @@ t.test('all keys of a file of ours', async t => {
   const config = read(
     await file(
       t,
-      `${OWN}log=/l\nstate=/s\nevents_dir=/e\nblocklist_dir=/b\nclient_log=/c\nfirewall=ipset\nca_file=/ca\n` +
+      `${OWN}log=/l\nstate=/s\nevents_dir=/e\nblocklist_dir=/b\nclient_log=/c\nmetrics_file=/m\nfirewall=ipset\nca_file=/ca\n` +
         'never_block="192.0.2.0/24, 2001:DB8::1"\nwidest4=16\nwidest6=32\ninterval=60\ntimeout=5\n'
     )
   )
@@ -75,6 +76,7 @@ t.test('all keys of a file of ours', async t => {
     eventsDir: '/e',
     blocklistDir: '/b',
     clientLog: '/c',
+    metricsFile: '/m',
     firewall: 'ipset',
     caFile: '/ca',
     neverBlock: ['192.0.2.0/24', '2001:db8::1'],

@@ -444,3 +444,35 @@ t.test('an error that nobody foresaw is not swallowed', async t => {
   await t.rejects(at.cycle(), error)
   t.strictSame(at.steps, ['events'])
 })
+
+t.test('what had gone from the firewall, or stood there unasked, is drift; what changed is not', async t => {
+  const at = host(t)
+  at.server.change('sshd', [blocked('203.0.113.1'), blocked('203.0.113.2'), blocked('198.51.100.0/24')])
+  t.match(await at.cycle(), { added: 3, drift: { putBack: 0, strays: 0 }, inForce: { 4: 3, 6: 0 } })
+  t.match(await at.cycle(), { added: 0, drift: { putBack: 0, strays: 0 } })
+
+  at.firewall.own.delete(address('203.0.113.1'))
+  at.firewall.hold('192.0.2.66', '2001:db8::66')
+  at.server.change('sshd', [
+    inForce('203.0.113.1'),
+    unblocked('203.0.113.2'),
+    inForce('198.51.100.0/24'),
+    blocked('2001:db8::1')
+  ])
+  const repaired = await at.cycle()
+  t.match(repaired, { added: 2, removed: 3, drift: { putBack: 1, strays: 2 }, inForce: { 4: 2, 6: 1 } })
+
+  // Behind the wider block it was never there itself; and a wider one takes its place.
+  at.server.change('sshd', [
+    inForce('203.0.113.1'),
+    unblocked('198.51.100.0/24'),
+    inForce('198.51.100.7'),
+    blocked('2001:db8::/32'),
+    inForce('2001:db8::1')
+  ])
+  t.match(await at.cycle(), { added: 2, removed: 2, drift: { putBack: 0, strays: 0 } })
+
+  at.firewall.own.delete(address('203.0.113.1'))
+  at.firewall.vanish.add('203.0.113.1')
+  t.match(await at.cycle(), { drift: { putBack: 0, strays: 0 }, notInForce: 1 }, 'it must have come back')
+})
