@@ -1,10 +1,7 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { connect, createServer, type AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { connect, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
+import { NO_APACHE, startApache } from '../support/apache.js'
 import { testApp, type TestApp } from '../support/app.js'
 
 const PAGES = [
@@ -353,64 +350,19 @@ t.test('a reply to a request that is no HTTP tells nothing of the server', async
   }
 })
 
-const APACHE = '/usr/sbin/apache2'
-const MODULES = '/usr/lib/apache2/modules'
-const skip = existsSync(APACHE) && process.getuid?.() === 0 ? false : 'needs apache2, and root'
-
-/** A real Apache in front of the server, as server/README.md describes it. @returns its port */
+/** A real Apache in front of the server, with as little between as can be. @returns its port */
 async function apache(t: Test, backend: number): Promise<number> {
-  const dir = join(t.testdirName, 'apache')
-  await mkdir(dir, { recursive: true })
-  const free = createServer()
-  free.listen(0, '127.0.0.1')
-  await once(free, 'listening')
-  const { port } = free.address() as AddressInfo
-  free.close()
-  await once(free, 'close')
-  const modules = ['mpm_event', 'authz_core', 'proxy', 'proxy_http', 'headers', 'unixd']
-  const conf = [
-    `ServerRoot ${dir}`,
-    `PidFile ${dir}/pid`,
-    `Listen 127.0.0.1:${port}`,
-    'ServerName localhost',
-    'User www-data',
-    'Group www-data',
-    `ErrorLog ${dir}/error.log`,
-    ...modules
-      .filter(name => existsSync(join(MODULES, `mod_${name}.so`)))
-      .map(name => `LoadModule ${name}_module ${MODULES}/mod_${name}.so`),
-    'ProxyRequests Off',
+  const { port } = await startApache(t, ['proxy', 'proxy_http'], () => [
     'ProxyPreserveHost On',
     `ProxyPass / http://127.0.0.1:${backend}/`,
-    `ProxyPassReverse / http://127.0.0.1:${backend}/`,
-    'StartServers 1'
-  ].join('\n')
-  await writeFile(join(dir, 'apache.conf'), conf)
-  const child = spawn(APACHE, ['-X', '-f', join(dir, 'apache.conf')], { stdio: ['ignore', 'ignore', 'pipe'] })
-  let trouble = ''
-  child.stderr.on('data', (chunk: Buffer) => (trouble += chunk.toString()))
-  t.teardown(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const closed = once(child, 'close')
-    child.kill('SIGKILL')
-    await closed
-  })
-  for (let tries = 0; ; tries++) {
-    const socket = connect(port, '127.0.0.1')
-    const up = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'error').then(() => false)
-    ]).catch(() => false)
-    socket.destroy()
-    if (up) return port
-    if (tries > 200 || child.exitCode !== null) throw new Error(`apache did not start: ${trouble}`)
-    await new Promise(resolve => setTimeout(resolve, 50))
-  }
+    `ProxyPassReverse / http://127.0.0.1:${backend}/`
+  ])
+  return port
 }
 
 t.test(
   'request smuggling, through Apache’s mod_proxy: what Apache sees as one request stays one',
-  { skip },
+  { skip: NO_APACHE },
   async t => {
     const { at, port: backend, seen } = await listening(t)
     await at.writeList('web-1', 'sshd', [])

@@ -241,7 +241,7 @@ t.test('serve: a first start makes tight folders and says what to do next', asyn
 t.test(
   'serve: folders of a checkout, which are empty and open, are closed; those with data stay',
   async t => {
-    const dir = t.testdir({ archive: { '.gitkeep': '' }, download: { 'web-1': {} } })
+    const dir = t.testdir({ archive: { '.htaccess': '' }, download: { 'web-1': {} } })
     const at = new Installation(dir)
     t.teardown(() => at.stop())
     const mode = async (name: string) => (await stat(join(dir, name))).mode & 0o777

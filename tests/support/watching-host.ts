@@ -10,10 +10,14 @@ export async function addAdmin(at: Installation): Promise<void> {
   await at.cli(['user', 'add', 'alice', '--role', 'admin', ...at.folders], { input: `${PASSWORD}\n` })
 }
 
-/** Starts `sync --watch` on a host, which comes by itself only in an hour; its log is client.log. */
-export function watchOn(at: Installation, host: Namespace): ChildProcess {
+/**
+ * Starts `sync --watch` on a host, which comes by itself only in an hour; its log is client.log.
+ * @param host where it blocks by nftables; absent, it is this machine and its firewall is only played
+ */
+export function watchOn(at: Installation, host?: Namespace): ChildProcess {
   const flags = ['--watch', '--interval', '3600', '--client-log', at.path('client.log')]
-  const words = [...host.prefix, process.execPath, BIN, ...at.syncArgs('nftables'), ...flags]
+  const firewall = host === undefined ? 'dry-run' : 'nftables'
+  const words = [...(host?.prefix ?? []), process.execPath, BIN, ...at.syncArgs(firewall), ...flags]
   return spawn(...asUsersDo(words), { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
