@@ -20,6 +20,8 @@ const ALWAYS = ['mpm_event', 'authz_core', 'authz_host', 'dir', 'mime', 'reqtime
 /** A real Apache with a configuration of the test's own. */
 export interface Apache {
   port: number
+  /** A second port, such as that of a site without TLS. */
+  second: number
   /** Where its configuration and logs lie. */
   dir: string
   /** What "apachectl configtest" does. */
@@ -28,28 +30,29 @@ export interface Apache {
 }
 
 /**
- * Starts Debian's Apache as www-data on a free port of 127.0.0.1; it ends with the test.
- * @param modules beyond those that every Apache has @param conf its configuration, given its port and own folder
+ * Starts Debian's Apache as www-data on two free ports of 127.0.0.1; it ends with the test.
+ * @param modules beyond those that every Apache has @param conf its configuration, given its ports and own folder
  */
 export async function startApache(
   t: Test,
   modules: readonly string[],
-  conf: (at: { port: number; dir: string }) => readonly string[],
+  conf: (at: { port: number; second: number; dir: string }) => readonly string[],
   name = 'apache'
 ): Promise<Apache> {
   const dir = join(t.testdirName, name)
   await mkdir(dir, { recursive: true })
-  const port = await freePort()
+  const [port, second] = await freePorts()
   const file = join(dir, 'apache.conf')
   const log = join(dir, 'error.log')
   const lines = [
-    ...[`ServerRoot ${dir}`, `PidFile ${dir}/pid`, `Listen 127.0.0.1:${port}`, 'ServerName localhost'],
+    ...[`ServerRoot ${dir}`, `PidFile ${dir}/pid`, `Listen 127.0.0.1:${port}`, `Listen 127.0.0.1:${second}`],
+    'ServerName localhost',
     ...['User www-data', 'Group www-data', `ErrorLog ${log}`, 'LogLevel notice', 'TypesConfig /dev/null'],
     ...['StartServers 1', 'ServerLimit 2', 'ThreadsPerChild 25', 'MaxRequestWorkers 50'],
     ...[...ALWAYS, ...modules].map(one => `LoadModule ${one}_module ${MODULES}/mod_${one}.so`),
     ...['<Directory />', 'AllowOverride None', 'Require all denied', '</Directory>'],
     ...['<FilesMatch "^\\.ht">', 'Require all denied', '</FilesMatch>'],
-    ...conf({ port, dir })
+    ...conf({ port, second, dir })
   ]
   await writeFile(file, lines.join('\n') + '\n')
   // A group of its own: its children go with it, however it ends.
@@ -71,7 +74,7 @@ export async function startApache(
   })
   failed.catch(() => undefined)
   await Promise.race([logged(dir, log, /resuming normal operations/), failed])
-  return { port, dir, configtest: () => execute([APACHE, '-t', '-f', file]), stop }
+  return { port, second, dir, configtest: () => execute([APACHE, '-t', '-f', file]), stop }
 }
 
 /** A certificate of an authority that openssl makes for the test. */
@@ -100,12 +103,17 @@ export async function makeCertificate(dir: string): Promise<Certificate> {
   return { ca: at('ca.pem'), cert: at('site.pem'), key: at('site.key') }
 }
 
-async function freePort(): Promise<number> {
-  const free = createServer()
-  free.listen(0, '127.0.0.1')
-  await once(free, 'listening')
-  const { port } = free.address() as AddressInfo
-  free.close()
-  await once(free, 'close')
-  return port
+async function freePorts(): Promise<[number, number]> {
+  const servers = [createServer(), createServer()] as const
+  const ports: number[] = []
+  for (const free of servers) {
+    free.listen(0, '127.0.0.1')
+    await once(free, 'listening')
+    ports.push((free.address() as AddressInfo).port)
+  }
+  for (const free of servers) {
+    free.close()
+    await once(free, 'close')
+  }
+  return ports as [number, number]
 }
