@@ -1,5 +1,7 @@
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hashSync } from '@node-rs/bcrypt'
 import t from 'tap'
 import { request } from 'undici'
 import { NO_APACHE } from '../support/apache.js'
@@ -46,8 +48,7 @@ for (const setUp of SET_UPS) {
     const page = await get(behind, '/')
     const assets = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path!)
     t.ok(assets.length >= 2)
-    for (const path of assets)
-      t.equal((await get(behind, `/${path.replace(/^\.\//, '')}`)).status, 200, path)
+    for (const path of assets) t.equal((await get(behind, `/${path.replace(/^\.\//, '')}`)).status, 200, path)
     t.match(await get(behind, '/healthz'), { status: 200, text: '{"status":"ok"}' })
     t.match(await get(behind, '/../index.html'), { text: 'another page of this site' })
     t.equal((await get(behind, 's/')).status, 404, 'nothing else of the site is ours')
@@ -114,23 +115,30 @@ for (const setUp of SET_UPS) {
     for (const peer of from) {
       const refused = { status: 403, text: /ip mismatch/ }
       t.match(await ask(peer, url, ...FORGED), refused, `by Apache, from ${peer}`)
-      if (peer !== '127.0.0.1') t.match(await ask(peer, behind.backend, ...FORGED), refused, `past it, ${peer}`)
+      if (peer !== '127.0.0.1')
+        t.match(await ask(peer, behind.backend, ...FORGED), refused, `past it, ${peer}`)
     }
 
     // Neither may another host or scheme be named.
     const lies = ['-H', 'X-Forwarded-Host: evil.example', '-H', 'X-Forwarded-Proto: http']
     const origin = (host: string) => ['-H', `Origin: ${host}`]
     const good = logIn(PASSWORDS.alice, ...lies, '-i')
-    t.match(await curl(behind, ...good, ...origin('https://evil.example'), `${url}/api/login`), { status: 403 })
+    t.match(await curl(behind, ...good, ...origin('https://evil.example'), `${url}/api/login`), {
+      status: 403
+    })
     const own = await curl(behind, ...good, ...origin(new URL(url).origin), `${url}/api/login`)
     t.equal(own.status, 200)
-    t.match(own.text, /^set-cookie: f2br_session=[^;]+; Path=\/Fail2Ban-Report; HttpOnly; Secure; SameSite=Strict/im)
+    t.match(
+      own.text,
+      /^set-cookie: f2br_session=[^;]+; Path=\/Fail2Ban-Report; HttpOnly; Secure; SameSite=Strict/im
+    )
     t.match(own.text, /^strict-transport-security: /im)
   })
 
   t.test(`${setUp}: a browser logs in and hears what happens`, { skip: skip || NO_BROWSER }, async t => {
     const behind = await behindApache(t, setUp)
     const { at } = behind
+    await at.addHost('web-1')
     await at.cli(['block', '203.0.113.1', ...LIST, ...at.folders])
     const browser = await browserOf(t)
     const { page, complaints } = await open(browser, at, 'view=blocklists&server=web-1', null, {
@@ -156,3 +164,33 @@ for (const setUp of SET_UPS) {
     t.strictSame(complaints, [])
   })
 }
+
+t.test(
+  'site snippet: a password of Apache’s keeps strangers from the dashboard, and no host from the endpoints',
+  { skip },
+  async t => {
+    // As the file says it, with the comment signs taken away.
+    const uncommented = (text: string) => text.replace(/^#(?=<|    \w)/gm, '')
+    const passwords = join(t.testdirName, 'htpasswd')
+    const edit = (text: string) =>
+      uncommented(text).replace('/etc/apache2/fail2ban-report.htpasswd', passwords)
+    const modules = ['authn_core', 'authn_file', 'auth_basic', 'authz_user']
+    const behind = await behindApache(t, 'site snippet', edit, modules)
+    const { at, url } = behind
+    await writeFile(passwords, `visitor:${hashSync('come in', 4).replace('$2b$', '$2y$')}\n`)
+    for (const path of ['/', '/api/session', '/api/login', '/api/ws', '/api/bans', '/healthzx'])
+      t.match(await get(behind, path), { status: 401, text: /Unauthorized/ }, path)
+    const visitor = { authorization: `Basic ${Buffer.from('visitor:come in').toString('base64')}` }
+    t.match(await get(behind, '/', visitor), { status: 200, text: /<!doctype html>/ })
+    t.match(await get(behind, '/api/session', visitor), { status: 401, text: /Log in first/ })
+    t.equal((await get(behind, '/healthz')).status, 200)
+    t.equal((await request(`${behind.plainUrl}/healthz`)).statusCode, 403, 'still by TLS only')
+
+    const host = await at.addHost('web-1')
+    const cycle = await oldClientCycle(`${url}/endpoint`, host, at.dir, behind.ca)
+    t.equal(cycle.code, 0, cycle.err)
+    const basic = ['-u', `web-1:${host.password}`, '-H', `X-Client-UUID: ${host.uuid}`]
+    t.match(await curl(behind, ...basic, `${url}/api/v1/whitelist/plain`), { status: 200, text: /^#/ })
+    t.match(await curl(behind, '-d', '{}', `${url}/api/ban`), { text: /"success":false/ })
+  }
+)

@@ -36,12 +36,11 @@ export interface Apache {
 export async function startApache(
   t: Test,
   modules: readonly string[],
-  conf: (at: { port: number; second: number; dir: string }) => readonly string[],
-  name = 'apache'
+  conf: (at: { port: number; second: number; dir: string }) => readonly string[]
 ): Promise<Apache> {
-  const dir = join(t.testdirName, name)
-  await mkdir(dir, { recursive: true })
   const [port, second] = await freePorts()
+  const dir = join(t.testdirName, `apache-${port}`)
+  await mkdir(dir, { recursive: true })
   const file = join(dir, 'apache.conf')
   const log = join(dir, 'error.log')
   const lines = [

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { Agent } from 'undici'
@@ -10,8 +10,9 @@ import { Installation } from './installation.js'
 export const SET_UPS = ['site snippet', 'drop-in folder'] as const
 export type SetUp = (typeof SET_UPS)[number]
 
-const SNIPPET = 'server/deploy/apache/fail2ban-report.conf'
-const DROP_IN = 'server/deploy/apache/drop-in/.htaccess'
+/** The shipped files. */
+export const SNIPPET = 'server/deploy/apache/fail2ban-report.conf'
+export const DROP_IN = 'server/deploy/apache/drop-in/.htaccess'
 /** What the set-ups say an operator has to switch on, and what they may have. */
 const MODULES = {
   'site snippet': ['proxy', 'proxy_http', 'headers'],
@@ -89,13 +90,5 @@ export async function behindApache(
       await at.serve(undefined, ...flags, '--port', port)
       at.url = url
     }
-  }
-}
-
-/** Copies the files that the repository keeps, as a checkout has them. @param files their paths */
-export async function copyCheckout(files: readonly string[], to: string): Promise<void> {
-  for (const file of files) {
-    await mkdir(join(to, file, '..'), { recursive: true })
-    await copyFile(file, join(to, file))
   }
 }
