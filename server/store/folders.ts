@@ -108,8 +108,13 @@ const isThere = (path: string): Promise<boolean> =>
     }
   )
 
+/** A folder that can't be looked into is somebody else's, and none of a fresh checkout. */
 async function holdsNothing(path: string): Promise<boolean> {
-  return (await readdir(path)).every(item => item === DENIAL)
+  const items = await readdir(path).catch((error: unknown) => {
+    if (systemCode(error) === 'EACCES') return undefined
+    throw error
+  })
+  return items?.every(item => item === DENIAL) ?? false
 }
 
 /** Writes the denial, unless there is one: an operator's own stays. @param mode the folder's */

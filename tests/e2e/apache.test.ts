@@ -170,7 +170,7 @@ t.test(
   { skip },
   async t => {
     // As the file says it, with the comment signs taken away.
-    const uncommented = (text: string) => text.replace(/^#(?=<|    \w)/gm, '')
+    const uncommented = (text: string) => text.replace(/^#(?=<| {4}\w)/gm, '')
     const passwords = join(t.testdirName, 'htpasswd')
     const edit = (text: string) =>
       uncommented(text).replace('/etc/apache2/fail2ban-report.htpasswd', passwords)
