@@ -2,7 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { ProductError, messageOf } from '../common/errors.js'
 import { refuseUnknownEnv, setsAnything } from '../common/settings.js'
-import { ownVersion } from '../common/version.js'
+import { ownVersion } from '../common/package-root.js'
 import type { Terminal } from '../server/cli/context.js'
 // The one file that knows both sides: it puts their commands together. Neither side imports the other. Only what
 // the command at hand needs is loaded: cron starts a cycle every few minutes on every host.

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Agent, FormData, request, type Dispatcher } from 'undici'
-import Type from 'typebox'
+import type { FormData } from 'undici'
+import * as Type from 'typebox'
 import { ProductError, messageOf, systemCode } from '../common/errors.js'
 import { parseJson } from '../common/json-file.js'
 import { isListName, printable, type ListName } from '../common/names.js'
 import { LIMITS, shapeCheck, type ShapeCheck } from '../common/shapes.js'
 import type { ReceivedCommand } from './commands/carry-out.js'
+import { Requests, type Reply } from './http.js'
 
 /** Where and as whom this host talks to its server. */
 export interface LinkOptions {
@@ -95,6 +96,7 @@ const SyncBackReply = shapeCheck(
   })
 )
 const AnyReply = shapeCheck(Type.Object({ success: Type.Boolean() }))
+const Told = shapeCheck(Type.Object({ message: Type.String() }))
 
 /**
  * The four endpoints as this host calls them (sync-contract.md §2, §3). TLS certificates are always checked.
@@ -102,19 +104,16 @@ const AnyReply = shapeCheck(Type.Object({ success: Type.Boolean() }))
  */
 export class ServerLink {
   readonly #options: LinkOptions
-  readonly #agent: Agent
+  readonly #requests: Requests
   #deadline: AbortSignal | undefined
 
   /** @throws ProductError CONFIG when the authority file can't be read */
   constructor(options: LinkOptions) {
     this.#options = options
-    const { timeout } = options
-    this.#agent = new Agent({
-      connect: { timeout, ...(options.caFile === undefined ? {} : { ca: readAuthority(options.caFile) }) },
-      headersTimeout: timeout,
-      bodyTimeout: timeout,
-      keepAliveTimeout: 4_000
-    })
+    this.#requests = new Requests(
+      options.timeout,
+      options.caFile === undefined ? undefined : readAuthority(options.caFile)
+    )
   }
 
   /** Sends a day's events or a list to index.php. @throws ProductError NETWORK, REFUSED */
@@ -206,14 +205,17 @@ export class ServerLink {
     return { files: reply.status === 200 ? (told?.files ?? []).filter(isListName) : [], refused: errors }
   }
 
-  /** For requests that are no endpoint's: the same certificates and limits. */
-  get dispatcher(): Dispatcher {
-    return this.#agent
+  /** Asks the server for no more than an answer. @throws ProductError NETWORK */
+  async reach(): Promise<Reply> {
+    return this.#repeat('asking', this.#options.urls.update, () => null, REPLY_BYTES, {
+      method: 'GET',
+      headers: {}
+    })
   }
 
   /** Closes idle connections. */
   async close(): Promise<void> {
-    await this.#agent.close()
+    await this.#requests.close()
   }
 
   #credentials(): Record<string, string> {
@@ -235,7 +237,9 @@ export class ServerLink {
     return `${apiUrl}/${path}`
   }
 
-  #form(field: string, files: readonly OutgoingFile[]): FormData {
+  async #form(field: string, files: readonly OutgoingFile[]): Promise<FormData> {
+    // Most cycles send no file.
+    const { FormData } = await import('undici')
     const form = new FormData()
     // The credentials go first: a server may refuse a file whose sender it doesn't know yet.
     for (const [name, value] of Object.entries(this.#credentials())) form.append(name, value)
@@ -244,7 +248,7 @@ export class ServerLink {
     return form
   }
 
-  async #json(what: string, url: string, body: () => FormData | string, check: ShapeCheck): Promise<unknown> {
+  async #json(what: string, url: string, body: () => Body, check: ShapeCheck): Promise<unknown> {
     const reply = await this.#repeat(what, url, body, REPLY_BYTES)
     const value = parsed(reply, check)
     if (reply.status !== 200 || value === undefined) throw refused(what, reply)
@@ -254,7 +258,7 @@ export class ServerLink {
   async #repeat(
     what: string,
     url: string,
-    body: () => FormData | string | null,
+    body: () => Body | null,
     most: number,
     how: How = FORM
   ): Promise<Reply> {
@@ -263,7 +267,7 @@ export class ServerLink {
       const pause = pauses[attempt]
       let reason: string
       try {
-        const reply = await this.#once(what, url, body(), most, how)
+        const reply = await this.#once(what, url, await body(), most, how)
         if (!REPEATABLE.has(reply.status) || pause === undefined) return reply
         reason = `the server answered ${reply.status}`
       } catch (error) {
@@ -289,16 +293,19 @@ export class ServerLink {
     const form = typeof body === 'string' ? { 'content-type': 'application/x-www-form-urlencoded' } : {}
     this.#deadline ??= AbortSignal.timeout(this.#options.total ?? this.#options.timeout * 20)
     const told = this.#options.signal
-    const response = await request(url, {
+    return this.#requests.send(new URL(url), {
+      what,
       method: how.method,
       body,
-      dispatcher: this.#agent,
+      most,
       signal: AbortSignal.any([this.#deadline, ...(told === undefined ? [] : [told])]),
       headers: { ...form, ...how.headers }
     })
-    return { status: response.statusCode, text: await limitedText(what, response.body, most) }
   }
 }
+
+/** What is sent; made anew for each attempt. */
+type Body = string | Promise<FormData>
 
 interface How {
   method: 'GET' | 'POST'
@@ -307,11 +314,6 @@ interface How {
 
 /** As the four endpoints are asked; the content type follows from the body. */
 const FORM: How = { method: 'POST', headers: { accept: 'application/json' } }
-
-interface Reply {
-  status: number
-  text: string
-}
 
 /** The certificate of the authority in a file. @throws ProductError CONFIG */
 export function readAuthority(path: string): string {
@@ -324,21 +326,6 @@ export function readAuthority(path: string): string {
       error
     )
   }
-}
-
-async function limitedText(
-  what: string,
-  body: Dispatcher.ResponseData['body'],
-  most: number
-): Promise<string> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > most) throw new ProductError('REFUSED', `${what}: the reply is longer than ${most} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function parsed(reply: Reply, check: ShapeCheck): unknown {
@@ -355,8 +342,7 @@ const HINTS: Partial<Record<number, string>> = {
 }
 
 function refused(what: string, reply: Reply): ProductError {
-  const told = parsed(reply, shapeCheck(Type.Object({ message: Type.String() }))) as
-    { message: string } | undefined
+  const told = parsed(reply, Told) as { message: string } | undefined
   const said = told === undefined ? 'no JSON reply; is the URL right?' : printable(told.message, 300)
   return new ProductError('REFUSED', `${what}: ${reply.status} ${said}${HINTS[reply.status] ?? ''}`)
 }

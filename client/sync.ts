@@ -1,8 +1,7 @@
 import { join } from 'node:path'
-import pino, { type Logger } from 'pino'
 import { messageOf, ProductError } from '../common/errors.js'
 import type { JsonFiles } from '../common/json-file.js'
-import { ownVersion } from '../common/version.js'
+import { ownVersion } from '../common/package-root.js'
 import type { ReceivedCommand } from './commands/carry-out.js'
 import { CommandLog } from './commands/command-log.js'
 import { commandHost, cycleInWords } from './commands/on-host.js'
@@ -149,8 +148,12 @@ async function clearFormer(
 }
 
 /** The client's log: JSON lines into a file, or nowhere. */
-export function clientLogger(path: string | undefined): Logger {
-  const options = { base: null, timestamp: pino.stdTimeFunctions.isoTime }
-  if (path === undefined) return pino({ ...options, enabled: false })
-  return pino(options, pino.destination({ dest: path, append: true, sync: true, mkdir: true, mode: 0o640 }))
+export async function clientLog(path: string | undefined): Promise<Report> {
+  if (path === undefined) return () => undefined
+  const { default: pino } = await import('pino')
+  const logger = pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: path, append: true, sync: true, mkdir: true, mode: 0o640 })
+  )
+  return (level, fields) => logger[level](fields)
 }

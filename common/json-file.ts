@@ -6,6 +6,7 @@ import { replaceDurably, syncFolder } from './durable-file.js'
 import { ProductError, systemCode } from './errors.js'
 import { LOCK_TIMES, withFileLock, type HeldLock, type LockTimes } from './file-lock.js'
 import { bombIn } from './json-bomb.js'
+import { SharedLooks } from './shared-looks.js'
 import { refuseLinks } from './no-links.js'
 import type { ShapeCheck } from './shapes.js'
 
@@ -72,6 +73,7 @@ const FOLDER_MODE = 0o750
  */
 export class JsonFiles {
   readonly #cache = new Map<string, Cached>()
+  readonly #versions = new SharedLooks<string>()
   readonly #queues = new Map<string, Promise<unknown>>()
   readonly #clock: Clock
   readonly #onSetAside: (event: SetAside) => void
@@ -99,7 +101,7 @@ export class JsonFiles {
    */
   async read<T>(path: string, kind: JsonKind<T>, keep = true): Promise<Snapshot<T>> {
     const cached = this.#cache.get(path)
-    if (cached !== undefined && cached.version === (await versionOf(path))) {
+    if (cached !== undefined && cached.version === (await this.version(path))) {
       return { value: cached.value as T, version: cached.version, text: cached.text }
     }
     try {
@@ -108,6 +110,11 @@ export class JsonFiles {
       if (!(error instanceof CorruptFile) || kind.corrupt === 'refuse') throw asProductError(path, error)
     }
     return this.locked(path, () => this.#loadOrSetAside(path, kind))
+  }
+
+  /** As `versionOf`, with one look for all who ask at the same moment. */
+  async version(path: string): Promise<string> {
+    return this.#versions.at(path, () => versionOf(path))
   }
 
   /**

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { shapeCheck, type EventAction } from './shapes.js'
 
 /** A ban or unban on a host, as browsers are told of it. */

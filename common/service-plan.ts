@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { ProductError } from './errors.js'
+import { packageRoot } from './package-root.js'
 import type { PlacedFile } from './placed-files.js'
 
 /** A program to run. */
@@ -31,9 +32,6 @@ export interface Service {
   clearFirewall?: () => Promise<string[]>
 }
 
-/** The folder that holds package.json: two up from dist/common. */
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-
 /** Words that go into a unit, a cron line and a configuration as they are. */
 const PLAIN = /^[A-Za-z0-9._/@+:=,-]+$/
 
@@ -42,7 +40,7 @@ const PLAIN = /^[A-Za-z0-9._/@+:=,-]+$/
  * @param path below the product's folder @throws ProductError BAD_INPUT for a value that would need quotes
  */
 export function deployText(path: string, values: Readonly<Record<string, string>>): string {
-  const text = readFileSync(new URL(path, `file://${ROOT}`), 'utf8')
+  const text = readFileSync(join(packageRoot(), path), 'utf8')
   return text.replaceAll(/@([A-Z]+)@/g, (_, name: string) => {
     const value = values[name]
     if (value === undefined) throw new Error(`${path}: nothing for @${name}@`)
@@ -52,8 +50,9 @@ export function deployText(path: string, values: Readonly<Record<string, string>
 
 /** What starts this program, and where its guides are. @throws ProductError BAD_INPUT */
 export function programValues(): { NODE: string; PROGRAM: string; DOCS: string } {
-  const PROGRAM = fileURLToPath(new URL('../client/bin.js', import.meta.url))
-  return { NODE: plain(process.execPath), PROGRAM: plain(PROGRAM), DOCS: plain(ROOT.replace(/\/$/, '')) }
+  const DOCS = packageRoot()
+  const PROGRAM = join(DOCS, 'dist', 'program', 'bin.js')
+  return { NODE: plain(process.execPath), PROGRAM: plain(PROGRAM), DOCS: plain(DOCS) }
 }
 
 /** A path that needs no quotes anywhere. @throws ProductError BAD_INPUT */

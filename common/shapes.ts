@@ -1,7 +1,7 @@
-import Type from 'typebox'
-import { Ajv } from 'ajv'
+import * as Type from 'typebox'
 import type { Static, TSchema } from 'typebox'
 import { timeOf } from './clock.js'
+import { compileSchema, type CompiledSchema } from './compile-schema.js'
 
 /** Limits on what is read from a peer: far above what a host makes, far below what hurts. */
 export const LIMITS = {
@@ -90,8 +90,6 @@ export type UserEntry = Static<typeof UserEntry>
 export const UserList = Type.Array(UserEntry)
 export type Role = UserEntry['role']
 
-const ajv = new Ajv({ allErrors: false, strict: true, allowUnionTypes: true })
-
 /** A check that tells what is wrong, or undefined when the value has the shape. */
 export type ShapeCheck = (value: unknown) => string | undefined
 
@@ -107,10 +105,18 @@ export function phpArray(value: unknown): unknown {
     : value
 }
 
-/** Compiles a schema once. The message names the place and the rule, never the value. */
+/** Every schema there is a check of: the build compiles them beforehand (client/vite.config.mjs). */
+export const checkedSchemas: TSchema[] = []
+
+/**
+ * A check by a schema, which is compiled at its first use: a process meets few of them. To be called once for each
+ * schema. The message names the place and the rule, never the value.
+ */
 export function shapeCheck(schema: TSchema): ShapeCheck {
-  const validate = ajv.compile(schema)
+  checkedSchemas.push(schema)
+  let validate: CompiledSchema | undefined
   return value => {
+    validate ??= compileSchema(schema)
     if (validate(value)) return undefined
     const error = validate.errors?.[0]
     return error === undefined

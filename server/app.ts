@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url'
 import cookie from '@fastify/cookie'
 import formbody from '@fastify/formbody'
 import helmet from '@fastify/helmet'
@@ -6,6 +5,7 @@ import multipart from '@fastify/multipart'
 import fastifyStatic from '@fastify/static'
 import Fastify, { LogController, type FastifyInstance, type FastifyReply } from 'fastify'
 import type { Logger } from 'pino'
+import { builtPages } from '../common/package-root.js'
 import { FailedAttempts } from '../common/attempts.js'
 import type { Clock } from '../common/clock.js'
 import { LIMITS } from '../common/shapes.js'
@@ -158,7 +158,7 @@ export async function buildApp(
       await scope.register(callbacks, { prefix: '/api', authenticator })
       await scope.register(api, { prefix: '/api' })
       await scope.register(fastifyStatic, {
-        root: dependencies.publicFolder ?? fileURLToPath(new URL('../public/', import.meta.url)),
+        root: dependencies.publicFolder ?? builtPages(),
         dotfiles: 'deny',
         redirect: true,
         index: 'index.html'

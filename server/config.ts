@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { ProductError, systemCode } from '../common/errors.js'
 import { readKeyValues } from '../common/key-values.js'
+import { packageRoot } from '../common/package-root.js'
 import { LIMITS } from '../common/shapes.js'
 import { readSettings, setting, type SettingSources } from '../common/settings.js'
 import type { SyncBackMode } from './store/blocklists.js'
@@ -36,8 +36,7 @@ export interface ServerConfig {
   logFile: string
 }
 
-/** The folder that holds package.json: two up from dist/server. */
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const ROOT = packageRoot()
 /** Where an existing PHP installation keeps its settings. */
 export const PHP_SETTINGS = '/opt/Fail2Ban-Report/Settings'
 

@@ -1,7 +1,6 @@
 import { access, stat } from 'node:fs/promises'
 import { constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { request } from 'undici'
 import { runCommand, type RunCommand } from '../../common/command.js'
 import { look, type Finding } from '../../common/findings.js'
 import { JsonFiles, corruptCopies, namesIn, type SetAside } from '../../common/json-file.js'
@@ -124,23 +123,18 @@ function corruptCopy(path: string): Finding {
 async function checkServerClock(config: ClientConfig): Promise<Finding[]> {
   const link = linkOf(config)
   try {
-    const { statusCode, headers, body } = await request(config.urls.update, {
-      method: 'GET',
-      dispatcher: link.dispatcher,
-      headersTimeout: config.timeout
-    })
-    await body.dump()
+    const { status, headers } = await link.reach()
     const found: Finding[] =
-      statusCode === 405
+      status === 405
         ? [{ level: 'ok', what: `${new URL(config.urls.update).host} answers` }]
         : [
             {
               level: 'problem',
-              what: `the server answered ${statusCode} where 405 is expected`,
+              what: `the server answered ${status} where 405 is expected`,
               mend: 'is the base path in the URL right?'
             }
           ]
-    const skew = Date.parse(String(headers.date)) - Date.now()
+    const skew = Date.parse(headers.date ?? '') - Date.now()
     if (Math.abs(skew) > SKEW_MS) {
       found.push({
         level: 'warning',

@@ -1,17 +1,15 @@
 import { chmod, mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { replaceDurably } from '../../common/durable-file.js'
 import { ProductError, systemCode } from '../../common/errors.js'
+import { packageRoot } from '../../common/package-root.js'
 import { addFlags } from '../../common/settings.js'
 import { readClientConfig, SYNC_SETTINGS, type ClientConfig } from '../config/config.js'
 import type { Output } from './sync.js'
 
-/** The shipped action; the build's folder lies beside client/. */
-const SHIPPED = fileURLToPath(
-  new URL('../../../client/fail2ban/action.d/fail2ban-report.conf', import.meta.url)
-)
+/** The shipped action. */
+const SHIPPED = join(packageRoot(), 'client/fail2ban/action.d/fail2ban-report.conf')
 const NAME = 'fail2ban-report'
 
 /** A file of the host as it should be. */

@@ -7,7 +7,7 @@ import { ClientBus } from '../bus.js'
 import { readClientConfig, SYNC_SETTINGS, type ClientConfig } from '../config/config.js'
 import type { CycleResult, Report } from '../cycle/cycle.js'
 import { readAuthority } from '../server-link.js'
-import { clientLogger, syncOnce } from '../sync.js'
+import { clientLog, syncOnce } from '../sync.js'
 import { watchAndSync } from '../watch.js'
 import { syncWhitelistOnce } from '../whitelist/on-host.js'
 import type { WhitelistResult } from '../whitelist/whitelist-sync.js'
@@ -60,7 +60,7 @@ function addWhitelistSync(program: Command, output: Output): void {
     )
     .action(async (flags: Record<string, unknown>) => {
       const config = configOf(flags, output)
-      const report = reporter(config, output)
+      const report = await reporter(config, output)
       const bus = loggedBus(report)
       bus.emit('sync_requested', { what: 'whitelist', by: 'whitelist-sync' })
       const result = await syncWhitelistOnce(config, { report, bus })
@@ -86,14 +86,14 @@ function loggedBus(report: Report): ClientBus {
 }
 
 async function once(config: Readonly<ClientConfig>, output: Output, json: boolean): Promise<void> {
-  const report = reporter(config, output)
+  const report = await reporter(config, output)
   const result = await syncOnce(config, { report, bus: loggedBus(report) })
   output.out(json ? JSON.stringify(result) : inWords(result))
   if (result.failures.length > 0) process.exitCode = 1
 }
 
 async function watchForEver(config: Readonly<ClientConfig>, output: Output, json: boolean): Promise<void> {
-  const report = reporter(config, output)
+  const report = await reporter(config, output)
   const bus = loggedBus(report)
   const cycle = async (signal: AbortSignal) => {
     try {
@@ -147,10 +147,10 @@ function channelOf(
 }
 
 /** Warnings and errors for standard error (cron mails them); everything for the client's log. */
-function reporter(config: Readonly<ClientConfig>, output: Output): Report {
-  const logger = clientLogger(config.clientLog)
+async function reporter(config: Readonly<ClientConfig>, output: Output): Promise<Report> {
+  const log = await clientLog(config.clientLog)
   return (level, fields) => {
-    logger[level](fields)
+    log(level, fields)
     if (level === 'info') return
     const { event, ...rest } = fields
     const message = typeof rest.message === 'string' ? rest.message : undefined

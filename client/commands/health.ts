@@ -1,5 +1,5 @@
 import { loadavg, uptime } from 'node:os'
-import { ownVersion } from '../../common/version.js'
+import { ownVersion } from '../../common/package-root.js'
 import type { Fail2ban } from '../fail2ban/fail2ban.js'
 import type { Firewall } from '../firewall/types.js'
 import type { WhitelistSync } from '../whitelist/whitelist-sync.js'

@@ -234,7 +234,8 @@ async function applyLists(
   const wanted = wantedOf(lists, parts.guard, now)
   result.skipped = wanted.skipped
   for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
-  const plan = planFirewall(wanted.block, await parts.firewall.list(), wanted.ended)
+  const before = await parts.firewall.list()
+  const plan = planFirewall(wanted.block, before, wanted.ended)
   const cannot = new Set<Address>()
   if (parts.guard.unsure !== undefined) {
     const message = `nothing new is blocked: ${parts.guard.unsure}`
@@ -260,10 +261,10 @@ async function applyLists(
     awaited.overlapping(ip) === undefined || refusalOf(ip, parts.guard) !== undefined
   const remove = plan.remove.filter(ip => (whole || goes(ip)) && mayGo(ip))
   await parts.lock.check()
-  await parts.firewall.apply(add, remove)
+  const written = await parts.firewall.apply(add, remove)
   result.added = add.length
   result.removed = remove.length
-  const inForce = inForceCheck(await parts.firewall.list())
+  const inForce = inForceCheck(written ? await parts.firewall.list() : before)
   await step('applied')
   for (const ip of wanted.block.outermost()) {
     if (inForce(ip) || cannot.has(ip)) continue

@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { parseAddress, type Address } from '../../common/address.js'
 import type { JsonFiles, JsonKind } from '../../common/json-file.js'
 import { shapeCheck } from '../../common/shapes.js'

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import type { JsonFiles, JsonKind } from '../../common/json-file.js'
 import { shapeCheck } from '../../common/shapes.js'
 import { FIREWALL_KINDS } from './choose.js'

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { parseAddress, type Address } from '../../common/address.js'
 import type { JsonFiles, JsonKind } from '../../common/json-file.js'
 import { shapeCheck } from '../../common/shapes.js'
@@ -26,15 +26,15 @@ export class DryRunFirewall implements Firewall {
     return { own: addressesOf(value), alike: new Set(), packets: new Map() }
   }
 
-  async apply(add: readonly Address[], remove: readonly Address[]): Promise<void> {
-    await this.files.change(this.path, BLOCKS, ({ value }) => {
+  async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
+    return this.files.change(this.path, BLOCKS, ({ value }) => {
       const blocks = addressesOf(value)
       const before = blocks.size
       for (const block of remove) blocks.delete(block)
       const removed = before - blocks.size
       for (const block of add) blocks.add(block)
       const same = removed === 0 && blocks.size === before
-      return same ? { result: undefined } : { value: [...blocks], result: undefined }
+      return same ? { result: false } : { value: [...blocks], result: true }
     })
   }
 

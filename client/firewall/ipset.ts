@@ -48,7 +48,7 @@ export class IpsetFirewall implements Firewall {
     return found
   }
 
-  async apply(add: readonly Address[], remove: readonly Address[]): Promise<void> {
+  async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
     refuseImpossible(this, add)
     const adds = byFamily(add)
     const removes = byFamily(remove)
@@ -66,10 +66,14 @@ export class IpsetFirewall implements Firewall {
       if (held !== undefined) swap.push(`swap ${next} ${SETS[family]}`, `destroy ${next}`)
     }
     if (build.length > 0) await this.#restore([...build, ...swap])
+    let written = build.length > 0
     for (const family of FAMILIES) {
       const mend = rulesToMend(await readFilter(this.run, family), family)
-      if (mend !== '') await restoreRules(this.run, family, mend)
+      if (mend === '') continue
+      await restoreRules(this.run, family, mend)
+      written = true
     }
+    return written
   }
 
   async clear(): Promise<void> {

@@ -45,12 +45,12 @@ export class NftablesFirewall implements Firewall {
     return found
   }
 
-  async apply(add: readonly Address[], remove: readonly Address[]): Promise<void> {
+  async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
     // Elements are read only where they are needed: that takes twice the time of the frame alone.
     const first = await this.#read(remove.length === 0 ? '-t' : undefined)
     if (first?.frameIntact === true) {
-      if (add.length + remove.length === 0) return
-      if (await this.#change(first, add, remove)) return
+      if (add.length + remove.length === 0) return false
+      if (await this.#change(first, add, remove)) return true
     }
     const table = remove.length > 0 ? first : await this.#read()
     const adds = byFamily(add)
@@ -64,6 +64,7 @@ export class NftablesFirewall implements Firewall {
         : // `add` first, for `delete` fails on a table that is not there.
           `add table ${TABLE}\ndelete table ${TABLE}\n${tableText({ 4: next(4), 6: next(6) })}`
     )
+    return true
   }
 
   async clear(): Promise<void> {

@@ -34,9 +34,10 @@ export interface Firewall {
    * holds an address that another member of `add` or a remaining block covers. Also mends the frame the blocks
    * live in (table, chains, sets, jump rules) when it is missing or altered, even with nothing to add or remove.
    * Blocks found stored behind a broken frame come back in force with it, so that mending never opens a gap.
+   * @returns false when nothing was written: what was listed before still stands
    * @throws ProductError FIREWALL or COMMAND, saying what the tool said
    */
-  apply(add: readonly Address[], remove: readonly Address[]): Promise<void>
+  apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean>
 
   /**
    * Why this backend has no means to hold a block, or undefined when it has; as of the last `list`. The caller

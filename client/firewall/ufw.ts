@@ -90,12 +90,12 @@ export class UfwFirewall implements Firewall {
   }
 
   /** A member of `remove` loses all its plain denials, whoever made them. */
-  async apply(add: readonly Address[], remove: readonly Address[]): Promise<void> {
+  async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
     const [adds, gone] = [byFamily(add), new Set(remove)]
-    await this.#locked(async () => {
+    return this.#locked(async () => {
       const states = await this.#read()
       refuseImpossible(this, add)
-      await this.#change(states, ({ family, rules }) =>
+      return this.#change(states, ({ family, rules }) =>
         ufwRulesText(rules, family, ownAfter(rules, adds[family], gone), gone)
       )
     })
@@ -141,7 +141,7 @@ export class UfwFirewall implements Firewall {
   }
 
   // The kernel first: what a crash in between leaves behind is in force, and the next apply sees the difference.
-  async #change(states: readonly State[], edit: (state: State) => string): Promise<void> {
+  async #change(states: readonly State[], edit: (state: State) => string): Promise<boolean> {
     const enabled = await this.#enabled()
     const changes = states.map(state => ({ ...state, next: edit(state) }))
     const undo: (() => Promise<void>)[] = []
@@ -163,6 +163,7 @@ export class UfwFirewall implements Firewall {
         await replaceFile(path, next)
         undo.push(() => replaceFile(path, text))
       }
+      return undo.length > 0
     } catch (error) {
       const stuck: string[] = []
       for (const step of undo.reverse())

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import type { Clock } from '../../common/clock.js'
 import { versionOf, type JsonFiles, type JsonKind } from '../../common/json-file.js'
 import { eventsFileOfDay, type EventsFileName } from '../../common/names.js'

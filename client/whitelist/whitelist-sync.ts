@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import type { Static } from 'typebox'
 import type { Address } from '../../common/address.js'
 import { isoTime, type Clock } from '../../common/clock.js'

@@ -1,6 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { address } from '../../common/address.js'
 import { timeOf } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'

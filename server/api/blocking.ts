@@ -1,6 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { LIMITS } from '../../common/shapes.js'
 import { requireAdmin, sessionOf, userActor } from './access.js'
 import { applyBlocks, OUTCOMES, type Outcome, type Told } from './block-apply.js'

@@ -1,6 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { ProductError } from '../../common/errors.js'
 import { jailOfList, listOfJail, printable } from '../../common/names.js'
 import { Blocklist } from '../../common/shapes.js'

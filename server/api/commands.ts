@@ -1,6 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import type { Static } from 'typebox'
 import { checkParams, COMMAND_TYPES, type CommandType } from '../../common/commands.js'
 import { isServerName, type ServerName } from '../../common/names.js'

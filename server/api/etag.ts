@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { ownVersion } from '../../common/version.js'
+import { ownVersion } from '../../common/package-root.js'
 import { namesTag } from '../if-none-match.js'
 
 const product = ownVersion()

@@ -1,6 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { dayOfEventsFile, eventsFileOfDay } from '../../common/names.js'
 import { DayEvents } from '../../common/shapes.js'
 import { knownServer } from './known-server.js'

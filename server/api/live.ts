@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import type { Static } from 'typebox'
 import { ProductError } from '../../common/errors.js'
 import { requireUserOfSocket, sessionOf } from './access.js'

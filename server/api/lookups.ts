@@ -1,7 +1,7 @@
 import { Resolver } from 'node:dns/promises'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { address } from '../../common/address.js'
 import { isoTime } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'

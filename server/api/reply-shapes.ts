@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 
 /** The one shape of every error; `error-replies.ts` makes them. */
 export const Failure = Type.Object({ success: Type.Literal(false), message: Type.String() })

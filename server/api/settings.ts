@@ -1,7 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
-import { ownVersion } from '../../common/version.js'
+import * as Type from 'typebox'
+import { ownVersion } from '../../common/package-root.js'
 import { LOOKUPS, type LookupName } from './lookups.js'
 import { FAILURES } from './reply-shapes.js'
 

@@ -1,6 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { localDay } from '../../common/clock.js'
 import { dayOfEventsFile, eventsFileOfDay } from '../../common/names.js'
 import type { Summaries } from '../store/summaries.js'

@@ -1,6 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { address } from '../../common/address.js'
 import { Whitelist } from '../store/kinds.js'
 import { readWhitelistText } from '../store/whitelist-text.js'

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { isoTime, localDay } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { eventsFileOfDay, serverName, type ServerName } from '../../common/names.js'
+import { builtPages } from '../../common/package-root.js'
 import { snapshotOf, type Snapshot } from '../api/snapshot.js'
 import { readReportConfig } from '../store/report-config.js'
 import { StaticCopy } from '../store/static-copy.js'
@@ -47,7 +47,7 @@ async function run(flags: Record<string, unknown>, terminal: Terminal): Promise<
   if (missing !== undefined) throw new ProductError('NOT_FOUND', `there is no server ${missing}`)
   const reportConfig = await readReportConfig(folders.settings)
   const made = isoTime(now)
-  const copy = await StaticCopy.begin(out, fileURLToPath(new URL('../../public/', import.meta.url)), made)
+  const copy = await StaticCopy.begin(out, builtPages(), made)
   const snapshot = await snapshotOf(store, reportConfig, () => now)
   try {
     await copyAll(copy, snapshot, servers, localDay(now))

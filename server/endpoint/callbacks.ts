@@ -1,6 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { authFailure } from '../../common/attempts.js'
 import { address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { MOST_OUTPUT } from '../../common/commands.js'
 import { ProductError } from '../../common/errors.js'
 import { namesTag } from '../if-none-match.js'

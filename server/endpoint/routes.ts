@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { ProductError } from '../../common/errors.js'
 import type { ClientAuthenticator } from './authenticate.js'
 import { takeBasic } from './basic.js'
@@ -7,7 +7,7 @@ import { deliver } from './download.js'
 import { takeFile } from './index.js'
 import { receive, type Received } from './receive.js'
 import { syncBack } from './syncback.js'
-import { offerLists } from './update.js'
+import { listOffers } from './update.js'
 
 type Handler = (received: Received, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
@@ -91,7 +91,8 @@ export default async function endpoints(
     success: true,
     message: await takeFile(app, received)
   }))
-  endpoint('update', [], REPLIES.update, async (received, request) => offerLists(app, received, request.ip))
+  const offerLists = listOffers(app)
+  endpoint('update', [], REPLIES.update, async (received, request) => offerLists(received, request.ip))
   endpoint('download', [], undefined, async (received, request, reply) => {
     const { file } = request.query as { file?: string }
     return deliver(app, received.server, file, reply)

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { parseAddress } from '../../common/address.js'
 import type { GivenCommand } from '../../common/commands.js'
 import { isListName, printable, type ListName } from '../../common/names.js'
+import { SharedLooks } from '../../common/shared-looks.js'
 import { clientActor } from '../store/audit-row.js'
 import type { HostReport } from '../store/hosts.js'
 import type { Received } from './receive.js'
@@ -21,12 +22,22 @@ export interface UpdateReply {
 
 const MOST_HELD = 2000
 
-/** update.php: says which lists to fetch and hands them out (sync-contract.md §3, §5.2). */
-export async function offerLists(
-  app: FastifyInstance,
-  received: Received,
-  peer: string
-): Promise<UpdateReply> {
+/**
+ * update.php: says which lists to fetch and hands them out (sync-contract.md §3, §5.2). A host that asks the same twice at
+ * a time (it gave up waiting, or two of its cycles met) gets one answer.
+ */
+export function listOffers(app: FastifyInstance): (received: Received, peer: string) => Promise<UpdateReply> {
+  const looks = new SharedLooks<UpdateReply>()
+  return async (received, peer) => {
+    const { server, fields } = received
+    const offer = await looks.at(JSON.stringify([server, peer, ...fields]), () =>
+      offerLists(app, received, peer)
+    )
+    return { ...offer, ...(await commandsOf(app, received)) }
+  }
+}
+
+async function offerLists(app: FastifyInstance, received: Received, peer: string): Promise<UpdateReply> {
   const { server, fields } = received
   const held = heldLists(fields.get('have'))
   const actor = clientActor(server, peer)
@@ -36,8 +47,7 @@ export async function offerLists(
   const report = reportOf(fields, peer, app.clock())
   const whitelist = await whitelistOf(app, received, report)
   await app.store.hosts.seen(server, report, updates.length === 0)
-  const commands = await commandsOf(app, received)
-  return { success: true, updates, ...(held === undefined ? {} : { restore }), ...whitelist, ...commands }
+  return { success: true, updates, ...(held === undefined ? {} : { restore }), ...whitelist }
 }
 
 /** What waits for a host that takes commands. Asked for last: what is given out is given once. */

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { WebSocket } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { ProductError } from '../../common/errors.js'
 import { WAKE_TEXT } from '../../common/live-messages.js'
 import type { ServerName } from '../../common/names.js'

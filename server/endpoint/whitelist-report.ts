@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { isoTime } from '../../common/clock.js'
 import { printable } from '../../common/names.js'
 import { shapeCheck } from '../../common/shapes.js'

@@ -251,7 +251,7 @@ const ADDRESS = String.raw`[0-9a-f.:]+(?:/\d{1,3})?`
 
 /** Takes what a firewall's tool is given, and answers as if nothing were there yet. */
 async function fed(
-  make: (run: RunCommand) => { apply(add: Address[], remove: Address[]): Promise<void> },
+  make: (run: RunCommand) => { apply(add: Address[], remove: Address[]): Promise<boolean> },
   add: Address[]
 ): Promise<string> {
   let text = ''

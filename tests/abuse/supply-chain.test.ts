@@ -91,7 +91,7 @@ t.test('it runs from production packages alone, installed without any script', a
     )
   }
   t.notOk((await readdir(join(dir, 'node_modules'))).includes('typescript'), 'no development package')
-  const bin = join(dir, 'dist', 'client', 'bin.js')
+  const bin = join(dir, 'dist', 'program', 'bin.js')
   const demo = await execute([process.execPath, bin, 'demo', '--once'])
   t.equal(demo.code, 0, demo.err)
   t.match(demo.out, /203\.0\.113\.66/)

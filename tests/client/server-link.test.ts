@@ -310,8 +310,8 @@ t.test('a server that keeps silent is given up, wherever it stops', async t => {
   const stops = (response: ServerResponse) => void response.writeHead(200).write('{"success":')
   const limits = { timeout: 200, pauses: [1] }
   for (const [answer, reason] of [
-    [never, 'UND_ERR_HEADERS_TIMEOUT'],
-    [stops, 'UND_ERR_BODY_TIMEOUT']
+    [never, 'HEADERS_TIMEOUT'],
+    [stops, 'BODY_TIMEOUT']
   ] as const) {
     const { link, seen } = await answering(t, [answer], limits)
     await t.rejects(link.ask({}), { code: 'NETWORK', message: new RegExp(`${reason}$`) })
@@ -320,7 +320,7 @@ t.test('a server that keeps silent is given up, wherever it stops', async t => {
   const mute = await listening(t, createTcpServer(), 'https')
   await t.rejects(linkTo(t, mute, limits).link.ask({}), {
     code: 'NETWORK',
-    message: /UND_ERR_CONNECT_TIMEOUT$/
+    message: /CONNECT_TIMEOUT$/
   })
 })
 

@@ -12,7 +12,7 @@ import {
   writeFile
 } from 'node:fs/promises'
 import { join } from 'node:path'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import t from 'tap'
 import { JsonFiles, type JsonKind, type SetAside } from '../../common/json-file.js'
 import { shapeCheck } from '../../common/shapes.js'

@@ -38,7 +38,7 @@ const CLOCK_STEPS = [-3 * 3_600_000, -600_000, -20_000, 20_000, 600_000, 3 * 3_6
 
 /** The folder of package.json: this file may lie in `tests/` or, compiled, in `dist/tests/`. */
 const ROOT = rootAbove(dirname(fileURLToPath(import.meta.url)))
-const BIN = join(ROOT, 'dist/client/bin.js')
+const BIN = join(ROOT, 'dist/program/bin.js')
 const HOOK = pathToFileURL(join(ROOT, 'tests/soak/faulty-process.mjs')).href
 
 /** Starts the product's processes and keeps count of them: none may outlive the run. */

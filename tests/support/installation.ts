@@ -9,7 +9,7 @@ import { asUsersDo } from './processes.js'
 
 /** A file of the built program: end-to-end tests, which run at the checkout's top, run what users run. */
 export const built = (path: string) => resolve('dist', path)
-export const BIN = built('client/bin.js')
+export const BIN = built('program/bin.js')
 
 /** Longer than the server itself waits for requests in flight. */
 const STOP_MS = 40_000

@@ -115,11 +115,12 @@ export class FakeFirewall implements Firewall {
     return { own: new Set(this.own), alike: new Set(this.alike), packets: new Map() }
   }
 
-  async apply(add: readonly Address[], remove: readonly Address[]): Promise<void> {
+  async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
     this.batches.push({ add: [...add], remove: [...remove] })
     if (this.fault !== undefined) throw this.fault
     for (const block of remove) if (!this.own.delete(block)) this.alike.delete(block)
     for (const block of add) if (!this.vanish.has(block)) this.own.add(block)
+    return add.length + remove.length > 0
   }
 
   cannot(block: Address): string | undefined {
