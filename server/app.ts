@@ -148,6 +148,7 @@ export async function buildApp(
       headerPairs: 50
     }
   })
+  if (config.basePath !== '/') redirectToFolder(app, config.basePath)
   await app.register(
     async scope => {
       scope.get('/healthz', { logLevel: 'warn' }, async () => {
@@ -177,6 +178,13 @@ export async function buildApp(
   )
   runHousekeeping(app, logger)
   return app
+}
+
+/** The page's own paths are relative: without the slash at its end they would lead beside it. */
+function redirectToFolder(app: FastifyInstance, basePath: string): void {
+  app.get(basePath, async (request, reply) =>
+    reply.redirect(`${basePath}/${request.url.slice(basePath.length)}`, 301)
+  )
 }
 
 // A connection that was busy when the server was told to stop would be kept alive after its reply, and the server

@@ -12,6 +12,8 @@ import { openStore, type Terminal } from './context.js'
 const STALE_LOCK_MS = 60_000
 const QUIET_HOST_MS = 15 * 60_000
 const SKEW_MS = 60_000
+/** Where web servers look for files, as distributions set them up. */
+const WEB_ROOTS = /^\/(var\/www|srv\/(www|http)|usr\/share\/nginx)\//
 const MEND_FOLDERS = 'make the folders that are missing, and give them to the server’s user: chown -R'
 
 /** Looks the server's side over: folders, modes, files, locks, users, hosts. Changes nothing but sets corrupt data aside. */
@@ -46,6 +48,13 @@ async function checkFolders(store: Store, folders: Folders): Promise<Finding[]> 
   })
   for (const name of ['archive', 'download', 'temp', 'settings'] as const) {
     const path = folders[name]
+    if (WEB_ROOTS.test(path)) {
+      found.push({
+        level: 'warning',
+        what: `${name} folder ${path} lies where web servers look for files; an .htaccess in it counts only as far as Apache's AllowOverride lets it, which can't be seen from here`,
+        mend: 'deny it in the site itself (server/README.md, "Behind Apache"), then ask for a file of it by URL: 403 or 404 must come'
+      })
+    }
     const info = await stat(path).catch(() => undefined)
     if (info === undefined || (info.mode & OPEN[name]) === 0) continue
     found.push({

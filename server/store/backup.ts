@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { syncFolder } from '../../common/durable-file.js'
 import { namesIn } from '../../common/json-file.js'
-import type { Folders } from './folders.js'
+import { DENIAL, type Folders } from './folders.js'
 
 /** What is copied; download/ and temp/ hold nothing that the next request does not make anew. */
 const PARTS = ['archive', 'settings'] as const
@@ -89,7 +89,7 @@ export async function restore(
       if (taken.includes(at)) {
         await rename(at, aside)
         copied.aside.push(aside)
-      }
+      } else await rm(join(at, DENIAL), { force: true })
       await rename(copy, at)
       await syncFolder(dirname(at))
     })
@@ -112,7 +112,7 @@ async function readMark(from: string): Promise<{ files: number }> {
 
 /** True where there is anything but what comes with a checkout. */
 async function occupied(folder: string): Promise<boolean> {
-  return (await namesIn(folder)).some(name => name !== '.gitkeep')
+  return (await namesIn(folder)).some(name => name !== DENIAL)
 }
 
 /** Refuses a place for a backup where there is something. @throws ProductError CONFLICT */
@@ -140,7 +140,7 @@ async function copyFolder(
   })
   for (const item of items) {
     const at = join(below, item.name)
-    if (PASSING.test(item.name) || item.name === '.gitkeep' || at === MADE_ANEW) continue
+    if (PASSING.test(item.name) || at === MADE_ANEW) continue
     if (item.isDirectory()) await copyFolder(join(from, item.name), join(to, item.name), at, copied, owner)
     else if (item.isFile()) await copyFile(join(from, item.name), join(to, item.name), copied, owner)
     else copied.leftOut.push(join(from, item.name))

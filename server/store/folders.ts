@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { access, chmod, chown, readdir, stat } from 'node:fs/promises'
+import { access, chmod, chown, open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { makeFolders } from '../../common/json-file.js'
@@ -24,12 +24,16 @@ export const OPEN: Record<keyof Folders, number> = {
   settings: 0o077
 }
 
-/** What comes with a checkout of this repository, so that its folders exist. */
-const PLACEHOLDER = '.gitkeep'
+/** Tells Apache to hand nothing out of a folder. It comes with a checkout of this repository, and existing archives. */
+export const DENIAL = '.htaccess'
+const DENIAL_TEXT = `# No file of this folder is ever handed out, where Apache lets an .htaccess say so (AllowOverride AuthConfig or All).
+Require all denied
+`
 
 /**
  * Creates the folders that are missing, with tight modes. Of existing ones, those that still hold nothing are closed
- * to others: a checkout brings them open. Those with data are left as they are.
+ * to others: a checkout brings them open. Those with data are left as they are. Both get an .htaccess that denies
+ * everything, in case they ever lie in a web server's reach.
  * @param user whom root gives what is created or still holds nothing; the owner of the folder above when absent
  * @returns the folders that were created
  * @throws ProductError CONFIG naming the folder that can't be made
@@ -47,8 +51,11 @@ export async function prepareFolders(
         // Only its owner may; where that is someone else, doctor tells.
         await chmod(path, mode & 0o7777 & ~OPEN[name]).catch(() => undefined)
       }
-      if (user !== undefined && process.getuid?.() === 0 && (await holdsNothing(path))) {
-        await chown(path, user.uid, user.gid)
+      if (await holdsNothing(path)) {
+        const owner = process.getuid?.() === 0 ? user : undefined
+        // Where this can't be written, nothing can: `checkFolders` tells.
+        await deny(path, MODES[name], owner).catch(() => undefined)
+        if (owner !== undefined) await chown(path, owner.uid, owner.gid)
       }
     } catch (error) {
       if (systemCode(error) !== 'ENOENT') throw cannotUse(name, path, error)
@@ -56,6 +63,7 @@ export async function prepareFolders(
         throw cannotUse(name, path, cause)
       })
       await chmod(path, MODES[name])
+      await deny(path, MODES[name], user)
       if (user !== undefined) await chown(path, user.uid, user.gid)
       made.push(path)
     }
@@ -100,8 +108,28 @@ const isThere = (path: string): Promise<boolean> =>
     }
   )
 
+/** A folder that can't be looked into is somebody else's, and none of a fresh checkout. */
 async function holdsNothing(path: string): Promise<boolean> {
-  return (await readdir(path)).every(item => item === PLACEHOLDER)
+  const items = await readdir(path).catch((error: unknown) => {
+    if (systemCode(error) === 'EACCES') return undefined
+    throw error
+  })
+  return items?.every(item => item === DENIAL) ?? false
+}
+
+/** Writes the denial, unless there is one: an operator's own stays. @param mode the folder's */
+async function deny(folder: string, mode: number, owner?: { uid: number; gid: number }): Promise<void> {
+  const file = await open(join(folder, DENIAL), 'wx', mode & 0o640).catch((error: unknown) => {
+    if (systemCode(error) === 'EEXIST') return undefined
+    throw error
+  })
+  if (file === undefined) return
+  try {
+    await file.writeFile(DENIAL_TEXT)
+    if (owner !== undefined) await file.chown(owner.uid, owner.gid)
+  } finally {
+    await file.close()
+  }
 }
 
 function cannotUse(name: string, path: string, cause: unknown): ProductError {

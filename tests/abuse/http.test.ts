@@ -1,9 +1,7 @@
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { connect, createServer, type AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { connect, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { APACHE, startApache } from '../support/apache.js'
+import { NO_APACHE, startApache } from '../support/apache.js'
 import { testApp, type TestApp } from '../support/app.js'
 
 const PAGES = [
@@ -352,17 +350,23 @@ t.test('a reply to a request that is no HTTP tells nothing of the server', async
   }
 })
 
-const skip = existsSync(APACHE) && process.getuid?.() === 0 ? false : 'needs apache2, and root'
+/** A real Apache in front of the server, with as little between as can be. @returns its port */
+async function apache(t: Test, backend: number): Promise<number> {
+  const { port } = await startApache(t, ['proxy', 'proxy_http'], () => [
+    'ProxyPreserveHost On',
+    `ProxyPass / http://127.0.0.1:${backend}/`,
+    `ProxyPassReverse / http://127.0.0.1:${backend}/`
+  ])
+  return port
+}
 
 t.test(
   'request smuggling, through Apache’s mod_proxy: what Apache sees as one request stays one',
-  { skip },
+  { skip: NO_APACHE },
   async t => {
     const { at, port: backend, seen } = await listening(t)
     await at.writeList('web-1', 'sshd', [])
-    const port = await freePort()
-    const url = `http://127.0.0.1:${backend}`
-    t.teardown(await startApache(join(t.testdirName, 'apache'), `127.0.0.1:${port}`, url))
+    const port = await apache(t, backend)
     const good = await raw(port, 'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
     t.strictSame(statusesOf(good), [200], 'the way is open')
     for (const [what, text] of Object.entries(SMUGGLING)) {
@@ -397,12 +401,3 @@ t.test(
     }
   }
 )
-
-async function freePort(): Promise<number> {
-  const free = createServer().listen(0, '127.0.0.1')
-  await once(free, 'listening')
-  const { port } = free.address() as AddressInfo
-  free.close()
-  await once(free, 'close')
-  return port
-}

@@ -54,6 +54,9 @@ t.test('a backup of a server under writes is whole, and a server goes on from it
 
   for (const copy of copies) {
     const to = new Installation(at.path(`to-${copies.indexOf(copy)}`))
+    // As a checkout has it.
+    await mkdir(to.path('archive'), { recursive: true })
+    await writeFile(to.path('archive', '.htaccess'), 'Require all denied')
     const restored = await to.cli(['restore', '--from', copy, ...to.folders])
     t.equal(restored.code, 0, restored.err)
     const doctor = await to.cli(['doctor', '--side', 'server', '--json', ...to.folders])

@@ -241,7 +241,11 @@ t.test('serve: a first start makes tight folders and says what to do next', asyn
 t.test(
   'serve: folders of a checkout, which are empty and open, are closed; those with data stay',
   async t => {
-    const dir = t.testdir({ archive: { '.gitkeep': '' }, download: { 'web-1': {} } })
+    const dir = t.testdir({
+      archive: { '.htaccess': 'an operator’s own' },
+      download: { 'web-1': {} },
+      temp: {}
+    })
     const at = new Installation(dir)
     t.teardown(() => at.stop())
     const mode = async (name: string) => (await stat(join(dir, name))).mode & 0o777
@@ -249,8 +253,28 @@ t.test(
     await at.serve()
     t.equal((await mode('archive')) & 0o007, 0)
     t.equal(await mode('download'), download)
+    // Apache is told to hand nothing out, as by the files that come with a checkout.
+    const denial = (...folder: string[]) => readFile(join(...folder, '.htaccess'), 'utf8').catch(() => 'none')
+    const shipped = await denial('archive')
+    t.match(shipped, /^Require all denied$/m)
+    t.equal(await denial('download'), shipped)
+    t.equal(await denial('temp'), shipped)
+    t.equal(await denial(dir, 'archive'), 'an operator’s own')
+    t.equal(await denial(dir, 'download'), 'none', 'there is data')
+    t.equal(await denial(dir, 'temp'), shipped)
+    t.equal(await denial(dir, 'settings'), shipped)
+    t.equal((await stat(join(dir, 'settings', '.htaccess'))).mode & 0o777, 0o600)
   }
 )
+
+t.test('doctor: folders in a web server’s reach are warned of, whatever .htaccess is in them', async t => {
+  const at = new Installation(t.testdir({ settings: {} }))
+  const doctor = async (archive: string) =>
+    (await at.cli(['doctor', '--side', 'server', '--archive', archive, '--settings', at.path('settings')]))
+      .out
+  t.match(await doctor('/var/www/html/Fail2Ban-Report/archive'), /warning .*archive folder .*AllowOverride/)
+  t.notMatch(await doctor(at.path('archive')), /AllowOverride/)
+})
 
 t.test('serve: a folder that can’t be used is a clear error, not a server that does nothing', async t => {
   for (const [folder, path] of [

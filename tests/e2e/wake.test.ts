@@ -1,9 +1,8 @@
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { median } from '../bench/median.js'
-import { APACHE, startApache } from '../support/apache.js'
+import { NO_APACHE, startApache } from '../support/apache.js'
 import { Installation } from '../support/installation.js'
 import { available } from '../support/netns.js'
 import { WatchingHost } from '../support/watching-host.js'
@@ -59,12 +58,18 @@ t.test(
 
 t.test(
   'behind a real proxy that refuses upgrades a host is told by polls',
-  { skip: skip || (!existsSync(APACHE) && 'needs apache2'), timeout: 120_000 },
+  { skip: skip || NO_APACHE, timeout: 120_000 },
   async t => {
     const all = await watchingHost(t)
-    const proxy = '10.77.0.1:8081'
-    all.atEnd(await startApache(all.at.path('apache'), proxy, all.at.url, all.server))
-    const client = await all.watch(`http://${proxy}`)
+    const host = '10.77.0.1'
+    // Without what passes WebSockets on.
+    const conf = () => [
+      'ProxyPreserveHost On',
+      `ProxyPass / ${all.at.url}/`,
+      `ProxyPassReverse / ${all.at.url}/`
+    ]
+    const { port } = await startApache(t, ['proxy', 'proxy_http'], conf, { host, where: all.server })
+    const client = await all.watch(`http://${host}:${port}`)
     const block = await all.blockByApi()
     for (const ip of attackers.slice(0, 5)) {
       const ms = await all.untilDropped(ip, block)

@@ -24,6 +24,8 @@ export interface Ended {
 /** A server with its folders, and the configuration of one host, as processes see them. */
 export class Installation {
   url = ''
+  /** What the servers have logged so far. */
+  log = ''
   #server: ChildProcess | undefined
 
   constructor(readonly dir: string) {}
@@ -47,6 +49,7 @@ export class Installation {
     const words = [...(where?.prefix ?? []), process.execPath, ...args]
     const server = spawn(...asUsersDo(words), { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#server = server
+    server.stdout.on('data', (chunk: Buffer) => (this.log += chunk.toString()))
     this.url = (await listeningUrl(server)).replace(/\/$/, '')
   }
 
@@ -60,6 +63,12 @@ export class Installation {
     const [code] = await closed
     clearTimeout(late)
     return code
+  }
+
+  /** Resolves when the running server has logged what matches. */
+  async logged(pattern: RegExp): Promise<void> {
+    const signal = AbortSignal.timeout(20_000)
+    while (!pattern.test(this.log)) await once(this.#server!.stdout!, 'data', { signal })
   }
 
   /** Registers a host and writes its client.conf. @param url where it reaches the server */

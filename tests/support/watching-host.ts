@@ -37,6 +37,17 @@ for line in sys.stdin:
     print(post('block', {'servers': ['web-1'], 'jails': ['sshd'], 'ips': [line.strip()]})[2], flush=True)
 `
 
+/**
+ * Starts `sync --watch` on a host, which comes by itself only in an hour; its log is client.log.
+ * @param host where it blocks by nftables; absent, it is this machine and its firewall is only played
+ */
+export function watchOn(at: Installation, host?: Namespace): ChildProcess {
+  const flags = ['--watch', '--interval', '3600', '--client-log', at.path('client.log')]
+  const firewall = host === undefined ? 'dry-run' : 'nftables'
+  const words = [...(host?.prefix ?? []), process.execPath, BIN, ...at.syncArgs(firewall), ...flags]
+  return spawn(...asUsersDo(words), { stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
 /** Holds connections of hosts that wait, says when all are open, and answers pings. */
 const WAITING = `
 const { WebSocket } = await import(process.env.LIBRARY)
@@ -102,9 +113,7 @@ export class WatchingHost {
    */
   async watch(url = this.at.url): Promise<ChildProcess> {
     await this.at.addHost('web-1', url)
-    const flags = ['--watch', '--interval', '3600', '--client-log', this.at.path('client.log')]
-    const words = [...this.host.prefix, process.execPath, BIN, ...this.at.syncArgs('nftables'), ...flags]
-    const client = spawn(...asUsersDo(words), { stdio: ['ignore', 'ignore', 'inherit'] })
+    const client = watchOn(this.at, this.host)
     this.#kill(client)
     await this.logged(/"step":"synced-back"/)
     return client

@@ -117,6 +117,11 @@ t.test('the page is served without a log-in, under a strict policy', async t => 
   t.notMatch(page, /<script(?![^>]* src=)|<style|\sstyle=|\son[a-z]+=/, 'nothing inline')
   t.notMatch(page, /(?:src|href)="(?:\/|https?:)/, 'relative addresses: any base path works')
   t.equal((await at.get('/index.html')).statusCode, 404, 'nothing outside the base path')
+  t.match(await at.get('/Fail2Ban-Report?view=events'), {
+    statusCode: 301,
+    headers: { location: '/Fail2Ban-Report/?view=events', 'x-content-type-options': 'nosniff' }
+  })
+  t.equal((await at.get('/Fail2Ban-Reportx')).statusCode, 404)
 })
 
 t.test('data, settings and dot-files are never served, whatever the path tricks', async t => {
