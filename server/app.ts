@@ -18,6 +18,7 @@ import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
 import { decodable, refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
+import { dashboardGate, onlyFrom } from './gate.js'
 import type { LogLines } from './live/log-lines.js'
 import { addLive, liveFileChanged } from './live/plugin.js'
 import { Countries } from './store/countries.js'
@@ -151,16 +152,28 @@ export async function buildApp(
       // Apart: what fail2ban sends with a stale secret must not keep its host from syncing.
       const callbackAttempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
       const authenticator = new ClientAuthenticator(store, attempts, callbackAttempts, clock)
-      await scope.register(endpoints, { prefix: '/endpoint', authenticator })
-      await scope.register(machines, { prefix: '/api/v1', authenticator, waiting: app.live.hosts })
-      await scope.register(commandRoutes, { prefix: '/api/v1' })
-      await scope.register(callbacks, { prefix: '/api', authenticator })
-      await scope.register(api, { prefix: '/api' })
-      await scope.register(fastifyStatic, {
-        root: dependencies.publicFolder ?? fileURLToPath(new URL('../public/', import.meta.url)),
-        dotfiles: 'deny',
-        redirect: true,
-        index: 'index.html'
+      await scope.register(async hosts => {
+        hosts.addHook('onRequest', onlyFrom(config.allowEndpoints))
+        await hosts.register(endpoints, { prefix: '/endpoint', authenticator })
+        await hosts.register(machines, { prefix: '/api/v1', authenticator, waiting: app.live.hosts })
+        await hosts.register(callbacks, { prefix: '/api', authenticator })
+      })
+      await scope.register(async dashboard => {
+        const gate = await dashboardGate(dashboard)
+        await dashboard.register(async programs => {
+          programs.addHook('onRequest', gate.programs)
+          await programs.register(commandRoutes, { prefix: '/api/v1' })
+        })
+        await dashboard.register(async people => {
+          people.addHook('onRequest', gate.people)
+          await people.register(api, { prefix: '/api' })
+          await people.register(fastifyStatic, {
+            root: dependencies.publicFolder ?? fileURLToPath(new URL('../public/', import.meta.url)),
+            dotfiles: 'deny',
+            redirect: true,
+            index: 'index.html'
+          })
+        })
       })
     },
     { prefix: config.basePath === '/' ? '' : config.basePath }

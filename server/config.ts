@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Address } from '../common/address.js'
 import { ProductError, systemCode } from '../common/errors.js'
 import { readKeyValues } from '../common/key-values.js'
 import { LIMITS } from '../common/shapes.js'
@@ -34,6 +35,19 @@ export interface ServerConfig {
   user: string
   /** Where log lines go; standard output when empty. */
   logFile: string
+  /** Apache's password file, asked for in front of the dashboard; empty for none. */
+  htpasswd: string
+  /** Whence the dashboard and the programs' API may be asked; undefined for everywhere. */
+  allowDashboard: Address[] | undefined
+  /** Whence hosts may ask; undefined for everywhere. */
+  allowEndpoints: Address[] | undefined
+  /** Whether the dashboard asks for password and address, or for one of them. */
+  satisfy: 'all' | 'any'
+  /** Certificate (with its chain) and key, PEM; empty for plain HTTP. */
+  tlsCert: string
+  tlsKey: string
+  /** Plain HTTP is spoken on other addresses than loopback as well. */
+  plainHttp: boolean
 }
 
 /** The folder that holds package.json: two up from dist/server. */
@@ -124,7 +138,27 @@ export const SERVE_SETTINGS = {
     describe: 'least level that is logged',
     fallback: 'info'
   }),
-  logFile: setting.path({ describe: 'file for log lines instead of standard output', fallback: '' }, 'FILE')
+  logFile: setting.path({ describe: 'file for log lines instead of standard output', fallback: '' }, 'FILE'),
+  htpasswd: setting.path(
+    { describe: 'password file (htpasswd -B) that is asked for in front of the dashboard', fallback: '' },
+    'FILE'
+  ),
+  allowDashboard: setting.allowList({ describe: 'whence the dashboard may be opened, and the API used' }),
+  allowEndpoints: setting.allowList({ describe: 'whence hosts may sync' }),
+  satisfy: setting.oneOf(['all', 'any'], {
+    describe:
+      'what the dashboard asks for where both htpasswd and allow-dashboard are set: both, or one of them',
+    fallback: 'all'
+  }),
+  tlsCert: setting.path(
+    { describe: 'certificate with its chain (PEM): HTTPS without a proxy', fallback: '' },
+    'FILE'
+  ),
+  tlsKey: setting.path({ describe: "the certificate's private key (PEM)", fallback: '' }, 'FILE'),
+  plainHttp: setting.yesNo({
+    describe: 'speak plain HTTP on other addresses than loopback as well',
+    fallback: false
+  })
 }
 
 /** Reads the settings of `serve`. @throws ProductError CONFIG */

@@ -148,6 +148,13 @@ function configOf(path: (...parts: string[]) => string, more: Partial<ServerConf
     logLevel: 'info',
     logFile: '',
     user: '',
+    htpasswd: '',
+    allowDashboard: undefined,
+    allowEndpoints: undefined,
+    satisfy: 'all',
+    tlsCert: '',
+    tlsKey: '',
+    plainHttp: false,
     ...more
   }
 }

@@ -69,6 +69,13 @@ export async function endpointApp(
     logLevel: 'info',
     logFile: '',
     user: '',
+    htpasswd: '',
+    allowDashboard: undefined,
+    allowEndpoints: undefined,
+    satisfy: 'all',
+    tlsCert: '',
+    tlsKey: '',
+    plainHttp: false,
     ...more
   }
   const app = await buildApp(config, { logger, clock: () => clock.now, publicFolder: folder('public') })
