@@ -25,6 +25,7 @@ import { Countries } from './store/countries.js'
 import { readReportConfig, type ReportConfig } from './store/report-config.js'
 import { Store } from './store/store.js'
 import { refuseAmbiguous } from './strict-http.js'
+import { Tls, type ServerTimes } from './tls.js'
 import { watchFolders } from './store/watch.js'
 
 export interface AppDependencies {
@@ -49,6 +50,10 @@ declare module 'fastify' {
 }
 
 const HOUSEKEEPING_MS = 30_000
+/** Milliseconds. The largest upload over a slow line; whoever falls silent is cut off much earlier. */
+const TIMES: ServerTimes = { requestTimeout: 600_000, connectionTimeout: 150_000, keepAliveTimeout: 72_000 }
+/** Whoever sends headers drop by drop is cut off. */
+const HTTP = { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16 * 1024 }
 /** Failed authentications of clients, per address. */
 const FAILURES_PER_ADDRESS = 20
 const FAILURE_WINDOW_MS = 60_000
@@ -63,17 +68,16 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const clock = dependencies.clock ?? Date.now
   const { logger } = dependencies
+  const { tlsCert, tlsKey } = config
+  const tls = tlsCert === '' && tlsKey === '' ? undefined : await Tls.open(tlsCert, tlsKey, logger)
   const app = Fastify({
     loggerInstance: logger,
     trustProxy: config.trustProxy.length === 0 ? false : config.trustProxy,
     bodyLimit: 4 * 1024 * 1024,
-    // The largest upload over a slow line; whoever falls silent is cut off much earlier.
-    requestTimeout: 600_000,
-    connectionTimeout: 150_000,
-    keepAliveTimeout: 72_000,
+    ...TIMES,
     forceCloseConnections: 'idle',
-    // Whoever sends headers drop by drop is cut off.
-    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16 * 1024 },
+    // `https` is for the addresses that Fastify tells of.
+    ...(tls === undefined ? { http: HTTP } : { https: {}, serverFactory: tls.factory(HTTP, TIMES) }),
     logController: new LogController({ disableRequestLogging: true }),
     rewriteUrl: request => decodable(request.url ?? '/'),
     frameworkErrors: (_error, _request, reply) =>
@@ -179,6 +183,13 @@ export async function buildApp(
     { prefix: config.basePath === '/' ? '' : config.basePath }
   )
   runHousekeeping(app, logger)
+  if (tls !== undefined) {
+    app.addHook('onListen', done => {
+      tls.watch()
+      done()
+    })
+    app.addHook('onClose', () => Promise.resolve(tls.stop()))
+  }
   return app
 }
 

@@ -1,9 +1,11 @@
 import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { hashSync } from '@node-rs/bcrypt'
 import t, { type Test } from 'tap'
 import { address } from '../../common/address.js'
 import type { ServerConfig } from '../../server/config.js'
 import { WebSocket } from 'ws'
+import { scratch } from '../support/scratch.js'
 import { testApp, type TestApp } from '../support/app.js'
 
 const PASSWORD = 'in front of it'
@@ -16,7 +18,7 @@ const STRANGER = '203.0.113.9'
 
 /** An app with a password file in front. */
 async function gated(t: Test, more: Partial<ServerConfig> = {}, text = `front:${HASH}\n`): Promise<TestApp> {
-  const file = `${t.testdir()}.htpasswd`
+  const file = join(scratch(t), '.htpasswd')
   await writeFile(file, text)
   return testApp(t, { htpasswd: file, ...more })
 }

@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { hashSync } from '@node-rs/bcrypt'
 import t from 'tap'
 import { PASSWORDS, testApp } from '../../support/app.js'
+import { scratch } from '../../support/scratch.js'
 
 const FILTER = fileURLToPath(
   new URL('../../../server/deploy/fail2ban/filter.d/fail2ban-report.conf', import.meta.url)
@@ -42,7 +44,7 @@ const HOSTILE = [
 ]
 
 t.test('the shipped filter finds failed authentications, and exactly their addresses', { skip }, async t => {
-  const htpasswd = `${t.testdir()}.htpasswd`
+  const htpasswd = join(scratch(t), '.htpasswd')
   await writeFile(htpasswd, `front:${hashSync(FRONT, 4)}\n`)
   const at = await testApp(t, { trustProxy: ['192.0.2.1'], htpasswd })
   const front = basic('front', FRONT)
