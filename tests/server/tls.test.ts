@@ -94,10 +94,7 @@ t.test('files that change are taken into use; halves and rubbish are not', { ski
     lines.splice(0).map(({ event, message }) => [event, message].filter(one => one !== undefined))
   const tls = await Tls.open(live.cert, live.key, logger)
   const times = { keepAliveTimeout: 1000, requestTimeout: 1000, connectionTimeout: 1000 }
-  const server = tls.factory({}, times)(
-    (_request, response) => void response.end(),
-    {}
-  )
+  const server = tls.factory({}, times)((_request, response) => void response.end(), {})
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => server.close())
   const at = { app: { server } } as TestApp
