@@ -61,7 +61,7 @@ t.test(
     await logged(at.dir, at.path('client.log'), /"event":"wake_channel","state":"open"/)
     const block = ['block', '203.0.113.66', '--server', 'web-1', '--jail', 'sshd', ...at.folders]
     t.equal((await run(...block)).code, 0)
-    await logged(at.dir, at.path('client.log'), /"step":"synced-back".*sshd/)
+    await logged(at.path('state'), at.path('state', 'dry-run-firewall.json'), /203\.0\.113\.66/)
     const ended = once(watching, 'exit')
     watching.kill('SIGTERM')
     await ended
