@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { homedir } from 'node:os'
+import { join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Address } from '../common/address.js'
 import { ProductError, systemCode } from '../common/errors.js'
@@ -52,20 +53,47 @@ export interface ServerConfig {
 
 /** The folder that holds package.json: two up from dist/server. */
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+/** Where a server that was installed keeps its data: as a service, or by root with npm. */
+export const INSTALLED_DATA = '/var/lib/fail2ban-report-server'
+
 /** Where an existing PHP installation keeps its settings. */
 export const PHP_SETTINGS = '/opt/Fail2Ban-Report/Settings'
 
 /** The server's settings file, where it is installed as a service; `F2BR_SERVER_CONFIG` names another. */
 export const SERVER_FILE = '/etc/fail2ban-report/server.conf'
 
+/**
+ * Where data lies when nobody says. A package's own folder is replaced at the next update: installed by npm, data is
+ * root's in /var/lib, and anybody else's at home (XDG Base Directory Specification).
+ * @param root the folder that holds package.json
+ */
+export function usualFolders(
+  root: string,
+  uid: number | undefined,
+  env: SettingSources['env'],
+  home: string
+): Folders {
+  const installed = root.split(sep).includes('node_modules')
+  const xdg = env.XDG_DATA_HOME?.startsWith('/') === true ? env.XDG_DATA_HOME : join(home, '.local/share')
+  const data = !installed ? root : uid === 0 ? INSTALLED_DATA : join(xdg, 'fail2ban-report')
+  return {
+    archive: join(data, 'archive'),
+    download: join(data, 'download'),
+    temp: join(data, 'temp'),
+    settings: installed ? join(data, 'settings') : join(data, 'server', 'settings')
+  }
+}
+
+const USUAL = usualFolders(ROOT, process.getuid?.(), process.env, homedir())
+
 /** Folders every server-side command needs. */
 export const FOLDER_SETTINGS = {
-  archive: setting.path({ describe: 'folder of events and blocklists', fallback: join(ROOT, 'archive') }),
-  download: setting.path({ describe: 'folder of lists being handed out', fallback: join(ROOT, 'download') }),
-  temp: setting.path({ describe: 'folder of uploads being checked', fallback: join(ROOT, 'temp') }),
+  archive: setting.path({ describe: 'folder of events and blocklists', fallback: USUAL.archive }),
+  download: setting.path({ describe: 'folder of lists being handed out', fallback: USUAL.download }),
+  temp: setting.path({ describe: 'folder of uploads being checked', fallback: USUAL.temp }),
   settings: setting.path({
     describe: 'folder of users, clients and keys',
-    fallback: existsSync(PHP_SETTINGS) ? PHP_SETTINGS : join(ROOT, 'server', 'settings')
+    fallback: existsSync(PHP_SETTINGS) ? PHP_SETTINGS : USUAL.settings
   }),
   widest4: setting.integer({
     describe: 'widest IPv4 network that may be blocked, as a prefix length',
