@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { cp, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { usualFolders } from '../../server/config.js'
@@ -14,19 +14,31 @@ t.test(
   async t => {
     const dir = scratch(t)
     const prefix = join(dir, 'prefix')
+    // A copy, as packing changes package.json for a moment; built already.
+    const source = join(dir, 'source')
+    await cp(ROOT, source, {
+      recursive: true,
+      filter: path =>
+        !/^(\.git|\.tap|node_modules|tests|public|archive|download|temp)(\/|$)/.test(relative(ROOT, path))
+    })
+    await symlink(join(ROOT, 'node_modules'), join(source, 'node_modules'))
+    const manifest = await readFile(join(source, 'package.json'), 'utf8')
+    await writeFile(join(source, 'package.json'), manifest.replace('npm run build', 'true'))
     const npm = (...words: string[]) =>
       execFileSync('npm', words, {
-        cwd: ROOT,
+        cwd: source,
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'pipe'],
         env: { ...process.env, npm_config_cache: join(dir, 'cache'), NODE_OPTIONS: '' }
       })
-    // Built already: the tests run it.
-    const [packed] = JSON.parse(npm('pack', '--ignore-scripts', '--json', '--pack-destination', dir)) as {
+    const told = npm('pack', '--json', '--pack-destination', dir)
+    const [packed] = JSON.parse(told.slice(told.search(/^\[/m))) as {
       filename: string
       size: number
       files: { path: string }[]
     }[]
+    t.notMatch(await readFile(join(source, 'package.json'), 'utf8'), 'bundleDependencies', 'as it was')
+    t.notMatch(manifest, 'bundleDependencies', 'npm ci would not come to its end')
     const own = packed!.files.map(({ path }) => path).filter(path => !path.startsWith('node_modules/'))
     t.comment(`${packed!.filename}: ${(packed!.size / 1e6).toFixed(1)} MB, ${own.length} files of our own`)
     t.ok(packed!.size < 10_000_000)
