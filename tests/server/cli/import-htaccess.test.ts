@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hashSync } from '@node-rs/bcrypt'
 import fc from 'fast-check'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { address } from '../../../common/address.js'
 import { readKeyValues } from '../../../common/key-values.js'
 import { importHtaccess } from '../../../server/cli/import-htaccess.js'
@@ -15,6 +15,14 @@ import { scratch } from '../../support/scratch.js'
 const HASH = hashSync('x', 4)
 const AUTH = 'AuthType Basic\nAuthName "Fail2Ban"\nAuthUserFile /nowhere/.htpasswd\n'
 const dashboard = (text: string) => importHtaccess(text, 'dashboard')
+/** Each text means these settings, and all of it is understood. */
+function means(t: Test, cases: readonly [string, Record<string, string>][]): void {
+  for (const [text, settings] of cases) {
+    const found = dashboard(text)
+    t.strictSame(found.settings, settings, text)
+    t.strictSame(found.untranslated, [], text)
+  }
+}
 const HTPASSWD = { htpasswd: '/nowhere/.htpasswd' }
 
 t.test('networks as Apache takes them', async t => {
@@ -98,11 +106,7 @@ t.test('what an .htaccess of today means', async t => {
       { allow_dashboard: '10.0.0.0/8' }
     ]
   ]
-  for (const [text, settings] of cases) {
-    const found = dashboard(text)
-    t.strictSame(found.settings, settings, text)
-    t.strictSame(found.untranslated, [], text)
-  }
+  means(t, cases)
 })
 
 t.test('what an .htaccess of Apache 2.2 means', async t => {
@@ -133,11 +137,7 @@ t.test('what an .htaccess of Apache 2.2 means', async t => {
       { allow_dashboard: 'none' }
     ]
   ]
-  for (const [text, settings] of cases) {
-    const found = dashboard(text)
-    t.strictSame(found.settings, settings, text)
-    t.strictSame(found.untranslated, [], text)
-  }
+  means(t, cases)
 })
 
 t.test('what is not understood is told, and never lets more in', async t => {
