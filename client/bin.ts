@@ -60,7 +60,10 @@ async function addCommands(program: Command, terminal: Terminal, word: string): 
     audit: async () => (await import('../server/cli/audit.js')).addAuditCommand(program, terminal),
     backup: async () => (await import('../server/cli/backup.js')).addBackupCommands(program, terminal),
     export: async () => (await import('../server/cli/export.js')).addExportCommand(program, terminal),
+    'import-htaccess': async () =>
+      (await import('../server/cli/import-htaccess.js')).addImportHtaccess(program, terminal),
     import: async () => (await import('../server/cli/import.js')).addImportCommand(program, terminal),
+    health: async () => (await import('../server/cli/health.js')).addHealthCommand(program, terminal),
     status: async () => (await import('../server/cli/status.js')).addStatusCommand(program, terminal),
     doctor: async () => {
       const { checkServer: server } = await import('../server/cli/doctor.js')

@@ -57,6 +57,9 @@ function spell(parsed: ipaddr.IPv4 | ipaddr.IPv6): string {
   return parsed.toString()
 }
 
+/** What no other machine reaches. */
+export const LOOPBACK: readonly Address[] = [address('127.0.0.0/8'), address('::1')]
+
 /** 4 or 6. */
 export function familyOf(item: Address): 4 | 6 {
   return item.includes(':') ? 6 : 4

@@ -61,8 +61,8 @@ export function peerKey(peer: string): string {
   return familyOf(address) === 6 ? (parseAddress(`${address}/64`) ?? address) : address
 }
 
-/** What was tried: a host's credentials, its callback secret, a log-in, a program's key. */
-export type AuthKind = 'client' | 'callback' | 'login' | 'key'
+/** What was tried: a host's credentials, its callback secret, a log-in, a program's key, the password in front. */
+export type AuthKind = 'client' | 'callback' | 'login' | 'key' | 'basic'
 
 /**
  * The log line of a failed authentication: the shipped fail2ban filter (server/deploy/fail2ban) matches exactly

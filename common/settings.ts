@@ -124,6 +124,13 @@ export function refuseUnknownEnv(
   }
 }
 
+function readAddresses(text: string): Address[] {
+  const items = text.split(/[\s,]+/).filter(item => item !== '')
+  const bad = items.find(item => parseAddress(item) === undefined)
+  if (bad !== undefined) throw new Error('addresses or networks separated by commas are needed')
+  return items.map(item => address(item))
+}
+
 type Extra<T> = Omit<Setting<T>, 'parse' | 'value'>
 
 /** Readers of the usual kinds of setting. */
@@ -189,11 +196,20 @@ export const setting = {
   addresses: (more: Extra<Address[]>): Setting<Address[]> => ({
     ...more,
     value: 'IP,CIDR,…',
+    parse: readAddresses
+  }),
+  /** Who may come: everybody when it is not set, nobody when it is `none`. */
+  allowList: (more: Omit<Extra<undefined>, 'fallback'>): Setting<Address[] | undefined> => ({
+    ...more,
+    fallback: undefined,
+    value: 'IP,CIDR,…|none',
     parse: text => {
-      const items = text.split(/[\s,]+/).filter(item => item !== '')
-      const bad = items.find(item => parseAddress(item) === undefined)
-      if (bad !== undefined) throw new Error('addresses or networks separated by commas are needed')
-      return items.map(item => address(item))
+      if (text.trim() === 'none') return []
+      const found = readAddresses(text)
+      // An empty text is more likely a slip than a wish to let nobody in, or everybody.
+      if (found.length === 0)
+        throw new Error('addresses or networks separated by commas, or none, are needed')
+      return found
     }
   }),
   host: (more: Extra<string>): Setting<string> => ({

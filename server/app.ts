@@ -20,6 +20,7 @@ import machines from './endpoint/machines.js'
 import endpoints from './endpoint/routes.js'
 import { decodable, refuseDataFiles } from './data-files.js'
 import { handleErrors } from './error-replies.js'
+import { dashboardGate, onlyFrom } from './gate.js'
 import type { LogLines } from './live/log-lines.js'
 import { Metrics } from './metrics.js'
 import { addLive, liveFileChanged } from './live/plugin.js'
@@ -27,6 +28,7 @@ import { Countries } from './store/countries.js'
 import { readReportConfig, type ReportConfig } from './store/report-config.js'
 import { Store } from './store/store.js'
 import { refuseAmbiguous } from './strict-http.js'
+import { Tls, type ServerTimes } from './tls.js'
 import { watchFolders } from './store/watch.js'
 
 export interface AppDependencies {
@@ -51,6 +53,10 @@ declare module 'fastify' {
 }
 
 const HOUSEKEEPING_MS = 30_000
+/** Milliseconds. The largest upload over a slow line; whoever falls silent is cut off much earlier. */
+const TIMES: ServerTimes = { requestTimeout: 600_000, connectionTimeout: 150_000, keepAliveTimeout: 72_000 }
+/** Whoever sends headers drop by drop is cut off. */
+const HTTP = { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16 * 1024 }
 /** Failed authentications of clients, per address. */
 const FAILURES_PER_ADDRESS = 20
 const FAILURE_WINDOW_MS = 60_000
@@ -65,17 +71,16 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const clock = dependencies.clock ?? Date.now
   const { logger } = dependencies
+  const { tlsCert, tlsKey } = config
+  const tls = tlsCert === '' && tlsKey === '' ? undefined : await Tls.open(tlsCert, tlsKey, logger)
   const app = Fastify({
     loggerInstance: logger,
     trustProxy: config.trustProxy.length === 0 ? false : config.trustProxy,
     bodyLimit: 4 * 1024 * 1024,
-    // The largest upload over a slow line; whoever falls silent is cut off much earlier.
-    requestTimeout: 600_000,
-    connectionTimeout: 150_000,
-    keepAliveTimeout: 72_000,
+    ...TIMES,
     forceCloseConnections: 'idle',
-    // Whoever sends headers drop by drop is cut off.
-    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16 * 1024 },
+    // `https` is for the addresses that Fastify tells of.
+    ...(tls === undefined ? { http: HTTP } : { https: {}, serverFactory: tls.factory(HTTP, TIMES) }),
     logController: new LogController({ disableRequestLogging: true }),
     rewriteUrl: request => decodable(request.url ?? '/'),
     frameworkErrors: (_error, _request, reply) =>
@@ -160,23 +165,42 @@ export async function buildApp(
       // Apart: what fail2ban sends with a stale secret must not keep its host from syncing.
       const callbackAttempts = new FailedAttempts(clock, FAILURES_PER_ADDRESS, FAILURE_WINDOW_MS)
       const authenticator = new ClientAuthenticator(store, attempts, callbackAttempts, clock)
-      await scope.register(endpoints, { prefix: '/endpoint', authenticator })
-      await scope.register(machines, { prefix: '/api/v1', authenticator, waiting: app.live.hosts })
-      await scope.register(commandRoutes, { prefix: '/api/v1' })
-      await scope.register(callbacks, { prefix: '/api', authenticator })
-      const counts = new ListCounts(store.lists, clock)
-      await scope.register(api, { prefix: '/api', counts })
-      await scope.register(metricsRoute, { counts })
-      await scope.register(fastifyStatic, {
-        root: dependencies.publicFolder ?? builtPages(),
-        dotfiles: 'deny',
-        redirect: true,
-        index: 'index.html'
+      await scope.register(async hosts => {
+        hosts.addHook('onRequest', onlyFrom(config.allowEndpoints))
+        await hosts.register(endpoints, { prefix: '/endpoint', authenticator })
+        await hosts.register(machines, { prefix: '/api/v1', authenticator, waiting: app.live.hosts })
+        await hosts.register(callbacks, { prefix: '/api', authenticator })
+      })
+      await scope.register(async dashboard => {
+        const gate = await dashboardGate(dashboard)
+        const counts = new ListCounts(store.lists, clock)
+        await dashboard.register(async programs => {
+          programs.addHook('onRequest', gate.programs)
+          await programs.register(commandRoutes, { prefix: '/api/v1' })
+          await programs.register(metricsRoute, { counts })
+        })
+        await dashboard.register(async people => {
+          people.addHook('onRequest', gate.people)
+          await people.register(api, { prefix: '/api', counts })
+          await people.register(fastifyStatic, {
+            root: dependencies.publicFolder ?? builtPages(),
+            dotfiles: 'deny',
+            redirect: true,
+            index: 'index.html'
+          })
+        })
       })
     },
     { prefix: config.basePath === '/' ? '' : config.basePath }
   )
   runHousekeeping(app, logger)
+  if (tls !== undefined) {
+    app.addHook('onListen', done => {
+      tls.watch()
+      done()
+    })
+    app.addHook('onClose', () => Promise.resolve(tls.stop()))
+  }
   return app
 }
 

@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { homedir } from 'node:os'
+import { join, sep } from 'node:path'
+import type { Address } from '../common/address.js'
 import { ProductError, systemCode } from '../common/errors.js'
 import { readKeyValues } from '../common/key-values.js'
 import { packageRoot } from '../common/package-root.js'
@@ -34,23 +36,63 @@ export interface ServerConfig {
   user: string
   /** Where log lines go; standard output when empty. */
   logFile: string
+  /** Apache's password file, asked for in front of the dashboard; empty for none. */
+  htpasswd: string
+  /** Whence the dashboard and the programs' API may be asked; undefined for everywhere. */
+  allowDashboard: Address[] | undefined
+  /** Whence hosts may ask; undefined for everywhere. */
+  allowEndpoints: Address[] | undefined
+  /** Whether the dashboard asks for password and address, or for one of them. */
+  satisfy: 'all' | 'any'
+  /** Certificate (with its chain) and key, PEM; empty for plain HTTP. */
+  tlsCert: string
+  tlsKey: string
+  /** Plain HTTP is spoken on other addresses than loopback as well. */
+  plainHttp: boolean
 }
 
 const ROOT = packageRoot()
+/** Where a server that was installed keeps its data: as a service, or by root with npm. */
+export const INSTALLED_DATA = '/var/lib/fail2ban-report-server'
+
 /** Where an existing PHP installation keeps its settings. */
 export const PHP_SETTINGS = '/opt/Fail2Ban-Report/Settings'
 
 /** The server's settings file, where it is installed as a service; `F2BR_SERVER_CONFIG` names another. */
 export const SERVER_FILE = '/etc/fail2ban-report/server.conf'
 
+/**
+ * Where data lies when nobody says. A package's own folder is replaced at the next update: installed by npm, data is
+ * root's in /var/lib, and anybody else's at home (XDG Base Directory Specification).
+ * @param root the folder that holds package.json
+ */
+export function usualFolders(
+  root: string,
+  uid: number | undefined,
+  env: SettingSources['env'],
+  home: string
+): Folders {
+  const installed = root.split(sep).includes('node_modules')
+  const xdg = env.XDG_DATA_HOME?.startsWith('/') === true ? env.XDG_DATA_HOME : join(home, '.local/share')
+  const data = !installed ? root : uid === 0 ? INSTALLED_DATA : join(xdg, 'fail2ban-report')
+  return {
+    archive: join(data, 'archive'),
+    download: join(data, 'download'),
+    temp: join(data, 'temp'),
+    settings: installed ? join(data, 'settings') : join(data, 'server', 'settings')
+  }
+}
+
+const USUAL = usualFolders(ROOT, process.getuid?.(), process.env, homedir())
+
 /** Folders every server-side command needs. */
 export const FOLDER_SETTINGS = {
-  archive: setting.path({ describe: 'folder of events and blocklists', fallback: join(ROOT, 'archive') }),
-  download: setting.path({ describe: 'folder of lists being handed out', fallback: join(ROOT, 'download') }),
-  temp: setting.path({ describe: 'folder of uploads being checked', fallback: join(ROOT, 'temp') }),
+  archive: setting.path({ describe: 'folder of events and blocklists', fallback: USUAL.archive }),
+  download: setting.path({ describe: 'folder of lists being handed out', fallback: USUAL.download }),
+  temp: setting.path({ describe: 'folder of uploads being checked', fallback: USUAL.temp }),
   settings: setting.path({
     describe: 'folder of users, clients and keys',
-    fallback: existsSync(PHP_SETTINGS) ? PHP_SETTINGS : join(ROOT, 'server', 'settings')
+    fallback: existsSync(PHP_SETTINGS) ? PHP_SETTINGS : USUAL.settings
   }),
   widest4: setting.integer({
     describe: 'widest IPv4 network that may be blocked, as a prefix length',
@@ -123,7 +165,27 @@ export const SERVE_SETTINGS = {
     describe: 'least level that is logged',
     fallback: 'info'
   }),
-  logFile: setting.path({ describe: 'file for log lines instead of standard output', fallback: '' }, 'FILE')
+  logFile: setting.path({ describe: 'file for log lines instead of standard output', fallback: '' }, 'FILE'),
+  htpasswd: setting.path(
+    { describe: 'password file (htpasswd -B) that is asked for in front of the dashboard', fallback: '' },
+    'FILE'
+  ),
+  allowDashboard: setting.allowList({ describe: 'whence the dashboard may be opened, and the API used' }),
+  allowEndpoints: setting.allowList({ describe: 'whence hosts may sync' }),
+  satisfy: setting.oneOf(['all', 'any'], {
+    describe:
+      'what the dashboard asks for where both htpasswd and allow-dashboard are set: both, or one of them',
+    fallback: 'all'
+  }),
+  tlsCert: setting.path(
+    { describe: 'certificate with its chain (PEM): HTTPS without a proxy', fallback: '' },
+    'FILE'
+  ),
+  tlsKey: setting.path({ describe: "the certificate's private key (PEM)", fallback: '' }, 'FILE'),
+  plainHttp: setting.yesNo({
+    describe: 'speak plain HTTP on other addresses than loopback as well',
+    fallback: false
+  })
 }
 
 /** Reads the settings of `serve`. @throws ProductError CONFIG */

@@ -7,6 +7,7 @@ import { ownVersion } from '../common/package-root.js'
 import { buildApp } from './app.js'
 import { becomeUser, systemUser } from './become-user.js'
 import type { ServerConfig } from './config.js'
+import { checkPlainHttp } from './plain-http.js'
 import { LogLines } from './live/log-lines.js'
 import { checkFolders, prepareFolders, prepareLogFolder } from './store/folders.js'
 
@@ -24,12 +25,13 @@ export interface RunningServer {
 /**
  * Creates the folders that are missing, starts the server and says what a first start needs to know.
  * @param tell one line for the person who started it
- * @throws ProductError CONFIG when a folder can't be used or the port is taken
+ * @throws ProductError CONFIG when a folder or file can't be used, the port is taken, or plain HTTP leaves the machine
  */
 export async function startServer(
   config: ServerConfig,
   tell: (line: string) => void
 ): Promise<RunningServer> {
+  const warning = await checkPlainHttp(config)
   const user = config.user === '' ? undefined : systemUser(config.user)
   const made = await prepareFolders(config.folders, user)
   if (config.logFile !== '') await prepareLogFolder(config.logFile, user)
@@ -42,6 +44,10 @@ export async function startServer(
     throw new ProductError('CONFIG', `${messageOf(error)}; chown -R it to the user the server runs as`, error)
   })
   const app = await buildApp(config, { logger, logLines })
+  if (warning !== undefined) {
+    tell(`Warning: ${warning}`)
+    logger.warn({ event: 'plain_http', host: config.host }, warning)
+  }
   await tellFirstSteps(app.store, config, made, tell)
   try {
     await app.listen({ host: config.host, port: config.port })
@@ -57,7 +63,7 @@ export async function startServer(
   const address = app.server.address()
   const port = typeof address === 'object' && address !== null ? address.port : config.port
   const host = config.host.includes(':') ? `[${config.host}]` : config.host
-  const url = `http://${host}:${port}${config.basePath === '/' ? '/' : `${config.basePath}/`}`
+  const url = `${config.tlsCert === '' ? 'http' : 'https'}://${host}:${port}${config.basePath === '/' ? '/' : `${config.basePath}/`}`
   logger.info({ event: 'listening', url, version: ownVersion() }, 'listening')
   return {
     url,

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os'
-import { AddressSet, address, parseAddress, type Address } from '../../common/address.js'
+import { AddressSet, address, LOOPBACK, parseAddress, type Address } from '../../common/address.js'
 import type { Guard } from './wanted.js'
 
 /** The addresses of this host's network interfaces, zones cut off. */
@@ -18,7 +18,7 @@ export function guardOf(
 ): Guard {
   return {
     protect: [
-      { addresses: new AddressSet([address('127.0.0.0/8'), address('::1')]), reason: 'a loopback address' },
+      { addresses: new AddressSet(LOOPBACK), reason: 'a loopback address' },
       {
         addresses: new AddressSet([address('0.0.0.0'), address('::')]),
         reason: 'not the address of anybody'

@@ -456,6 +456,9 @@ export const de: Messages = {
   'error.CSRF': 'Die Anfrage kam nicht von dieser Seite. Laden Sie neu und versuchen Sie es noch einmal.',
   'error.ROLE': 'Ihre Rolle darf das nicht: Fragen Sie einen Admin.',
   'error.AUTH_RATE': 'Zu viele Fehlversuche von dieser Adresse. Warten Sie und versuchen Sie es noch einmal.',
+  'error.ADDRESS_REFUSED': 'Ihre Adresse ist hier nicht zugelassen.',
+  'error.BASIC_FAILED': 'Benutzername und Passwort werden gebraucht. Laden Sie die Seite neu.',
+  'error.HTPASSWD': 'Die Passwortdatei des Servers ist nicht verwendbar; sein Log sagt mehr.',
   'error.LIST_SET_ASIDE': 'Die Sperrliste war beschädigt und wurde beiseitegelegt',
   'error.FILE_CORRUPT': 'Eine Datei ist beschädigt',
   'error.LOCK_TIMEOUT':

@@ -37,7 +37,7 @@ export function requireKeyOrUser(
   const attempts = new FailedAttempts(clock, WRONG_KEYS, WINDOW_MS)
   const user = requireUser(sessions)
   return async (request, reply) => {
-    const [, secret] = /^Bearer +([^\s]+)$/i.exec(request.headers.authorization ?? '') ?? []
+    const secret = shownKey(request)
     if (secret === undefined) {
       await user(request, reply)
       if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -56,6 +56,11 @@ export function requireKeyOrUser(
       throw new ProductError('KEY_FAILED')
     }
   }
+}
+
+/** The key that a request shows, right or wrong: such a request is judged by it and by nothing else. */
+export function shownKey(request: FastifyRequest): string | undefined {
+  return /^Bearer +([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1]
 }
 
 /** Refuses who may do less than `right`, and a key that counts for another host. @throws ProductError ROLE */

@@ -7,6 +7,8 @@ import { isEventsFileName, printable, type ServerName } from '../../common/names
 import { KINDS } from '../store/kinds.js'
 import { OPEN, type Folders } from '../store/folders.js'
 import type { Store } from '../store/store.js'
+import { readServerConfig } from '../config.js'
+import { checkFront } from './doctor-front.js'
 import { openStore, type Terminal } from './context.js'
 
 const STALE_LOCK_MS = 60_000
@@ -36,6 +38,7 @@ export async function checkServer(flags: Record<string, unknown>, terminal: Term
   return [
     ...(await checkFolders(store, folders)),
     ...(await checkSettings(store)),
+    ...(await checkFront(readServerConfig({ flags: {}, env: terminal.env }))),
     ...(await checkArchive(store, folders)),
     ...(await checkHosts(store))
   ]

@@ -4,12 +4,11 @@ import { join, resolve } from 'node:path'
 import { ProductError } from '../../common/errors.js'
 import type { Service, ServicePlan } from '../../common/service-plan.js'
 import { deployText, plain, programValues, protectHome, tmpWarnings } from '../../common/service-plan.js'
-import { PHP_SETTINGS, readServerConfig, SERVER_FILE } from '../config.js'
+import { INSTALLED_DATA as DATA, PHP_SETTINGS, readServerConfig, SERVER_FILE } from '../config.js'
 import { flagText, type Terminal } from './context.js'
 
 const UNIT = 'fail2ban-report.service'
 const USER = 'fail2ban-report'
-const DATA = '/var/lib/fail2ban-report-server'
 const PATHS = {
   unit: `/etc/systemd/system/${UNIT}`,
   users: '/etc/sysusers.d/fail2ban-report.conf',

@@ -1,4 +1,3 @@
-import { createHmac, randomBytes } from 'node:crypto'
 import { parseAddress } from '../../common/address.js'
 import { peerKey, type FailedAttempts } from '../../common/attempts.js'
 import type { Clock } from '../../common/clock.js'
@@ -6,6 +5,7 @@ import { ProductError } from '../../common/errors.js'
 import { isServerName, type ServerName } from '../../common/names.js'
 import type { ClientEntry } from '../../common/shapes.js'
 import { allowedPeers } from '../store/clients.js'
+import { RememberedPasswords } from '../store/remembered-passwords.js'
 import type { Store } from '../store/store.js'
 
 /** What a client sends to say who it is (sync-contract.md §2). */
@@ -18,10 +18,6 @@ export interface Credentials {
 /** A client's entry as it stood when its credentials were right. */
 export type CheckedClient = ClientEntry & { username: ServerName }
 
-const REMEMBER_MS = 5 * 60_000
-const MOST_REMEMBERED = 10_000
-/** Different passwords of one client that are checked at a time. */
-const CHECKS_OF_A_CLIENT = 3
 /** bcrypt reads 72 bytes; far more is no password but a load. */
 const LONGEST_PASSWORD = 1024
 
@@ -31,17 +27,17 @@ const LONGEST_PASSWORD = 1024
  * remembered, and wrong ones are limited per address.
  */
 export class ClientAuthenticator {
-  readonly #key = randomBytes(32)
-  readonly #known = new Map<string, number>()
-  readonly #checking = new Map<string, Map<string, Promise<boolean>>>()
+  readonly #remembered: RememberedPasswords
   #version = ''
 
   constructor(
     private readonly store: Pick<Store, 'clients' | 'passwords'>,
     private readonly attempts: FailedAttempts,
     private readonly callbackAttempts: FailedAttempts,
-    private readonly clock: Clock
-  ) {}
+    clock: Clock
+  ) {
+    this.#remembered = new RememberedPasswords(store.passwords, clock)
+  }
 
   /**
    * @param peer the address the request came from
@@ -54,7 +50,7 @@ export class ClientAuthenticator {
     const { clients, version } = await this.#list()
     this.attempts.check(key)
     if (version !== this.#version) {
-      this.#known.clear()
+      this.#remembered.forget()
       this.#version = version
     }
     const entry = clients.find(client => client.username === given.username && client.uuid === given.uuid)
@@ -115,39 +111,8 @@ export class ClientAuthenticator {
     by: 'sync' | 'callback',
     again: () => void
   ): Promise<boolean> {
-    const now = this.clock()
-    const token = createHmac('sha256', this.#key)
-      .update(JSON.stringify([entry.username, entry.uuid, entry.password, password]))
-      .digest('base64')
-    if ((this.#known.get(token) ?? 0) > now) return true
-    if (
-      !(await this.#checkOnce(`${by} ${entry.username}`, token, () =>
-        this.store.passwords.matches(password, entry.password, again)
-      ))
-    )
-      return false
-    this.#known.delete(token)
-    this.#known.set(token, now + REMEMBER_MS)
-    const [oldest] = this.#known.keys()
-    if (this.#known.size > MOST_REMEMBERED && oldest !== undefined) this.#known.delete(oldest)
-    return true
-  }
-
-  /** Requests that come with one credential at the same moment share one check; a client has few at a time. */
-  async #checkOnce(who: string, token: string, match: () => Promise<boolean>): Promise<boolean> {
-    const running = this.#checking.get(who) ?? new Map<string, Promise<boolean>>()
-    this.#checking.set(who, running)
-    const shared = running.get(token)
-    if (shared !== undefined) return shared
-    if (running.size >= CHECKS_OF_A_CLIENT) throw new ProductError('AUTH_RATE')
-    const check = match()
-    running.set(token, check)
-    try {
-      return await check
-    } finally {
-      running.delete(token)
-      if (running.size === 0) this.#checking.delete(who)
-    }
+    const identity = [entry.username, entry.uuid]
+    return this.#remembered.matches(`${by} ${entry.username}`, identity, password, entry.password, again)
   }
 
   async #list(): Promise<{ clients: readonly ClientEntry[]; version: string }> {

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os'
-import { AddressSet, address, parseAddress, type Address } from '../../common/address.js'
+import { AddressSet, address, LOOPBACK, parseAddress, type Address } from '../../common/address.js'
 import { printable, type ListName, type ServerName } from '../../common/names.js'
 import type { AuditActor } from './audit-row.js'
 import type { EntryChange } from './entry-changes.js'
@@ -29,7 +29,6 @@ export interface Refused {
 /** Says why an address must not be blocked, or undefined when it may be. */
 export type Refusal = (ip: Address) => Refused | undefined
 
-const LOOPBACK = [address('127.0.0.0/8'), address('::1')]
 // RFC 1122 "this network" and RFC 4291 unspecified: no packet comes from there, and /0 is everyone.
 const NOBODY = [address('0.0.0.0'), address('::')]
 

@@ -135,3 +135,22 @@ t.test('a variable of ours that names no setting is refused, and the nearest one
     t.throws(() => check({ ...known, [name]: 'hunter2' }), { code: 'CONFIG', message })
   }
 })
+
+t.test('an allow-list: nobody by its own word only, never by an empty text', async t => {
+  const table = { allow: setting.allowList({ describe: 'who may come' }) }
+  const read = (text?: string) =>
+    readSettings(table, { flags: text === undefined ? {} : { allow: text }, env: {} }).allow
+  t.equal(read(), undefined)
+  t.strictSame(read('none'), [])
+  t.strictSame(read('10.1.2.3/8, ::ffff:192.0.2.1 2001:DB8::/32'), [
+    '10.0.0.0/8',
+    '192.0.2.1',
+    '2001:db8::/32'
+  ])
+  for (const bad of ['', ' ', ',', 'none,10.0.0.1', '10.1', 'example.org', '10.0.0.0/33'])
+    t.throws(
+      () => read(bad),
+      { code: 'CONFIG', message: /^Bad setting: --allow: addresses or networks/ },
+      bad
+    )
+})

@@ -8,6 +8,7 @@ import type { Test } from 'tap'
 import { buildApp, type AppDependencies } from '../../server/app.js'
 import type { ServerConfig } from '../../server/config.js'
 import type { BlocklistEntry, ClientEntry, UserEntry } from '../../common/shapes.js'
+import { NOTHING_IN_FRONT } from './in-front.js'
 
 /** Passwords of the users every test app has; bcrypt's cheapest cost, as tests log in often. */
 export const PASSWORDS = { alice: 'alice has a password', victor: 'victor has one too' } as const
@@ -148,6 +149,7 @@ function configOf(path: (...parts: string[]) => string, more: Partial<ServerConf
     logLevel: 'info',
     logFile: '',
     user: '',
+    ...NOTHING_IN_FRONT,
     ...more
   }
 }

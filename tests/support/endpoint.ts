@@ -5,6 +5,7 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import pino from 'pino'
 import { buildApp } from '../../server/app.js'
 import type { ServerConfig } from '../../server/config.js'
+import { NOTHING_IN_FRONT } from './in-front.js'
 
 /** A client as it stands in client-list.json of the tests. */
 export const WEB1 = {
@@ -69,6 +70,7 @@ export async function endpointApp(
     logLevel: 'info',
     logFile: '',
     user: '',
+    ...NOTHING_IN_FRONT,
     ...more
   }
   const app = await buildApp(config, { logger, clock: () => clock.now, publicFolder: folder('public') })

@@ -44,7 +44,9 @@ export class Installation {
     await mkdir(this.dir, { recursive: true })
     const args = [
       ...[BIN, 'serve', '--port', '0', ...this.folders],
-      ...['--download', this.path('download'), '--temp', this.path('temp'), ...more]
+      ...['--download', this.path('download'), '--temp', this.path('temp'), ...more],
+      // A namespace's address is no loopback.
+      ...(more.includes('--host') && !more.includes('--tls-cert') ? ['--plain-http', 'yes'] : [])
     ]
     const words = [...(where?.prefix ?? []), process.execPath, ...args]
     const server = spawn(...asUsersDo(words), { stdio: ['ignore', 'pipe', 'pipe'] })

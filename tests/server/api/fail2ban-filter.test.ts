@@ -1,10 +1,13 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { hashSync } from '@node-rs/bcrypt'
 import t from 'tap'
 import { PASSWORDS, testApp } from '../../support/app.js'
+import { scratch } from '../../support/scratch.js'
 
 const FILTER = fileURLToPath(
   new URL('../../../server/deploy/fail2ban/filter.d/fail2ban-report.conf', import.meta.url)
@@ -18,6 +21,11 @@ async function found(log: string): Promise<string[]> {
   const { stdout } = await promisify(execFile)(COMMAND, args, { timeout: 60_000 })
   return stdout.split('\n').filter(line => line.trim() !== '')
 }
+
+const FRONT = 'in front of it'
+const basic = (user: string, password: string) => ({
+  authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+})
 
 const HOSTILE = [
   'alice',
@@ -36,7 +44,10 @@ const HOSTILE = [
 ]
 
 t.test('the shipped filter finds failed authentications, and exactly their addresses', { skip }, async t => {
-  const at = await testApp(t, { trustProxy: ['192.0.2.1'] })
+  const htpasswd = join(scratch(t), '.htpasswd')
+  await writeFile(htpasswd, `front:${hashSync(FRONT, 4)}\n`)
+  const at = await testApp(t, { trustProxy: ['192.0.2.1'], htpasswd })
+  const front = basic('front', FRONT)
   const expected: string[] = []
   const addresses: [string, string][] = [
     ['203.0.113.7', '203.0.113.7'],
@@ -47,7 +58,7 @@ t.test('the shipped filter finds failed authentications, and exactly their addre
     for (const [n, username] of HOSTILE.entries()) {
       // The last few of each address are refused for their number: those are logged as well.
       const payload = { username, password: 'wrong' }
-      await at.app.inject({ method: 'POST', url: '/api/login', payload, remoteAddress })
+      await at.app.inject({ method: 'POST', url: '/api/login', payload, remoteAddress, headers: front })
       expected.push(told)
       if (first === 0 && n === 0) {
         const form = { username: 'web-1', password: 'wrong', uuid: 'x' }
@@ -69,6 +80,11 @@ t.test('the shipped filter finds failed authentications, and exactly their addre
         })
         t.equal(callback.statusCode, 401)
         expected.push(told)
+        for (const user of ['front', HOSTILE[3]!, 'ünïcödé <HOST>']) {
+          const reply = await at.app.inject({ url: '/', remoteAddress, headers: basic(user, 'wrong') })
+          t.equal(reply.statusCode, 401)
+          expected.push(told)
+        }
       }
     }
   }
@@ -79,16 +95,16 @@ t.test('the shipped filter finds failed authentications, and exactly their addre
       url: '/api/login',
       payload: { username: 'x', password: 'wrong' },
       remoteAddress: '192.0.2.1',
-      headers: { 'x-forwarded-for': header }
+      headers: { 'x-forwarded-for': header, ...front }
     })
   }
-  await at.login()
+  await at.login('alice', { headers: front })
   await at.app.inject({
     method: 'POST',
     url: '/api/login',
     payload: { username: 'alice', password: PASSWORDS.alice },
     remoteAddress: '198.51.100.99',
-    headers: { origin: 'http://"event":"auth_failure","what":"login","peer":"1.2.3.4"' }
+    headers: { ...front, origin: 'http://"event":"auth_failure","what":"login","peer":"1.2.3.4"' }
   })
   at.app.log.warn({ event: 'other', peer: '198.51.100.98', user: 'x' }, 'authentication failed')
   at.app.log.warn('"event":"auth_failure","what":"login","peer":"1.2.3.4","user":"x"')

@@ -1,15 +1,18 @@
+import { spawnSync } from 'node:child_process'
 import { chmod, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Finding } from '../../../common/findings.js'
 import { checkServer } from '../../../server/cli/doctor.js'
+import { makeCertificate, NO_OPENSSL } from '../../support/certificates.js'
+import { scratch } from '../../support/scratch.js'
 
 const MINUTE = 60_000
 const USERS = [{ username: 'alice', password: 'x', role: 'admin' }]
 const CLIENTS = [{ username: 'web-1', password: 'x', uuid: 'u' }]
 
 /** A server's folders with nothing wrong, and what doctor finds in them. */
-async function healthy(t: Test) {
+async function healthy(t: Test, env: Record<string, string> = {}) {
   const dir = t.testdir({})
   const path = (...parts: string[]) => join(dir, ...parts)
   const write = async (file: string, value: unknown, mode = 0o640) => {
@@ -31,7 +34,7 @@ async function healthy(t: Test) {
     ['archive', 'download', 'temp', 'settings'].map(name => [name, path(name)])
   )
   const heard: string[] = []
-  const terminal = { err: (text: string) => heard.push(text), env: {} } as unknown as Parameters<
+  const terminal = { err: (text: string) => heard.push(text), env } as unknown as Parameters<
     typeof checkServer
   >[1]
   return {
@@ -212,3 +215,67 @@ t.test('a host that is quiet, or never asked, or whose clock is wrong, is a warn
   await write(host, { lastSeen: ago(14 * MINUTE), clockSkewMs: -59_000 })
   t.strictSame(wrong(await find()), [])
 })
+
+t.test('the password file: hashes, mode, whether it can be read', async t => {
+  const file = join(scratch(t), '.htpasswd')
+  const { find } = await healthy(t, { F2BR_HTPASSWD: file })
+  const problem = async () => wrong(await find())
+  t.match(await problem(), [{ level: 'problem', what: /can't be read \(ENOENT\)/, mend: /htpasswd -B/ }])
+  await writeFile(file, 'front:$apr1$a$b\n', { mode: 0o640 })
+  t.match(await problem(), [{ level: 'problem', what: /line 1 \(front\): not a bcrypt hash/ }])
+  await writeFile(file, `front:$2y$05$${'a'.repeat(53)}\n`)
+  t.strictSame(await problem(), [])
+  t.match(
+    (await find()).map(({ what }) => what),
+    /the password file .* has 1 user\(s\)/
+  )
+  await chmod(file, 0o644)
+  t.match(await problem(), [
+    { level: 'problem', what: /others can read the password file/, mend: /^chmod o-rwx / }
+  ])
+})
+
+t.test(
+  'certificate and key: whether they fit, when they end, who can read the key',
+  { skip: NO_OPENSSL },
+  async t => {
+    const dir = scratch(t)
+    const [good, soon, ended] = [
+      makeCertificate(dir, 'good'),
+      makeCertificate(dir, 'soon', [], 3),
+      makeCertificate(dir, 'ended', [], -1)
+    ]
+    const found = async (F2BR_TLS_CERT: string, F2BR_TLS_KEY: string) =>
+      wrong(await (await healthy(t, { F2BR_TLS_CERT, F2BR_TLS_KEY })).find())
+    t.strictSame(await found(good.cert, good.key), [])
+    t.match(await found(soon.cert, soon.key), [
+      { level: 'warning', what: /valid from .* until/, mend: /renew it/ }
+    ])
+    t.match(await found(ended.cert, ended.key), [{ level: 'problem', mend: /renew it/ }])
+    t.match(await found(good.cert, soon.key), [
+      { level: 'problem', what: /is not the key of the certificate/ }
+    ])
+    t.match(await found(good.cert, '/nowhere'), [{ level: 'problem', what: /ENOENT/ }])
+    await chmod(good.key, 0o644)
+    t.match(await found(good.cert, good.key), [{ level: 'problem', what: /others can read the private key/ }])
+  }
+)
+
+t.test(
+  'what root can read and the server can’t is a problem',
+  {
+    skip: NO_OPENSSL || (spawnSync('runuser', ['-u', 'nobody', 'true']).status === 0 ? false : 'needs root')
+  },
+  async t => {
+    const { cert, key } = makeCertificate(scratch(t), 'one')
+    const { find } = await healthy(t, { F2BR_TLS_CERT: cert, F2BR_TLS_KEY: key, F2BR_USER: 'nobody' })
+    t.match(wrong(await find()), [
+      {
+        level: 'problem',
+        what: /nobody, as whom the server runs, can't read .*one\.pem/,
+        mend: /install -o nobody/
+      },
+      { level: 'problem', what: /can't read .*one\.key/ }
+    ])
+  }
+)

@@ -1,0 +1,51 @@
+import { isIP } from 'node:net'
+import type { Command } from 'commander'
+import { Agent, request } from 'undici'
+import { ProductError, messageOf, systemCode } from '../../common/errors.js'
+import { addFlags } from '../../common/settings.js'
+import { readServerConfig, SERVE_SETTINGS, type ServerConfig } from '../config.js'
+import type { Terminal } from './context.js'
+
+const { host, port, basePath, tlsCert } = SERVE_SETTINGS
+const SETTINGS = { host, port, basePath, tlsCert }
+const WAIT_MS = 10_000
+
+/** `health`: asks the server on this machine whether it is well, for containers and monitoring. */
+export function addHealthCommand(program: Command, terminal: Terminal): void {
+  addFlags(program.command('health'), SETTINGS)
+    .description(
+      'ask the server on this machine whether it answers and can use its folders; ends with 1 if not'
+    )
+    .addHelpText('after', '\nExamples:\n  fail2ban-report health\n  fail2ban-report health --port 9000')
+    .action(async (flags: Record<string, unknown>) => {
+      const url = healthUrl(readServerConfig({ flags, env: terminal.env }))
+      await ask(url)
+      terminal.out(`ok: ${url}`)
+    })
+}
+
+function healthUrl({ host, port, basePath, tlsCert }: ServerConfig): string {
+  if (port === 0) throw new ProductError('CONFIG', '--port: which one? The server has taken a free one')
+  // A server that listens everywhere listens on loopback.
+  const at = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host
+  const scheme = tlsCert === '' ? 'http' : 'https'
+  return `${scheme}://${isIP(at) === 6 ? `[${at}]` : at}:${port}${basePath === '/' ? '' : basePath}/healthz`
+}
+
+async function ask(url: string): Promise<void> {
+  // Nothing secret is sent, and the certificate is made out to the server's public name, not to loopback.
+  const dispatcher = new Agent({ connect: { rejectUnauthorized: false } })
+  try {
+    const signal = AbortSignal.timeout(WAIT_MS)
+    const { statusCode, body } = await request(url, { dispatcher, signal })
+    const text = await body.text()
+    if (statusCode !== 200 || !text.includes('"ok"')) {
+      throw new ProductError('REFUSED', `${url} answered ${statusCode}`)
+    }
+  } catch (error) {
+    if (error instanceof ProductError) throw error
+    throw new ProductError('NETWORK', `${url}: ${systemCode(error) ?? messageOf(error)}`, error)
+  } finally {
+    await dispatcher.destroy()
+  }
+}

@@ -1,0 +1,76 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import type { Clock } from '../../common/clock.js'
+import { ProductError } from '../../common/errors.js'
+import type { PasswordCheck } from './password-check.js'
+
+const REMEMBER_MS = 5 * 60_000
+const MOST_REMEMBERED = 10_000
+/** Different passwords of one that are checked at a time. */
+const CHECKS_OF_ONE = 3
+
+/**
+ * Checks passwords that come again with every request. One that was right is remembered for minutes as a keyed hash,
+ * so that a request costs no bcrypt; a wrong one never is.
+ */
+export class RememberedPasswords {
+  readonly #key = randomBytes(32)
+  readonly #known = new Map<string, number>()
+  readonly #checking = new Map<string, Map<string, Promise<boolean>>>()
+
+  constructor(
+    private readonly passwords: Pick<PasswordCheck, 'matches'>,
+    private readonly clock: Clock
+  ) {}
+
+  /** Forgets all: what they were checked against has changed. */
+  forget(): void {
+    this.#known.clear()
+  }
+
+  /**
+   * @param who whose checks are counted together: few of one run at a time
+   * @param identity what the password belongs to, beside its hash
+   * @param again runs before bcrypt, when it is this one's turn: throws when it has become pointless
+   * @throws ProductError AUTH_RATE, BUSY_LOGIN; what `again` throws
+   */
+  async matches(
+    who: string,
+    identity: readonly string[],
+    password: string,
+    hash: string,
+    again: () => void
+  ): Promise<boolean> {
+    const now = this.clock()
+    const token = this.token([...identity, hash, password])
+    if ((this.#known.get(token) ?? 0) > now) return true
+    if (!(await this.#checkOnce(who, token, () => this.passwords.matches(password, hash, again))))
+      return false
+    this.#known.delete(token)
+    this.#known.set(token, now + REMEMBER_MS)
+    const [oldest] = this.#known.keys()
+    if (this.#known.size > MOST_REMEMBERED && oldest !== undefined) this.#known.delete(oldest)
+    return true
+  }
+
+  /** A keyed hash that stands for texts of which a password is one: of use in this process only. */
+  token(texts: readonly string[]): string {
+    return createHmac('sha256', this.#key).update(JSON.stringify(texts)).digest('base64')
+  }
+
+  /** Requests that come with one credential at the same moment share one check; nobody has many at a time. */
+  async #checkOnce(who: string, token: string, match: () => Promise<boolean>): Promise<boolean> {
+    const running = this.#checking.get(who) ?? new Map<string, Promise<boolean>>()
+    this.#checking.set(who, running)
+    const shared = running.get(token)
+    if (shared !== undefined) return shared
+    if (running.size >= CHECKS_OF_ONE) throw new ProductError('AUTH_RATE')
+    const check = match()
+    running.set(token, check)
+    try {
+      return await check
+    } finally {
+      running.delete(token)
+      if (running.size === 0) this.#checking.delete(who)
+    }
+  }
+}
