@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PASSWORDS, USERS } from '../support/app.js'
 import { Installation } from '../support/installation.js'
-import { ipsOf } from './addresses.js'
+import { entriesOf, ipsOf, writeList } from './addresses.js'
+import { growth } from './growth.js'
 import { median } from './median.js'
 import type { BenchRow } from './row.js'
 
@@ -14,19 +15,22 @@ const AT_ONCE = 1000
 /** Blocks of one address, by the API, in lists of three sizes; and many at once in one list. */
 export async function blocking(): Promise<BenchRow[]> {
   const rows: BenchRow[] = []
-  for (const size of SIZES) rows.push(...(await withList(size)))
-  return rows
+  const taken: [number, number][] = []
+  for (const size of SIZES) {
+    const { rows: some, ms } = await withList(size)
+    rows.push(...some)
+    taken.push([size, ms])
+  }
+  return [...rows, growth('block one address in a list', taken)]
 }
 
-async function withList(size: number): Promise<BenchRow[]> {
+async function withList(size: number): Promise<{ rows: BenchRow[]; ms: number }> {
   const at = new Installation(await mkdtemp(join(tmpdir(), 'f2b-bench-')))
   try {
     await mkdir(at.path('settings'), { recursive: true })
     await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
-    const folder = at.path('archive', 'web-1', 'blocklists')
-    await mkdir(folder, { recursive: true })
-    const list = entries(size)
-    await writeFile(join(folder, 'sshd.blocklist.json'), JSON.stringify(list))
+    const list = entriesOf(ipsOf(size), { active: true, pending: false })
+    await writeList(at, list)
     await at.serve()
     const block = await blocker(at)
     // The first one reads the list.
@@ -44,7 +48,8 @@ async function withList(size: number): Promise<BenchRow[]> {
       baseline: `JSON.parse, JSON.stringify, write and fsync of the same file: ${bare.toFixed(1)} ms`,
       ratio: median(taken) / bare
     }
-    return size === SIZES[0] ? [row, await atOnce(block)] : [row]
+    const rows = size === SIZES[0] ? [row, await atOnce(block)] : [row]
+    return { rows, ms: median(taken) }
   } finally {
     await at.stop()
     await rm(at.dir, { recursive: true, force: true })
@@ -81,14 +86,6 @@ async function blocker(at: Installation): Promise<(ip: string) => Promise<void>>
   return async ip => {
     await post('block', { servers: ['web-1'], jails: ['sshd'], ips: [ip] }, { cookie, 'x-csrf-token': csrf })
   }
-}
-
-function entries(size: number): object[] {
-  const timestamp = '2026-11-01T00:00:00+00:00'
-  return ipsOf(size).map(ip => ({
-    ...{ ip, jail: 'sshd', source: 'bench', timestamp, expires: null, reason: 'bench' },
-    ...{ active: true, lastModified: timestamp, tags: [], pending: false }
-  }))
 }
 
 async function plainChange(path: string, list: readonly object[]): Promise<number> {

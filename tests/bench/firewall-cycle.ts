@@ -1,28 +1,28 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { ufwHost } from '../client/firewall/ufw-host.js'
 import { BIN, Installation, execute } from '../support/installation.js'
 import { available, createNamespace, joinByVeth, type Namespace } from '../support/netns.js'
-import { ipsOf } from './addresses.js'
-import { median, medianMs, timeNode, type Run } from './median.js'
+import { entriesOf, ipsOf, writeList } from './addresses.js'
+import { growth } from './growth.js'
+import { median, timeNode, type Run } from './median.js'
 import type { BenchRow } from './row.js'
 
 const RUNS = 5
+const SIZES = [1000, 10_000, 100_000]
+/** Changes in the largest list. */
+const FEW = 100
+/** Rules that are made one by one for comparison. */
+const ONE_BY_ONE = 200
+const UFW_SIZE = 10_000
 
 /** Whole cold cycles of the client on nftables, beside bare `nft -f` of the same set and `node -e 0`. */
-export async function firewallCycle(): Promise<BenchRow[]> {
+export async function nftablesCycle(): Promise<BenchRow[]> {
   const missing = available('nft')
-  if (missing !== undefined)
-    return [{ what: 'client cycle', value: `skipped: ${missing}`, baseline: '', ratio: null }]
-  const dir = await mkdtemp(join(tmpdir(), 'f2b-bench-'))
-  const [server, host] = [await createNamespace('server'), await createNamespace('host')]
-  const at = new Installation(dir)
-  try {
-    await joinByVeth(server, ['10.77.0.1/24'], host, ['10.77.0.2/24'])
-    await at.serve(server, '--host', '10.77.0.1')
-    await at.addHost('web-1')
-    await writeFile(at.path('fail2ban.log'), '')
-    const cycle = () => timeNode(host.prefix, [BIN, ...at.syncArgs('nftables')])
+  if (missing !== undefined) return [skipped('client cycle on nftables', missing)]
+  const host = await createNamespace('host')
+  return withHost(host, 'nftables', async (at, cycle) => {
     await cycle()
     const idle: Run[] = []
     const node: Run[] = []
@@ -30,9 +30,70 @@ export async function firewallCycle(): Promise<BenchRow[]> {
       idle.push(await cycle())
       node.push(await timeNode(host.prefix, ['-e', '0']))
     }
-    const rows: BenchRow[] = [row('cycle, nothing to do', idle, medianOf(node), 'node -e 0')]
-    for (const size of [1000, 10_000]) rows.push(await fresh(at, host, size, cycle))
-    return rows
+    const rows = [row('cycle, nothing to do', idle, medianOf(node), 'node -e 0')]
+    const taken: [number, number][] = []
+    for (const size of SIZES) {
+      const { fresh, few, bare } = await onNftables(at, host, size, cycle)
+      taken.push([size, medianOf(fresh)])
+      rows.push(row(`cycle, ${size} new addresses on nftables`, fresh, bare, 'nft -f of the same set'))
+      if (size === SIZES.at(-1)) {
+        const what = `cycle, ${FEW} changes in a list of ${size} on nftables`
+        rows.push(row(what, few, medianOf(fresh), 'cycle of the whole list'))
+      }
+    }
+    return [...rows, growth('cycle with new addresses on nftables', taken)]
+  })
+}
+
+/** A whole cold cycle on ufw, beside `ufw reload` with the same rules and `ufw deny` one by one. */
+export async function ufwCycle(): Promise<BenchRow[]> {
+  const missing = available('ufw')
+  if (missing !== undefined) return [skipped('client cycle on ufw', missing)]
+  const folder = await mkdtemp(join(tmpdir(), 'f2b-bench-ufw-'))
+  const { host, ufw } = await ufwHost(folder)
+  try {
+    return await withHost(host, 'ufw', async (at, cycle) => {
+      await ufw('--force', 'enable')
+      const ips = ipsOf(UFW_SIZE)
+      const fresh: Run[] = []
+      const reload: number[] = []
+      for (let run = 0; run < RUNS; run++) {
+        await writeList(at, entriesOf(ips, { active: true, pending: true }))
+        fresh.push(await cycle())
+        reload.push(await timed(() => ufw('reload')))
+        await writeList(at, entriesOf(ips, { active: false, pending: true }))
+        await cycle()
+      }
+      const each = await timed(async () => {
+        for (const ip of ips.slice(0, ONE_BY_ONE)) await ufw('deny', 'from', ip)
+      })
+      const what = `cycle, ${UFW_SIZE} new addresses on ufw`
+      const all = (each / ONE_BY_ONE) * UFW_SIZE
+      return [
+        row(what, fresh, median(reload), 'ufw reload with the same rules'),
+        row(what, fresh, all, `ufw deny one by one, of ${ONE_BY_ONE} extrapolated`)
+      ]
+    })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Sets up a server with the host web-1, whose cycles are then timed; all of it is gone at the end. */
+async function withHost(
+  host: Namespace,
+  firewall: string,
+  measure: (at: Installation, cycle: () => Promise<Run>) => Promise<BenchRow[]>
+): Promise<BenchRow[]> {
+  const dir = await mkdtemp(join(tmpdir(), 'f2b-bench-'))
+  const server = await createNamespace('server')
+  const at = new Installation(dir)
+  try {
+    await joinByVeth(server, ['10.77.0.1/24'], host, ['10.77.0.2/24'])
+    await at.serve(server, '--host', '10.77.0.1')
+    await at.addHost('web-1')
+    await writeFile(at.path('fail2ban.log'), '')
+    return await measure(at, () => timeNode(host.prefix, [BIN, ...at.syncArgs(firewall)]))
   } finally {
     await at.stop()
     await Promise.all([server.destroy(), host.destroy()])
@@ -40,45 +101,49 @@ export async function firewallCycle(): Promise<BenchRow[]> {
   }
 }
 
-async function fresh(
+async function onNftables(
   at: Installation,
   host: Namespace,
   size: number,
   cycle: () => Promise<Run>
-): Promise<BenchRow> {
+): Promise<{ fresh: Run[]; few: Run[]; bare: number }> {
   const ips = ipsOf(size)
-  const change = async (want: 'block' | 'unblock') => {
-    for (let from = 0; from < ips.length; from += 5000) {
-      const some = ips.slice(from, from + 5000)
-      const { code, err } = await at.cli([
-        want,
-        ...some,
-        ...['--server', 'web-1', '--jail', 'sshd'],
-        ...at.folders
-      ])
-      if (code !== 0) throw new Error(err)
-    }
-  }
+  const others = ipsOf(size + FEW).slice(size)
   const table = 'add table inet bench\nadd set inet bench s { type ipv4_addr; flags interval; }'
   const script = `add table inet bench\ndelete table inet bench\n${table}\nadd element inet bench s { ${ips.join(', ')} }\n`
-  const taken: Run[] = []
+  const fresh: Run[] = []
+  const few: Run[] = []
   const bare: number[] = []
   for (let run = 0; run < RUNS; run++) {
-    await change('block')
-    taken.push(await cycle())
+    await writeList(at, entriesOf(ips, { active: true, pending: true }))
+    fresh.push(await cycle())
+    const held = entriesOf(ips, { active: true, pending: false })
+    await writeList(at, [...held, ...entriesOf(others, { active: true, pending: true })])
+    few.push(await cycle())
     bare.push(
-      await medianMs(1, async () => {
+      await timed(async () => {
         const { code, err } = await execute([...host.prefix, 'nft', '-f', '-'], script)
         if (code !== 0) throw new Error(err)
       })
     )
-    await change('unblock')
+    await writeList(at, entriesOf([...ips, ...others], { active: false, pending: true }))
     await cycle()
   }
-  return row(`cycle, ${size} new addresses on nftables`, taken, median(bare), 'nft -f of the same set')
+  await host.exec('nft', 'delete', 'table', 'inet', 'bench')
+  return { fresh, few, bare: median(bare) }
 }
 
 const medianOf = (runs: readonly Run[]) => median(runs.map(run => run.ms))
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await work()
+  return performance.now() - start
+}
+
+function skipped(what: string, why: string): BenchRow {
+  return { what, value: `skipped: ${why}`, baseline: '', ratio: null }
+}
 
 function row(what: string, runs: readonly Run[], baseMs: number, base: string): BenchRow {
   const ms = medianOf(runs)

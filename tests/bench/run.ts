@@ -2,8 +2,10 @@ import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { blocking } from './blocking.js'
 import { dashboard } from './dashboard.js'
-import { firewallCycle } from './firewall-cycle.js'
+import { nftablesCycle, ufwCycle } from './firewall-cycle.js'
+import { fleet } from './fleet.js'
 import { logParsing } from './log-parsing.js'
+import { writeProfiles } from './profiles.js'
 import { updateRequests } from './update-requests.js'
 import { waking } from './waking.js'
 import type { BenchRow } from './row.js'
@@ -12,17 +14,23 @@ import type { BenchRow } from './row.js'
 
 const KINDS: Record<string, () => Promise<BenchRow[]>> = {
   log: logParsing,
-  cycle: firewallCycle,
+  cycle: nftablesCycle,
+  ufw: ufwCycle,
   update: updateRequests,
   blocking,
+  fleet,
   waking,
   dashboard
 }
 
 const wanted = process.argv.slice(2)
+if (wanted[0] === 'profiles') {
+  await writeProfiles('tests/bench/PROFILES.md')
+  process.exit(0)
+}
 const unknown = wanted.find(name => !(name in KINDS))
 if (unknown !== undefined) {
-  console.error(`there is no bench ${unknown}; there are ${Object.keys(KINDS).join(', ')}`)
+  console.error(`there is no bench ${unknown}; there are ${[...Object.keys(KINDS), 'profiles'].join(', ')}`)
   process.exit(2)
 }
 const rows: BenchRow[] = []

@@ -26,11 +26,10 @@ export async function updateRequests(): Promise<BenchRow[]> {
   })
   try {
     await at.serve()
-    const { username, password, uuid } = await at.addHost('web-1')
-    const body = new URLSearchParams({ username, password, uuid }).toString()
+    const who = await at.addHost('web-1')
     const [bareUrl] = (await once(bare.stdout.setEncoding('utf8'), 'data')) as [string]
-    const own = await load(`${at.url}/endpoint/update.php`, body)
-    const base = await load(bareUrl, body)
+    const own = await loadUpdate(at, who)
+    const base = await load(bareUrl, bodyOf(who))
     return [
       {
         what: 'update.php, nothing to send, 64 connections',
@@ -44,6 +43,21 @@ export async function updateRequests(): Promise<BenchRow[]> {
     await at.stop()
     await rm(dir, { recursive: true, force: true })
   }
+}
+
+/** Lets a host ask update.php as fast as the server answers, on 64 connections. */
+export async function loadUpdate(at: Installation, who: Who): Promise<autocannon.Result> {
+  return load(`${at.url}/endpoint/update.php`, bodyOf(who))
+}
+
+interface Who {
+  username: string
+  password: string
+  uuid: string
+}
+
+function bodyOf({ username, password, uuid }: Who): string {
+  return new URLSearchParams({ username, password, uuid }).toString()
 }
 
 async function load(url: string, body: string): Promise<autocannon.Result> {

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { cp, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -8,6 +9,19 @@ import { execute } from '../support/installation.js'
 import { scratch } from '../support/scratch.js'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+/** Folders of the packages that the product runs on, as they are installed here. */
+async function productionPackages(): Promise<string[]> {
+  const lock = JSON.parse(await readFile(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { dev?: boolean }>
+  }
+  return Object.entries(lock.packages).flatMap(([path, { dev }]) =>
+    // Packages within others come with them; those for other platforms are not installed.
+    dev !== true && /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && existsSync(join(ROOT, path))
+      ? [path]
+      : []
+  )
+}
 
 t.test(
   'the packed tarball is whole: it installs without a registry, and works without a network',
@@ -21,7 +35,10 @@ t.test(
       filter: path =>
         !/^(\.git|\.tap|node_modules|tests|public|archive|download|temp)(\/|$)/.test(relative(ROOT, path))
     })
-    await symlink(join(ROOT, 'node_modules'), join(source, 'node_modules'))
+    // Packages themselves: npm packs a folder that is a link by where it leads.
+    for (const path of await productionPackages()) {
+      await cp(join(ROOT, path), join(source, path), { recursive: true, dereference: true })
+    }
     const manifest = await readFile(join(source, 'package.json'), 'utf8')
     await writeFile(join(source, 'package.json'), manifest.replace('npm run build', 'true'))
     const npm = (...words: string[]) =>

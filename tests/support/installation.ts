@@ -24,6 +24,8 @@ export interface Ended {
 /** A server with its folders, and the configuration of one host, as processes see them. */
 export class Installation {
   url = ''
+  /** Flags of Node.js for the server. */
+  nodeFlags: readonly string[] = []
   /** What the servers have logged so far. */
   log = ''
   #server: ChildProcess | undefined
@@ -48,11 +50,16 @@ export class Installation {
       // A namespace's address is no loopback.
       ...(more.includes('--host') && !more.includes('--tls-cert') ? ['--plain-http', 'yes'] : [])
     ]
-    const words = [...(where?.prefix ?? []), process.execPath, ...args]
+    const words = [...(where?.prefix ?? []), process.execPath, ...this.nodeFlags, ...args]
     const server = spawn(...asUsersDo(words), { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#server = server
     server.stdout.on('data', (chunk: Buffer) => (this.log += chunk.toString()))
     this.url = (await listeningUrl(server)).replace(/\/$/, '')
+  }
+
+  /** The running server's process. */
+  get pid(): number | undefined {
+    return this.#server?.pid
   }
 
   /** Tells the server to stop. @returns its exit code; null when it had to be killed, or had ended before */
