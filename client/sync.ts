@@ -37,13 +37,15 @@ async function cycle(host: Host): Promise<CycleResult> {
   const { config, parts, clock, files, link, whitelist, lock } = host
   const { report } = parts
   const folders = [config.state, config.eventsDir, config.blocklistDir]
-  await Promise.all(folders.map(folder => files.removeAbandoned(folder)))
   const choose = (kind: FirewallKind) =>
     chooseFirewall(kind, { run: host.run, files, dryRunFile: join(config.state, 'dry-run-firewall.json') })
-  const firewall = await choose(config.firewall)
   const own = ownAddresses()
   const servers = new ServerAddresses(files, join(config.state, 'server-addresses.json'))
-  const serverAddresses = await servers.find(Object.values(config.urls))
+  const [firewall, serverAddresses] = await Promise.all([
+    choose(config.firewall),
+    servers.find(Object.values(config.urls)),
+    ...folders.map(folder => files.removeAbandoned(folder))
+  ])
   const { enabled } = config.whitelist
   const protectedNow = async (): Promise<Guard> => {
     let unsure: string | undefined

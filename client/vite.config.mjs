@@ -11,6 +11,10 @@ const COMPILED = '\0compiled-schemas.cjs'
 const source = path => new URL(`../${path}`, import.meta.url)
 const built = path => new URL(`../dist/${path}`, import.meta.url)
 
+// What a cycle loads, and little else.
+const HOST =
+  /\/common\/|\/client\/(cycle|commands|config|fail2ban|firewall|log|whitelist)\/|\/client\/(cli\/sync|bus|host|http|replace-file|server-link|sync|watch)\.ts|compiled-schemas|node_modules/
+
 /** Puts ajv's own stand-alone code of every schema where the source has ajv compile it at its first use. */
 function compiledSchemas() {
   return {
@@ -89,10 +93,7 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'undici', test: /node_modules\/undici\// },
-            {
-              name: 'host',
-              test: /\/(client|common)\/(?!bin|wake-channel|metrics)|compiled-schemas|node_modules/
-            }
+            { name: 'host', test: HOST }
           ]
         }
       }

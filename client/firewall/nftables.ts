@@ -22,6 +22,9 @@ const TIMEOUT = 120_000
 export class NftablesFirewall implements Firewall {
   readonly name = 'nftables'
 
+  /** Whether the frame was whole when it was last listed, and nothing was applied since. */
+  #sawIntact = false
+
   constructor(private readonly run: RunCommand) {}
 
   /** True when our table is there. @throws ProductError COMMAND when nft doesn't work */
@@ -33,6 +36,7 @@ export class NftablesFirewall implements Firewall {
 
   async list(): Promise<InForce> {
     const table = await this.#read()
+    this.#sawIntact = table?.frameIntact === true
     const found: InForce = { own: new Set(), alike: new Set(), packets: new Map() }
     // Behind an altered frame nobody can tell what the sets stop: nothing counts, so the caller mends it.
     if (table?.frameIntact !== true) return found
@@ -46,6 +50,9 @@ export class NftablesFirewall implements Firewall {
   }
 
   async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
+    const sawIntact = this.#sawIntact
+    this.#sawIntact = false
+    if (sawIntact && add.length + remove.length === 0) return false
     // Elements are read only where they are needed: that takes twice the time of the frame alone.
     const first = await this.#read(remove.length === 0 ? '-t' : undefined)
     if (first?.frameIntact === true) {
