@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { blocking } from './blocking.js'
 import { dashboard } from './dashboard.js'
@@ -49,5 +49,6 @@ const table = [
 console.log(table)
 if (wanted.length === 0) {
   const head = `# Benchmarks\n\nMedians of at least 5 runs by \`npm run bench\`, Node.js ${process.version}, ${cpus().length} cores. Ratios are against the yardstick in the same run.\n`
-  await writeFile('tests/bench/RESULTS.md', `${head}\n${table}\n`)
+  const notes = await readFile('tests/bench/NOTES.md', 'utf8')
+  await writeFile('tests/bench/RESULTS.md', `${head}\n${table}\n\n${notes}`)
 }

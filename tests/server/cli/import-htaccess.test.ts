@@ -250,7 +250,7 @@ t.test('what is no .htaccess is an error that names the line', async t => {
     ['<RequireAny>\n'.repeat(21) + '</RequireAny>\n'.repeat(21), /line 21: sections are nested deeper/],
     ['#'.repeat(300 * 1024), /larger than/]
   ] as const)
-    t.throws(() => dashboard(text), { code: 'BAD_INPUT', message }, text.slice(0, 40))
+    t.throws(() => dashboard(text), { code: 'BAD_INPUT', message }, JSON.stringify(text.slice(0, 40)))
   t.strictSame(parseHtaccess(`A "b c" 'd "e"' f"g h\\\\i "j\\"k"`)[0]!.args, [
     'b c',
     'd "e"',
