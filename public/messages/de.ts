@@ -333,6 +333,7 @@ export const de: Messages = {
   'told.not-blocked': { one: '{what} war nicht gesperrt.', other: '{n} waren nicht gesperrt.' },
   'told.servers': { one: '{n} Server', other: '{n} Servern' },
   'told.waits': 'Es gilt ab dem nächsten Abgleich des Hosts.',
+  'told.still': '{ip} bleibt auf {server} gesperrt: {by} ist in {jail} gesperrt.',
   'told.undone': 'Rückgängig gemacht.',
   'told.nothing': 'Nichts wurde geändert.',
 

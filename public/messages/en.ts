@@ -323,6 +323,7 @@ export const en = {
   'told.not-blocked': { one: '{what} was not blocked.', other: '{n} were not blocked.' },
   'told.servers': { one: '{n} server', other: '{n} servers' },
   'told.waits': 'It takes effect with the host’s next sync.',
+  'told.still': '{ip} stays blocked on {server}: {by} is blocked in {jail}.',
   'told.undone': 'Undone.',
   'told.nothing': 'Nothing was changed.',
 

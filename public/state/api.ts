@@ -10,6 +10,8 @@ export interface Told {
   message: string
   /** With `refused`. */
   why?: { code: string; hit: string; note: string }
+  /** What keeps an address blocked there all the same. */
+  still?: { ip: string; jail: string }
 }
 
 /** What came of a block or an unblock. */

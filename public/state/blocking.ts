@@ -142,7 +142,7 @@ function report(
         await back()
         tell('done', t('told.undone'))
       })
-    tell('done', `${summary(wanted, done)} ${t('told.waits')}`, { undo })
+    tell('done', `${summary(wanted, done)} ${t('told.waits')}`, { undo, details: stillBlocked(results) })
   }
   if (bad.length > 0) tell('problem', t('block.refused'), { details: detailsOf(bad) })
   else if (done.length === 0) tell('problem', summary(results[0]?.outcome ?? 'not-blocked', results))
@@ -154,6 +154,14 @@ function summary(outcome: Told['outcome'], told: readonly Told[]): string {
   const ips = new Set(told.map(one => one.ip))
   const where = servers.size === 1 ? (told[0]?.server ?? '') : t('told.servers', { n: servers.size })
   return t(`told.${outcome}`, { n: ips.size, what: told[0]?.ip ?? '', where })
+}
+
+/** What an unblock leaves blocked, each address of a server once. */
+function stillBlocked(results: readonly Told[]): string[] {
+  const lines = results.flatMap(({ ip, server, still }) =>
+    still === undefined ? [] : [t('told.still', { ip, server, by: still.ip, jail: still.jail })]
+  )
+  return [...new Set(lines)]
 }
 
 /** Refusals in words; what holds for several lists is said once. */

@@ -175,6 +175,15 @@ t.test(
     await dialog.getByRole('button', { name: 'Unblock' }).click()
     await page.getByText('60 addresses will be unblocked on web-1').waitFor()
     t.equal((await at.list(HOST, 'sshd')).filter(entry => entry.active).length, 0)
+
+    const both = ['198.51.100.0/24', '198.51.100.7']
+    const asked = await at.cli(['block', ...both, '--server', HOST, '--jail', 'sshd', ...at.folders])
+    t.equal(asked.code, 0, asked.err)
+    await page.getByRole('button', { name: 'Unblock 198.51.100.7', exact: true }).click()
+    await page
+      .getByText('198.51.100.7 stays blocked on web-1: 198.51.100.0/24 is blocked in sshd.')
+      .waitFor()
+    t.pass('what keeps it blocked is told')
   }
 )
 
