@@ -1,7 +1,11 @@
-import { resolve } from 'node:path'
+import { watch as watchNames } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { watch } from 'chokidar'
 import type { JsonFiles } from '../../common/json-file.js'
 import type { Folders } from './folders.js'
+
+// Locks, half-written copies and audit rows come and go with every write; the live notes are what is waited for.
+const PASSING = /\.lock(\/|$)|\.json\.\d+$|\.jsonl(\.\d+)?$/
 
 /**
  * Notices edits of the settings and of the files at the archive's top (update.json, whitelist.json) by other hands, so
@@ -18,21 +22,50 @@ export function watchFolders(
   changed: (path: string) => void,
   failed: (error: unknown) => void
 ): () => Promise<void> {
-  const roots = [folders.settings, folders.archive].map(folder => resolve(folder))
-  const watcher = watch(roots, {
+  const note = (path: string) => {
+    files.forget(path)
+    changed(path)
+  }
+  const settings = resolve(folders.settings)
+  const watcher = watch(settings, {
     ignoreInitial: true,
-    // Locks, half-written copies and audit rows come and go with every write; the live notes are what is waited for.
-    ignored: (path, stats) =>
-      (/\.lock(\/|$)|\.json\.\d+$|\.jsonl(\.\d+)?$/.test(path) && !path.endsWith('/live.jsonl')) ||
-      (stats?.isDirectory() === true && !roots.includes(path)),
+    ignored: (path, stats) => PASSING.test(path) || (stats?.isDirectory() === true && path !== settings),
     depth: 0
   })
   watcher.on('all', (event, path) => {
-    if (event === 'addDir') return
-    files.forget(path)
-    changed(path)
+    if (event !== 'addDir') note(path)
   })
-  watcher.once('error', failed)
-  watcher.on('error', () => undefined)
-  return () => watcher.close()
+  let told = false
+  const refused = (error: unknown) => {
+    if (!told) failed(error)
+    told = true
+  }
+  watcher.on('error', refused)
+  const stopArchive = watchTop(resolve(folders.archive), note, refused)
+  return async () => {
+    stopArchive()
+    await watcher.close()
+  }
+}
+
+/**
+ * The files at the archive's top, by the names that the system tells: chokidar lists the whole folder at each change, which
+ * with a thousand hosts took half of a core.
+ */
+function watchTop(
+  archive: string,
+  note: (path: string) => void,
+  failed: (error: unknown) => void
+): () => void {
+  try {
+    const watcher = watchNames(archive, (_event, name) => {
+      if (name === 'live.jsonl' || (name?.endsWith('.json') === true && !PASSING.test(name)))
+        note(join(archive, name))
+    })
+    watcher.on('error', failed)
+    return () => watcher.close()
+  } catch (error) {
+    failed(error)
+    return () => undefined
+  }
 }

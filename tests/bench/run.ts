@@ -35,20 +35,25 @@ if (unknown !== undefined) {
 }
 const rows: BenchRow[] = []
 for (const [name, run] of Object.entries(KINDS)) {
-  if (wanted.length === 0 || wanted.includes(name)) rows.push(...(await run()))
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  console.error(`${name} …`)
+  for (const row of await run()) {
+    rows.push(row)
+    console.error(lineOf(row))
+  }
 }
-const lines = rows.map(
-  ({ what, value, baseline, ratio, peakMb }) =>
-    `| ${what} | ${value} | ${baseline} | ${ratio === null ? '' : ratio.toFixed(2)} | ${peakMb === undefined ? '' : Math.round(peakMb)} |`
-)
 const table = [
   '| what | measured | yardstick | ratio | peak MiB |',
   '| --- | --- | --- | --- | --- |',
-  ...lines
+  ...rows.map(lineOf)
 ].join('\n')
 console.log(table)
 if (wanted.length === 0) {
   const head = `# Benchmarks\n\nMedians of at least 5 runs by \`npm run bench\`, Node.js ${process.version}, ${cpus().length} cores. Ratios are against the yardstick in the same run.\n`
   const notes = await readFile('tests/bench/NOTES.md', 'utf8')
   await writeFile('tests/bench/RESULTS.md', `${head}\n${table}\n\n${notes}`)
+}
+
+function lineOf({ what, value, baseline, ratio, peakMb }: BenchRow): string {
+  return `| ${what} | ${value} | ${baseline} | ${ratio === null ? '' : ratio.toFixed(2)} | ${peakMb === undefined ? '' : Math.round(peakMb)} |`
 }
