@@ -179,6 +179,7 @@ t.test(
     const both = ['198.51.100.0/24', '198.51.100.7']
     const asked = await at.cli(['block', ...both, '--server', HOST, '--jail', 'sshd', ...at.folders])
     t.equal(asked.code, 0, asked.err)
+    await page.goto(`${at.url}/?view=blocklists&server=${HOST}`)
     await page.getByRole('button', { name: 'Unblock 198.51.100.7', exact: true }).click()
     await page.getByText('198.51.100.7 stays blocked on web-1: 198.51.100.0/24 is blocked in sshd.').waitFor()
     t.pass('what keeps it blocked is told')
