@@ -1,6 +1,6 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, rename, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { isoTime } from '../../common/clock.js'
 import { runCommand } from '../../common/command.js'
@@ -45,7 +45,7 @@ export function addBackupCommands(program: Command, terminal: Terminal): void {
       const options = { replace: flags.replace === true, owner: ownerOf(folders), made: isoTime(Date.now()) }
       const from = resolve(flagText(flags, 'from'))
       const copied = PACKED.test(from)
-        ? await unpacked(from, folder => restore(folder, folders, options))
+        ? await unpacked(from, existingAbove(folders.archive), folder => restore(folder, folders, options))
         : await restore(from, folders, options)
       show(flags, terminal, { from, ...copied }, () =>
         [inWords(copied, 'are back'), ...copied.aside.map(path => `What was there is now ${path}`)].join('\n')
@@ -78,8 +78,16 @@ async function packed<T>(out: string, fill: (folder: string) => Promise<T>): Pro
   }
 }
 
-async function unpacked<T>(from: string, use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'fail2ban-report-restore-'))
+function existingAbove(path: string): string {
+  const above = dirname(path)
+  return existsSync(above) ? above : existingAbove(above)
+}
+
+/** @param beside the folder to unpack in: where the data goes there is room for it, in /tmp there may be none */
+async function unpacked<T>(from: string, beside: string, use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(beside, '.restore-')).catch((error: unknown) => {
+    throw new ProductError('DISK', `nothing can be unpacked in ${beside}`, error)
+  })
   try {
     await tar(['--extract', '--gzip', '--preserve-permissions', '--file', from, '--directory', folder])
     return await use(folder)

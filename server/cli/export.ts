@@ -103,7 +103,12 @@ async function whitelistFor(snapshot: Snapshot, servers: readonly ServerName[]):
     .filter(
       one => (one.servers ?? []).length === 0 || one.servers?.some(name => servers.some(has => has === name))
     )
-    .map(one => ({ ...one, addedBy: undefined }))
+    // Nor are other hosts anybody's business who is shown these.
+    .map(one => ({
+      ...one,
+      addedBy: undefined,
+      servers: one.servers?.filter(name => servers.some(has => has === name))
+    }))
   return { ...reply, entries }
 }
 

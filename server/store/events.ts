@@ -111,7 +111,13 @@ export class EventStore {
   async addCallback(server: ServerName, event: BanEvent, details: EventDetails): Promise<boolean> {
     if (await this.#hadTheDayBefore(server, event)) return false
     const path = this.paths.day(server, eventsFileOfDay(event.timestamp.slice(0, 10)))
-    const isNew = await this.#together.add(path, event, take => this.#addAll(path, take))
+    const isNew = await this.#together
+      .add(path, event, take => this.#addAll(path, take))
+      .catch((error: unknown) => {
+        // Each may fit where all of them together are too many, or be known already.
+        if (error instanceof ProductError && error.code === 'CONFLICT') return this.#addOne(path, event)
+        throw error
+      })
     if (!isNew) return false
     this.options.onNew(server, [event])
     const type = event.action === 'Unban' ? 'unban_event' : 'ban_event'
@@ -119,12 +125,17 @@ export class EventStore {
     return true
   }
 
+  async #addOne(path: string, event: BanEvent): Promise<boolean> {
+    return (await this.#addAll(path, () => [event]))[0] === true
+  }
+
   /** @returns of each event whether it was new */
   async #addAll(path: string, take: () => readonly BanEvent[]): Promise<boolean[]> {
     return this.files.change(path, KINDS.events, ({ value }) => {
       const events = take()
       let day: readonly StoredEvent[] = value
-      if (day.filter(isCallback).length + events.length > MOST_CALLBACKS) {
+      const fresh = events.filter(event => !hasAlready(day, event)).length
+      if (fresh > 0 && day.filter(isCallback).length + fresh > MOST_CALLBACKS) {
         throw new ProductError(
           'CONFLICT',
           `${MOST_CALLBACKS} events of that day wait for the host's own file: does its sync run?`

@@ -78,6 +78,9 @@ t.test('what is copied exists and is not ignored; everything else is', async t =
     .split('\n')
     .filter(line => /^[^#]/.test(line))
   t.equal(ignore[0], '*', 'data, settings and history stay outside unless named')
+  // Docker reads a file of this name, podman and buildah the other.
+  const docker = join(ROOT, 'server/deploy/container/Containerfile.dockerignore')
+  t.equal(await readFile(docker, 'utf8'), await readFile(join(ROOT, '.containerignore'), 'utf8'))
   const kept = ignore.filter(line => line.startsWith('!')).map(line => line.slice(1))
   const copied = all('COPY')
     .filter(args => !args.startsWith('--from='))

@@ -69,7 +69,7 @@ async function leftovers(soak: Soak): Promise<string[]> {
     .filter(item => {
       const passing = /\/server\/(temp|download)(\/|$)/.test(item.parentPath)
       const open = item.name.endsWith('.lock') || item.name.startsWith('audit-open-')
-      return open || /\.json\.\d+$/.test(item.name) || (passing && item.isFile())
+      return open || /\.json\.\d+$/.test(item.name) || (passing && item.isFile() && item.name !== '.htaccess')
     })
     .map(item => join(item.parentPath, item.name))
 }
