@@ -59,7 +59,10 @@ async function installation(t: Test): Promise<Installation> {
   )
   await writeFile(
     at.path('archive', 'whitelist.json'),
-    JSON.stringify([{ ip: '192.0.2.10', description: 'office', addedBy: 'alice', servers: null }])
+    JSON.stringify([
+      { ip: '192.0.2.10', description: 'office', addedBy: 'alice', servers: null },
+      { ip: '192.0.2.11', description: 'both', addedBy: 'alice', servers: ['web-1', 'db-1'] }
+    ])
   )
   return at
 }
