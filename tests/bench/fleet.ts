@@ -38,6 +38,7 @@ export async function fleet(): Promise<BenchRow[]> {
     const poller = new Poller(at.url, agent)
     // The first minute checks every password and hands every list out once: that is a start, not a day.
     await minute(poller)
+    poller.slowest = 0
     const before = await cpuSeconds(at)
     const started = performance.now()
     for (let nr = 1; nr <= MINUTES; nr++) {
