@@ -1,6 +1,7 @@
 import { LOOPBACK } from '../../common/address.js'
 import { apacheNetwork } from './networks.js'
 import type { Directive } from './parse.js'
+import { onlyDeniesData, whyRefusing } from './refusing.js'
 import { Region } from './region.js'
 import {
   allOf,
@@ -44,9 +45,12 @@ const ACCESS = new Set(
     'authbasicauthoritative <requireany> <requireall> <requirenone>'
   ).split(' ')
 )
-/** What has no say in who is let in. */
-const HARMLESS =
-  /^(options|directory(index|slash|indexredirect)|index\w+|header|requestheader|errordocument|add\w+|set(handler|outputfilter|inputfilter)|force\w*|default\w+|php_(admin_)?(value|flag)|expires\w+|fileetag|serversignature|contentdigest|cache\w+|enable\w+|languagepriority|mimemagicfile|remove\w+|limitrequestbody|rewrite(engine|base|options))$/
+/** Sections whose directives are directives like others. */
+const SECTIONS = new Set(
+  '<files> <filesmatch> <if> <elseif> <else> <ifdefine> <ifmodule> <ifversion> <iffile> <limit> <limitexcept>'.split(
+    ' '
+  )
+)
 /** Every Apache 2.4 that can read such a file has them. */
 const PRESENT = new Set(
   ['authz_core', 'authz_host', 'authz_user', 'auth_basic', 'authn_core', 'authn_file'].flatMap(name => [
@@ -90,8 +94,10 @@ class Reading {
       if (one.name.startsWith('<')) this.#section(one, into)
       else if (one.name === 'require') into.push(this.#require(one))
       else if (ACCESS.has(one.name)) this.#access(one)
-      else if (refuses(one)) this.#doubt(one, 'it refuses requests by rules of its own')
-      else if (!HARMLESS.test(one.name)) this.#leave(one, 'no such setting here')
+      else {
+        const why = whyRefusing(one)
+        if (why !== undefined) this.#doubt(one, why)
+      }
     }
   }
 
@@ -134,8 +140,8 @@ class Reading {
         break
       }
     }
-    if (!hasAccess(one.inside)) return this.read(one.inside, into)
-    if (one.name === '<files>' || one.name === '<filesmatch>') {
+    if (SECTIONS.has(one.name) && !hasAccess(one.inside)) return this.read(one.inside, into)
+    if ((one.name === '<files>' || one.name === '<filesmatch>') && onlyDeniesData(one)) {
       this.#leave(one, 'rules for some files only; this server hands out no file of its data folders')
     } else this.#doubt(one, 'whether, or for what, it counts is not known here')
   }
@@ -290,12 +296,6 @@ class Reading {
 
 function exact({ granted }: Verdict): boolean {
   return granted.least.equals(granted.most)
-}
-
-/** True for `RewriteRule … [F]` and `Redirect 403 …`. */
-function refuses({ name, args }: Directive): boolean {
-  if (name === 'rewriterule') return /[[,](F|forbidden|G|gone|R=[45]\d\d)[,\]]/i.test(args.at(-1) ?? '')
-  return name.startsWith('redirect') && /^[45]\d\d$/.test(args[0] ?? '')
 }
 
 function hasAccess(directives: readonly Directive[]): boolean {

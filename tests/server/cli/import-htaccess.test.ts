@@ -163,10 +163,11 @@ t.test('what is not understood is told, and never lets more in', async t => {
     ['Require ip 10\n<Limit POST>\nRequire all granted\n</Limit>', {}, /is not known here/],
     ['Require ip 10\n<If "true">\nRequire all denied\n</If>', {}, /is not known here/],
     ['Require ip 10\n<IfModule mod_x.c>\nRequire all denied\n</IfModule>', {}, /is not known here/],
-    ['Require ip 10\nRewriteRule ^ - [R,F]', {}, /refuses requests/],
-    ['Require ip 10\n<IfModule mod_rewrite.c>\nRewriteRule ^ - [F]\n</IfModule>', {}, /refuses requests/],
-    ['Require ip 10\nRedirectMatch 403 .', {}, /refuses requests/],
-    ['Require ip 10\nRewriteRule a b [L]', { allow_dashboard: '10.0.0.0/8' }, /no such setting/],
+    ['Require ip 10\nRewriteRule ^ - [R,F]', {}, /may refuse requests/],
+    ['Require ip 10\n<IfModule mod_rewrite.c>\nRewriteRule ^ - [F]\n</IfModule>', {}, /may refuse requests/],
+    ['Require ip 10\nRedirectMatch 403 .', {}, /may refuse requests/],
+    // What is behind b, and for whom, is not known here: it may be a page that says no.
+    ['Require ip 10\nRewriteRule a b [L]', {}, /may refuse requests/],
     [
       'Require ip 10\n<FilesMatch "\\.json$">\nRequire all denied\n</FilesMatch>',
       { allow_dashboard: '10.0.0.0/8' },
@@ -195,6 +196,91 @@ t.test('what is not understood is told, and never lets more in', async t => {
     const found = dashboard(text)
     t.strictSame(found.settings, settings, text)
     t.match(found.untranslated.map(one => one.why).join(), why, text)
+  }
+})
+
+t.test('nothing is printed where another directive may have kept somebody out', async t => {
+  const keepOut: [string, RegExp][] = [
+    ['SSLVerifyClient require', /whether it keeps anybody out/],
+    ['SSLRequire %{SSL_CLIENT_S_DN_O} eq "Example"', /whether it keeps anybody out/],
+    ['SSLRequireSSL', /whether it keeps anybody out/],
+    ['<IfModule mod_ssl.c>\nSSLVerifyClient require\n</IfModule>', /whether it keeps anybody out/],
+    ['SecRuleEngine On', /whether it keeps anybody out/],
+    ['php_value auto_prepend_file /srv/login.php', /whether it keeps anybody out/],
+    ['SetHandler proxy:http://gate.example/', /whether it keeps anybody out/],
+    ['RewriteOptions Inherit', /whether it keeps anybody out/],
+    ['<Gate x>\nOptions None\n</Gate>', /is not known here/],
+    ...[
+      '"\\.php$"',
+      '"\\.json"',
+      '"\\.ht"',
+      '"^\\.?x"',
+      '"^\\.ht|php$"',
+      '"\\.(json|php)$"',
+      '"(\\.json|.)$"',
+      '.'
+    ].map((pattern): [string, RegExp] => [
+      `<FilesMatch ${pattern}>\nRequire ip 10.0.0.0/8\n</FilesMatch>`,
+      /whether, or for what/
+    ]),
+    ...['"\\.php$"', '"\\.ht"', '"^\\.?x"', '"^\\.ht|php$"', '"\\.(json|php)$"', '"(\\.json|.)$"', '.'].map(
+      (pattern): [string, RegExp] => [
+        `<FilesMatch ${pattern}>\nRequire all denied\n</FilesMatch>`,
+        /whether, or for what/
+      ]
+    ),
+    ['<FilesMatch "\\.json$">\nRequire ip 10\n</FilesMatch>', /whether, or for what/],
+    ['<Files index.php>\nRequire all denied\n</Files>', /whether, or for what/],
+    ['<Files *>\nDeny from all\n</Files>', /whether, or for what/],
+    ['RewriteCond %{REMOTE_ADDR} !^10\\.\nRewriteRule ^ /denied.html [L]', /may refuse requests/],
+    ['RewriteCond %{HTTP_USER_AGENT} bad\nRewriteRule ^ https://example.org/ [R]', /may refuse requests/],
+    ['RewriteRule ^ - [E=x:y,G]', /may refuse requests/],
+    ['RewriteRule ^ - [R=404]', /may refuse requests/],
+    ['RewriteRule ^ -  "[L, F]"', /may refuse requests/],
+    ['Redirect gone /', /may refuse requests/],
+    ['RedirectMatch ^ https://example.org/', /may refuse requests/]
+  ]
+  for (const [text, why] of keepOut)
+    for (const whole of [`${AUTH}Require valid-user\n${text}`, `${text}\n${AUTH}Require valid-user`]) {
+      const found = importHtaccess(whole, 'both')
+      t.strictSame(found.settings, {}, whole)
+      t.match(found.untranslated.map(one => one.why).join(), why, whole)
+    }
+})
+
+t.test('what keeps nobody out of a page stands in no way', async t => {
+  means(
+    t,
+    [
+      'Options -Indexes\nDirectoryIndex index.php\nErrorDocument 403 /no.html\nServerSignature Off\nFileETag None',
+      'AddType text/css .css\nAddDefaultCharset utf-8\nAddEncoding gzip .gz\nSetHandler application/x-httpd-php',
+      '<IfModule mod_headers.c>\nHeader set X-Frame-Options DENY\n</IfModule>',
+      '<FilesMatch "\\.css$">\nExpiresActive On\nExpiresByType text/css "access plus 1 day"\n</FilesMatch>',
+      'php_value memory_limit 64M\nphp_flag display_errors off\nphp_value auto_prepend_file none',
+      'SetEnv a b\nSetEnvIf Authorization "(.*)" HTTP_AUTHORIZATION=$1',
+      'RewriteEngine On\nRewriteBase /\nRewriteCond %{HTTP:Authorization} .\nRewriteRule ^ - [E=HTTP_AUTHORIZATION:%{HTTP:Authorization},L]'
+    ].map(text => [`${AUTH}Require valid-user\n${text}`, HTPASSWD])
+  )
+  for (const section of [
+    '<Files .htaccess>\nRequire all denied\n</Files>',
+    '<Files ".ht*">\nOrder allow,deny\nDeny from all\nSatisfy All\n</Files>',
+    '<Files *.json>\nDeny from all\n</Files>',
+    '<Files ~ "^\\.ht">\nRequire all denied\n</Files>',
+    ...[
+      '"^\\."',
+      '"\\.(json|config|md)$"',
+      '"(?i)(^\\.env|\\.ya?ml)$"',
+      '"^(\\.env|composer\\.json)$"',
+      '"^\\.(ht|git)"',
+      '"^\\.ht|\\.log$"'
+    ].map(
+      pattern =>
+        `<FilesMatch ${pattern}>\n<IfModule mod_authz_core.c>\nRequire all denied\n</IfModule>\n</FilesMatch>`
+    )
+  ]) {
+    const found = dashboard(`${AUTH}Require valid-user\n${section}`)
+    t.strictSame(found.settings, HTPASSWD, section)
+    t.match(found.untranslated, [{ why: /some files only/ }], section)
   }
 })
 
