@@ -197,6 +197,24 @@ async function guarded(t: Test, from: string) {
 /** What the password keeps strangers from, and what it must not. */
 const DASHBOARD = ['/', '/api/session', '/api/login', '/api/ws', '/api/bans', '/healthzx', '/metrics/x']
 const PROGRAMS = ['/endpoint/update.php', '/api/v1/whitelist/plain', '/api/ban', '/api/unban', '/metrics']
+/** The page and a file of it, where a stranger would see 200. */
+const DETOURS = [
+  ...[
+    '/endpoint/..',
+    '/endpoint/../',
+    '/endpoint/%2e%2e/',
+    '/endpoint/.%2e/',
+    '/endpoint/..%2f',
+    '/metrics/../'
+  ],
+  ...['/endpoint/..%5c', '/endpoint/..;/', '/api/v1/../../', '/api/v1/%2e%2e/%2e%2e/index.html', '//', '/./'],
+  ...[
+    '/endpoint/%252e%252e/',
+    '/index.html?/endpoint/',
+    '/index.html%3f/metrics',
+    '/?/Fail2Ban-Report/metrics'
+  ]
+]
 
 for (const [name, from] of [
   ['a password of Apache’s', ''],
@@ -218,6 +236,12 @@ for (const [name, from] of [
       t.match(await get(behind, '/api/session', VISITOR), { status: 401, text: /Log in first/ })
       t.equal((await get(behind, '/healthz')).status, 200)
       t.equal((await request(`${behind.plainUrl}/healthz`)).statusCode, 403, 'still by TLS only')
+
+      // No other way to write a path makes one of the dashboard's one of theirs.
+      for (const path of DETOURS) {
+        const { status } = await curl(behind, '--path-as-is', url + path)
+        t.ok([400, 401, 403, 404].includes(status), `${path}: ${status}`)
+      }
 
       for (const path of PROGRAMS) t.notMatch((await get(behind, path)).text, /Unauthorized/, path)
       const host = await at.addHost('web-1')
