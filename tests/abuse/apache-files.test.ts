@@ -159,6 +159,19 @@ t.test('the site snippet denies every file where an .htaccess counts for nothing
     const ask = await apacheOn(t, dir, override, [`Include ${file}`], modules)
     await refusesAll(t, ask, files, [400, 403, 404])
   }
+
+  // Nor does it where it grants, nor another section, such as one of the site's that comes later.
+  const granted = 'Require all granted'
+  const folders = [...new Set(files.map(path => join(path, '..')))]
+  for (const says of [granted, `<Files "*">\n${granted}\n</Files>`, `<If "true">\n${granted}\n</If>`]) {
+    for (const folder of folders) await writeFile(join(dir, folder, '.htaccess'), says)
+    await refusesAll(t, await apacheOn(t, dir, 'All', [`Include ${file}`], modules), files, [400, 403, 404])
+  }
+  for (const section of [`Directory ${dir}`, 'Location "/"', 'Files "*"']) {
+    const later = [`<${section}>`, granted, `</${section.split(' ')[0]}>`]
+    const ask = await apacheOn(t, dir, 'All', [`Include ${file}`, ...later], modules)
+    await refusesAll(t, ask, files, [400, 403, 404])
+  }
 })
 
 t.test(

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hashSync } from '@node-rs/bcrypt'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { request } from 'undici'
 import { NO_APACHE } from '../support/apache.js'
 import { PASSWORDS } from '../support/app.js'
@@ -34,7 +34,32 @@ const logIn = (password: string, ...more: string[]) => [
   ...more
 ]
 
+/** Our client waits on the wake channel, and has a block in force at once: unwoken it would come in an hour. */
+async function wakes(t: Test, { at, ca }: BehindApache, ip: string): Promise<void> {
+  await writeFile(at.path('fail2ban.log'), '')
+  await writeFile(at.path('client.log'), '')
+  const config = await readFile(at.path('client.conf'), 'utf8')
+  await writeFile(at.path('client.conf'), `${config}\nca_file = ${ca}\n`)
+  const client = watchOn(at)
+  t.teardown(() => void client.kill('SIGKILL'))
+  await logged(at.dir, at.path('client.log'), /"event":"wake_channel","state":"open"/)
+  await logged(at.dir, at.path('client.log'), /"step":"synced-back"/)
+  const begun = performance.now()
+  await at.cli(['block', ip, ...LIST, ...at.folders])
+  await logged(at.path('state'), at.path('state', 'dry-run-firewall.json'), new RegExp(`"${ip}\\b`))
+  t.comment(`in force ${Math.round(performance.now() - begun)} ms after the command began`)
+  const ended = once(client, 'exit')
+  client.kill('SIGTERM')
+  t.strictSame(await ended, [0, null])
+}
+
 for (const setUp of SET_UPS) {
+  t.test(`${setUp}: WebSockets work where Apache has mod_proxy_wstunnel, too`, { skip }, async t => {
+    const behind = await behindApache(t, setUp, undefined, ['proxy_wstunnel'])
+    await behind.at.addHost('web-1')
+    await wakes(t, behind, '203.0.113.1')
+  })
+
   t.test(`${setUp}: everything works below a path of an Apache with TLS`, { skip }, async t => {
     const behind = await behindApache(t, setUp)
     const { at, apache, url } = behind
@@ -56,8 +81,7 @@ for (const setUp of SET_UPS) {
 
     // The bash client, and one file of 20 MB.
     const old = await at.addHost('web-1')
-    const block = (want: string, ip: string) => at.cli([want, ip, ...LIST, ...at.folders])
-    await block('block', '203.0.113.1')
+    await at.cli(['block', '203.0.113.1', ...LIST, ...at.folders])
     const cycle = await oldClientCycle(`${url}/endpoint`, old, at.dir, behind.ca)
     t.equal(cycle.code, 0, cycle.err)
     t.match(await at.list('web-1', 'sshd'), [{ ip: '203.0.113.1', active: true, pending: false }])
@@ -70,22 +94,7 @@ for (const setUp of SET_UPS) {
     const sent = await curl(behind, ...fields, '-F', `file=@${large}`, `${url}/endpoint/index.php`)
     t.match(sent, { status: 200, text: /Events file stored/ })
 
-    // Our client waits on the wake channel: unwoken it would come in an hour.
-    await writeFile(at.path('fail2ban.log'), '')
-    await writeFile(at.path('client.log'), '')
-    const config = await readFile(at.path('client.conf'), 'utf8')
-    await writeFile(at.path('client.conf'), `${config}\nca_file = ${behind.ca}\n`)
-    const client = watchOn(at)
-    t.teardown(() => void client.kill('SIGKILL'))
-    await logged(at.dir, at.path('client.log'), /"event":"wake_channel","state":"open"/)
-    await logged(at.dir, at.path('client.log'), /"step":"synced-back"/)
-    const begun = performance.now()
-    await block('block', '203.0.113.2')
-    await logged(at.path('state'), at.path('state', 'dry-run-firewall.json'), /203\.0\.113\.2\b/)
-    t.comment(`in force ${Math.round(performance.now() - begun)} ms after the command began`)
-    const ended = once(client, 'exit')
-    client.kill('SIGTERM')
-    t.strictSame(await ended, [0, null])
+    await wakes(t, behind, '203.0.113.2')
 
     // A server that was away is asked again at once.
     await at.stop()
@@ -165,32 +174,103 @@ for (const setUp of SET_UPS) {
   })
 }
 
+// As the site's file says it, with the comment signs taken away.
+const uncommented = (text: string) => text.replace(/^( {4})?#(?=<| {4}( {4})?[\w<]|Require ip)/gm, '$1')
+const AUTH_MODULES = ['authn_core', 'authn_file', 'auth_basic', 'authz_user']
+const VISITOR = { authorization: `Basic ${Buffer.from('visitor:come in').toString('base64')}` }
+
+/** Everything that the site's file has prepared is switched on. @param from who may come at all */
+async function guarded(t: Test, from: string) {
+  const passwords = join(t.testdirName, 'htpasswd')
+  const edit = (text: string) =>
+    uncommented(text)
+      .replace('/etc/apache2/fail2ban-report.htpasswd', passwords)
+      .replace('Require ip 192.0.2.0/24 2001:db8::/32', from)
+  const behind = await behindApache(t, 'site snippet', edit, AUTH_MODULES)
+  const conf = await readFile(behind.at.path('fail2ban-report.conf'), 'utf8')
+  for (const line of ['AuthMerging And', 'Require valid-user', from].filter(Boolean))
+    t.match(conf, new RegExp(`^ *${line}$`, 'm'), 'is switched on')
+  await writeFile(passwords, `visitor:${hashSync('come in', 4).replace('$2b$', '$2y$')}\n`)
+  return behind
+}
+
+/** What the password keeps strangers from, and what it must not. */
+const DASHBOARD = ['/', '/api/session', '/api/login', '/api/ws', '/api/bans', '/healthzx', '/metrics/x']
+const PROGRAMS = ['/endpoint/update.php', '/api/v1/whitelist/plain', '/api/ban', '/api/unban', '/metrics']
+/** The page and a file of it, where a stranger would see 200. */
+const DETOURS = [
+  ...[
+    '/endpoint/..',
+    '/endpoint/../',
+    '/endpoint/%2e%2e/',
+    '/endpoint/.%2e/',
+    '/endpoint/..%2f',
+    '/metrics/../'
+  ],
+  ...['/endpoint/..%5c', '/endpoint/..;/', '/api/v1/../../', '/api/v1/%2e%2e/%2e%2e/index.html', '//', '/./'],
+  ...[
+    '/endpoint/%252e%252e/',
+    '/index.html?/endpoint/',
+    '/index.html%3f/metrics',
+    '/?/Fail2Ban-Report/metrics'
+  ]
+]
+
+for (const [name, from] of [
+  ['a password of Apache’s', ''],
+  ['a password and a list with the peer', 'Require ip 192.0.2.0/24 127.0.0.1']
+] as const)
+  t.test(
+    `site snippet: ${name} keeps strangers from the dashboard, no host from the endpoints`,
+    {
+      skip
+    },
+    async t => {
+      const behind = await guarded(t, from)
+      const { at, url } = behind
+      for (const path of DASHBOARD)
+        t.match(await get(behind, path), { status: 401, text: /Unauthorized/ }, path)
+      const wrong = { authorization: `Basic ${Buffer.from('visitor:wrong').toString('base64')}` }
+      t.match(await get(behind, '/', wrong), { status: 401, text: /Unauthorized/ })
+      t.match(await get(behind, '/', VISITOR), { status: 200, text: /<!doctype html>/ })
+      t.match(await get(behind, '/api/session', VISITOR), { status: 401, text: /Log in first/ })
+      t.equal((await get(behind, '/healthz')).status, 200)
+      t.equal((await request(`${behind.plainUrl}/healthz`)).statusCode, 403, 'still by TLS only')
+
+      // No other way to write a path makes one of the dashboard's one of theirs.
+      for (const path of DETOURS) {
+        const { status } = await curl(behind, '--path-as-is', url + path)
+        t.ok([400, 401, 403, 404].includes(status), `${path}: ${status}`)
+      }
+
+      for (const path of PROGRAMS) t.notMatch((await get(behind, path)).text, /Unauthorized/, path)
+      const host = await at.addHost('web-1')
+      const cycle = await oldClientCycle(`${url}/endpoint`, host, at.dir, behind.ca)
+      t.equal(cycle.code, 0, cycle.err)
+      const basic = ['-u', `web-1:${host.password}`, '-H', `X-Client-UUID: ${host.uuid}`]
+      t.match(await curl(behind, ...basic, `${url}/api/v1/whitelist/plain`), { status: 200, text: /^#/ })
+      t.match(await curl(behind, '-d', '{}', `${url}/api/ban`), { text: /"success":false/ })
+      const key = JSON.parse((await at.cli(['key', 'add', 'prometheus', '--json', ...at.folders])).out) as {
+        secret: string
+      }
+      t.match(await get(behind, '/metrics', { authorization: `Bearer ${key.secret}` }), {
+        status: 200,
+        text: /^# HELP /
+      })
+    }
+  )
+
 t.test(
-  'site snippet: a password of Apache’s keeps strangers from the dashboard, and no host from the endpoints',
+  'site snippet: who is not on the list gets nothing, with the password or without',
   { skip },
   async t => {
-    // As the file says it, with the comment signs taken away.
-    const uncommented = (text: string) => text.replace(/^#(?=<| {4}\w)/gm, '')
-    const passwords = join(t.testdirName, 'htpasswd')
-    const edit = (text: string) =>
-      uncommented(text).replace('/etc/apache2/fail2ban-report.htpasswd', passwords)
-    const modules = ['authn_core', 'authn_file', 'auth_basic', 'authz_user']
-    const behind = await behindApache(t, 'site snippet', edit, modules)
-    const { at, url } = behind
-    await writeFile(passwords, `visitor:${hashSync('come in', 4).replace('$2b$', '$2y$')}\n`)
-    for (const path of ['/', '/api/session', '/api/login', '/api/ws', '/api/bans', '/healthzx'])
-      t.match(await get(behind, path), { status: 401, text: /Unauthorized/ }, path)
-    const visitor = { authorization: `Basic ${Buffer.from('visitor:come in').toString('base64')}` }
-    t.match(await get(behind, '/', visitor), { status: 200, text: /<!doctype html>/ })
-    t.match(await get(behind, '/api/session', visitor), { status: 401, text: /Log in first/ })
-    t.equal((await get(behind, '/healthz')).status, 200)
-    t.equal((await request(`${behind.plainUrl}/healthz`)).statusCode, 403, 'still by TLS only')
-
-    const host = await at.addHost('web-1')
-    const cycle = await oldClientCycle(`${url}/endpoint`, host, at.dir, behind.ca)
-    t.equal(cycle.code, 0, cycle.err)
-    const basic = ['-u', `web-1:${host.password}`, '-H', `X-Client-UUID: ${host.uuid}`]
-    t.match(await curl(behind, ...basic, `${url}/api/v1/whitelist/plain`), { status: 200, text: /^#/ })
-    t.match(await curl(behind, '-d', '{}', `${url}/api/ban`), { text: /"success":false/ })
+    const behind = await guarded(t, 'Require ip 192.0.2.0/24 2001:db8::/32')
+    for (const path of [...DASHBOARD, ...PROGRAMS, '/healthz'])
+      for (const headers of [{}, VISITOR])
+        t.match(await get(behind, path, headers), { status: 403, text: /Forbidden/ }, path)
+    // Another on the same machine is on no list that names the one before.
+    const one = await guarded(t, 'Require ip 127.0.0.1')
+    const refused = ['--interface', '127.0.0.3', '-u', 'visitor:come in', '-H', 'X-Forwarded-For: 127.0.0.1']
+    for (const path of ['/', '/metrics']) t.equal((await curl(one, ...refused, one.url + path)).status, 403)
   }
 )
