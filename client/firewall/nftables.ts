@@ -75,6 +75,7 @@ export class NftablesFirewall implements Firewall {
   }
 
   async clear(): Promise<void> {
+    this.#sawIntact = false
     await this.#nft(`add table ${TABLE}\ndelete table ${TABLE}\n`)
   }
 
