@@ -1,10 +1,23 @@
 import { spawnSync } from 'node:child_process'
-import { appendFile, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { ufwHost } from '../client/firewall/ufw-host.js'
+import { startFail2ban } from '../support/fail2ban.js'
 import { BIN, Installation, execute } from '../support/installation.js'
-import { available } from '../support/netns.js'
+import { available, createNamespace } from '../support/netns.js'
 import { HOST, block, oneHost } from '../support/one-host.js'
 
 const has = (tool: string) => spawnSync('which', [tool]).status === 0
@@ -274,5 +287,69 @@ t.test(
     t.notMatch(status, /203\.0\.113/)
     t.match(status, /198\.51\.100\.7/, 'rules by other hands stay')
     t.notMatch(await host.exec('ipset', 'save'), /203\.0\.113/)
+  }
+)
+
+/** What ProtectSystem=strict does: all is read-only but the words of ReadWritePaths, and a /tmp of its own. */
+const READ_ONLY = `set -e
+for path in $1; do
+  bare=\${path#-}
+  if [ "$path" = "$bare" ] || [ -e "$bare" ]; then mount --bind "$bare" "$bare"; fi
+done
+for point in / "$(stat -c %m "$2")"; do mount -o remount,ro,bind "$point"; done
+shift 2
+exec "$@"`
+
+t.test(
+  'a service that may write where its unit says puts the whitelist in force',
+  { skip: available('fail2ban-server', 'nft') ?? false, timeout: 120_000 },
+  async t => {
+    // Short, for fail2ban's socket.
+    const dir = await mkdtemp(join(tmpdir(), 'f2b-in-'))
+    t.teardown(() => rm(dir, { recursive: true, force: true }))
+    const host = await createNamespace('host')
+    t.teardown(() => host.destroy())
+    const at = new Installation(join(dir, 'report'))
+    await at.serve(host)
+    t.teardown(() => at.stop())
+    await at.addHost(HOST)
+    const fail2ban = await startFail2ban(host, dir, '[DEFAULT]\nignoreself = false\n')
+    t.teardown(() => fail2ban.stop())
+    await symlink(fail2ban.log, at.path('fail2ban.log'))
+    const folders = ['state', 'state/events', 'state/blocklists', 'copy', 'tmp'].map(name => at.path(name))
+    const jailD = join(fail2ban.config, 'jail.d')
+    for (const folder of [...folders, jailD]) await mkdir(folder)
+    const config = at.path('client.conf')
+    const places = {
+      state: at.path('state'),
+      log: fail2ban.log,
+      firewall: 'nftables',
+      fail2ban_config: fail2ban.config,
+      whitelist_path: at.path('copy', 'whitelist.txt')
+    }
+    await appendFile(
+      config,
+      Object.entries(places)
+        .map(pair => `${pair.join(' = ')}\n`)
+        .join('')
+    )
+    await at.cli(['whitelist', 'add', '192.0.2.66', ...at.folders])
+
+    const prefix = at.path('prefix')
+    await at.cli(['install', 'client', '--prefix', prefix, '--config', config])
+    const unit = await readFile(join(prefix, UNITS, 'fail2ban-report-sync.service'), 'utf8')
+    const writes = /^ReadWritePaths=(.+)$/m.exec(unit)![1]!
+    const shut = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', READ_ONLY, 'sh']
+    const inService = (...words: string[]) =>
+      execute([
+        ...[...host.prefix, 'env', `TMPDIR=${at.path('tmp')}`],
+        ...[...shut, `${writes} ${at.path('tmp')}`, dir, ...words]
+      ])
+    t.match((await inService('touch', at.path('elsewhere'))).err, /Read-only file system/)
+    const ended = await inService(process.execPath, BIN, 'sync', '--config', config)
+    t.equal(ended.code, 0, ended.out + ended.err)
+    t.match(await readFile(places.whitelist_path, 'utf8'), /192\.0\.2\.66/)
+    t.match(await readdir(jailD), ['00-fail2ban-report.conf', 'zz-fail2ban-report.local'])
+    t.match(await fail2ban.client('get', 'sshd', 'ignoreip'), /192\.0\.2\.66/)
   }
 )
