@@ -3,11 +3,13 @@ import { dirname, resolve } from 'node:path'
 import { runCommand, type RunCommand } from '../../common/command.js'
 import { messageOf, ProductError } from '../../common/errors.js'
 import { JsonFiles } from '../../common/json-file.js'
-import type { Service, ServicePlan } from '../../common/service-plan.js'
+import type { Service, ServicePlan, TakenBack } from '../../common/service-plan.js'
 import { deployText, plain, programValues, protectHome, tmpWarnings } from '../../common/service-plan.js'
 import { DEFAULT_FILES, readClientConfig, SYNC_SETTINGS, type ClientConfig } from '../config/config.js'
 import { dropInFolder } from '../fail2ban/drop-in.js'
 import { chooseFirewall, FIREWALL_KINDS } from '../firewall/choose.js'
+import { asOnlyRun, onHost } from '../host.js'
+import { actionFiles } from './install-action.js'
 import type { Output } from './sync.js'
 
 const UNITS = {
@@ -41,7 +43,7 @@ export function clientService({ env }: Output, run: RunCommand = runCommand): Se
     plan: flags => planOf(flags, env),
     paths: [...Object.values(UNITS).map(unitPath), CRON, ROTATION],
     units: [UNITS.timer, UNITS.sync, UNITS.watch],
-    clearFirewall: () => clearFirewalls(run)
+    takeBack: (flags, write) => takeBack(flags, write, env, run)
   }
 }
 
@@ -135,6 +137,71 @@ function isOutside(path: string): boolean {
 function isOthers(path: string): boolean {
   const found = statSync(path, { throwIfNoEntry: false })
   return found !== undefined && found.uid !== 0
+}
+
+/**
+ * Takes the whitelist out of fail2ban, where a configuration says how that was done, and with `--firewall` the blocks
+ * out of the firewall; as the only run of this host, for a running cycle would put both back.
+ */
+async function takeBack(
+  flags: Record<string, unknown>,
+  write: boolean,
+  env: Output['env'],
+  run: RunCommand
+): Promise<TakenBack> {
+  const warnings: string[] = []
+  const config = configLeft(flags, env, warnings)
+  const clears = flags.firewall === true
+  let cleared: string[] | undefined
+  if (write && config !== undefined) {
+    // The server is not asked for anything: its authority's file may be gone already.
+    await onHost(
+      { ...config, caFile: undefined },
+      { report: () => undefined, run },
+      async ({ whitelist }) => {
+        // First: a fail2ban that does not answer must not keep blocks in force.
+        if (clears) cleared = await clearFirewalls(run)
+        await whitelist.withdraw()
+      }
+    )
+  } else if (write && clears) {
+    // Without a state folder nothing of ours has run.
+    const clear = () => clearFirewalls(run)
+    cleared = existsSync(STATE) ? await asOnlyRun(STATE, clear) : await clear()
+  }
+  const left = actionFiles(config?.fail2ban.config ?? SYNC_SETTINGS.fail2banConfig.fallback).filter(path =>
+    existsSync(path)
+  )
+  return {
+    ...(cleared && { cleared }),
+    withdrawn: write && config !== undefined,
+    next:
+      left.length === 0
+        ? []
+        : [
+            'take "fail2ban-report" out of the actions of your jails',
+            `rm -f ${left.join(' ')}`,
+            'fail2ban-client reload'
+          ],
+    warnings
+  }
+}
+
+/** The configuration of the client that goes; undefined, with a warning, where none can be read. */
+function configLeft(
+  flags: Record<string, unknown>,
+  env: Output['env'],
+  warnings: string[]
+): Readonly<ClientConfig> | undefined {
+  const file = typeof flags.config === 'string' ? resolve(flags.config) : undefined
+  try {
+    return readClientConfig({ file, flags: {}, env })
+  } catch (error) {
+    // One that is named is meant.
+    if (file !== undefined || !(error instanceof ProductError)) throw error
+    warnings.push(`fail2ban is left as it is, whitelist included; --config FILE helps: ${error.message}`)
+    return undefined
+  }
 }
 
 /** Takes our entries out of every firewall that works here. @throws ProductError FIREWALL when one could not be cleared */

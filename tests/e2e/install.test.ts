@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import {
   appendFile,
   chown,
@@ -14,10 +15,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { withFileLock } from '../../common/file-lock.js'
 import { ufwHost } from '../client/firewall/ufw-host.js'
 import { startFail2ban } from '../support/fail2ban.js'
 import { BIN, Installation, execute } from '../support/installation.js'
-import { available, createNamespace } from '../support/netns.js'
+import { available, bind, createNamespace, type Namespace } from '../support/netns.js'
 import { HOST, block, oneHost } from '../support/one-host.js'
 
 const has = (tool: string) => spawnSync('which', [tool]).status === 0
@@ -207,6 +209,14 @@ t.test('systemd, logrotate and the server itself take what is installed', async 
   t.match(bad.err, /archiv in .*server\.conf: there is no such setting/)
 })
 
+/** Puts what was installed below a prefix in the place of this machine's own, for a namespace only. */
+async function bindInstalled(host: Namespace, prefix: string): Promise<void> {
+  for (const folder of [UNITS, 'etc/logrotate.d', 'etc/cron.d']) {
+    await mkdir(join(prefix, folder), { recursive: true })
+    if (existsSync(`/${folder}`)) await bind(host, join(prefix, folder), `/${folder}`)
+  }
+}
+
 const skip = available('ufw', 'iptables', 'ip6tables', 'nft', 'ipset', 'setpriv') ?? false
 
 t.test(
@@ -223,7 +233,7 @@ t.test(
     const OTHER = 33
     for (const name of ['lists', 'events']) await chown(at.path(name), OTHER, OTHER)
     const config = at.path('client.conf')
-    const dirs = `events_dir = ${at.path('events')}\nblocklist_dir = ${at.path('lists')}\nclient_log = ${at.path('logs', 'client.log')}\nmetrics_file = ${at.path('collector', 'x.prom')}\n`
+    const dirs = `state = ${at.path('state')}\nevents_dir = ${at.path('events')}\nblocklist_dir = ${at.path('lists')}\nclient_log = ${at.path('logs', 'client.log')}\nmetrics_file = ${at.path('collector', 'x.prom')}\n`
     for (const name of ['logs', 'collector']) await mkdir(at.path(name))
     await writeFile(config, (await readFile(config, 'utf8')) + dirs)
     const installed = await at.cli(['install', 'client', '--prefix', at.path('prefix'), '--config', config])
@@ -270,16 +280,21 @@ t.test(
     await execute([...host.prefix, process.execPath, BIN, ...at.syncArgs('nftables'), '--timeout', '1'])
     await execute([...host.prefix, process.execPath, BIN, ...at.syncArgs('ufw'), '--timeout', '1'])
     await ufw('deny', 'from', '198.51.100.7')
-    const prefix = ['--prefix', at.path('prefix')]
-    const gone = await execute([
-      ...host.prefix,
-      process.execPath,
-      BIN,
-      'uninstall',
-      'client',
-      '--firewall',
-      ...prefix
-    ])
+    const uninstall = (...words: string[]) =>
+      execute([...host.prefix, process.execPath, BIN, 'uninstall', 'client', '--firewall', ...words])
+    const refused = await uninstall('--prefix', at.path('prefix'))
+    t.equal(refused.code, 2)
+    t.match(refused.err, /--prefix leaves it alone/)
+    t.match(await host.exec('nft', 'list', 'ruleset'), /fail2ban_report/, 'not this machine’s')
+
+    await bindInstalled(host, at.path('prefix'))
+    // Held as a cycle holds it.
+    await withFileLock(at.path('state', 'sync'), async () => {
+      const busy = await uninstall('--config', config)
+      t.equal(busy.code, 75, busy.err)
+      t.match(await host.exec('nft', 'list', 'ruleset'), /fail2ban_report/, 'a cycle would put them back')
+    })
+    const gone = await uninstall('--config', config)
     t.equal(gone.code, 0, gone.err)
     t.match(gone.out, /cleared: nftables, ufw, ipset/)
     t.notMatch(await host.exec('nft', 'list', 'ruleset'), /fail2ban_report/)
@@ -301,7 +316,7 @@ shift 2
 exec "$@"`
 
 t.test(
-  'a service that may write where its unit says puts the whitelist in force',
+  'a service that may write where its unit says puts the whitelist in force, and uninstall takes it back',
   { skip: available('fail2ban-server', 'nft') ?? false, timeout: 120_000 },
   async t => {
     // Short, for fail2ban's socket.
@@ -351,5 +366,19 @@ t.test(
     t.match(await readFile(places.whitelist_path, 'utf8'), /192\.0\.2\.66/)
     t.match(await readdir(jailD), ['00-fail2ban-report.conf', 'zz-fail2ban-report.local'])
     t.match(await fail2ban.client('get', 'sshd', 'ignoreip'), /192\.0\.2\.66/)
+
+    const action = join(fail2ban.config, 'action.d', 'fail2ban-report.conf')
+    await writeFile(action, '')
+    await bindInstalled(host, prefix)
+    const uninstall = ['uninstall', 'client', '--config', config]
+    t.match((await at.cli([...uninstall, '--dry-run'], { where: host })).out, `rm -f ${action}`)
+    t.match(await readdir(jailD), ['00-fail2ban-report.conf'], 'a dry run changes nothing')
+    const gone = await at.cli(uninstall, { where: host })
+    t.equal(gone.code, 0, gone.err)
+    t.match(gone.out, /heeds this product's whitelist no more/)
+    t.match(gone.out, `rm -f ${action}`, 'what is left is named')
+    t.strictSame(await readdir(jailD), [])
+    t.equal(await readFile(places.whitelist_path, 'utf8'), '')
+    t.notMatch(await fail2ban.client('get', 'sshd', 'ignoreip'), /192\.0\.2\.66/)
   }
 )
