@@ -49,22 +49,26 @@ export async function onHost<T>(
   work: (host: Host) => Promise<T>
 ): Promise<T> {
   await makeStateFolder(config.state)
+  return asOnlyRun(config.state, async lock => {
+    const host = openHost(config, parts, lock)
+    try {
+      return await work(host)
+    } finally {
+      await host.link.close()
+    }
+  })
+}
+
+/**
+ * Does some work as the only run of a state folder, which must exist.
+ * @throws ProductError BUSY when another run is under way; what the work throws
+ */
+export async function asOnlyRun<T>(state: string, work: (lock: HeldLock) => Promise<T>): Promise<T> {
   try {
-    return await withFileLock(
-      join(config.state, 'sync'),
-      async lock => {
-        const host = openHost(config, parts, lock)
-        try {
-          return await work(host)
-        } finally {
-          await host.link.close()
-        }
-      },
-      RUN_LOCK
-    )
+    return await withFileLock(join(state, 'sync'), work, RUN_LOCK)
   } catch (error) {
     if (!(error instanceof ProductError) || error.code !== 'LOCK_TIMEOUT') throw error
-    throw new ProductError('BUSY', `the state folder ${config.state} is in use; wait for it to end`, error)
+    throw new ProductError('BUSY', `the state folder ${state} is in use; wait for it to end`, error)
   }
 }
 

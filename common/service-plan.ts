@@ -20,6 +20,17 @@ export interface ServicePlan {
   warnings: string[]
 }
 
+/** What `uninstall` took back on this machine beside files, or would take back. */
+export interface TakenBack {
+  /** The firewalls that were cleared; absent when they were not to be. */
+  cleared?: string[]
+  /** Whether fail2ban was made to heed our whitelist no more. */
+  withdrawn: boolean
+  /** What a person does to remove the rest, as commands. */
+  next: string[]
+  warnings: string[]
+}
+
 /** One side of the product as a service. */
 export interface Service {
   /** @param flags of `install` @throws ProductError BAD_INPUT, CONFIG */
@@ -28,8 +39,11 @@ export interface Service {
   paths: readonly string[]
   /** Units that are stopped and disabled before their files go. */
   units: readonly string[]
-  /** Takes this product's entries out of the firewall; tells which one was cleared. */
-  clearFirewall?: () => Promise<string[]>
+  /**
+   * Takes back what this side did to other programs of this machine.
+   * @param flags of `uninstall` @param write false only tells @throws ProductError BUSY, CONFIG, FIREWALL, COMMAND, DISK
+   */
+  takeBack?: (flags: Record<string, unknown>, write: boolean) => Promise<TakenBack>
 }
 
 /** Words that go into a unit, a cron line and a configuration as they are. */

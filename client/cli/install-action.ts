@@ -11,6 +11,7 @@ import type { Output } from './sync.js'
 /** The shipped action. */
 const SHIPPED = join(packageRoot(), 'client/fail2ban/action.d/fail2ban-report.conf')
 const NAME = 'fail2ban-report'
+const CURL = '/etc/fail2ban-report/callback.curl'
 
 /** A file of the host as it should be. */
 interface Wanted {
@@ -29,11 +30,7 @@ export function addInstallAction(program: Command, output: Output): void {
       .description("on a host: install fail2ban's action that tells the server of bans as they happen")
       .option('--config <FILE>', 'client.conf [env: F2BR_CONFIG]')
       .option('--fail2ban <DIR>', "fail2ban's own configuration", '/etc/fail2ban')
-      .option(
-        '--curl-file <FILE>',
-        "file of curl's settings, with the secret",
-        '/etc/fail2ban-report/callback.curl'
-      )
+      .option('--curl-file <FILE>', "file of curl's settings, with the secret", CURL)
       .option('--dry-run', 'only say what would be written'),
     { server: SYNC_SETTINGS.server }
   )
@@ -55,6 +52,12 @@ export function addInstallAction(program: Command, output: Output): void {
         `Add it to your jails in jail.local, then "fail2ban-client reload":\n\naction = %(action_)s\n         ${NAME}`
       )
     })
+}
+
+/** Where the action's files lie unless flags say otherwise. @param fail2ban its folder of settings */
+export function actionFiles(fail2ban: string, curl = CURL): [action: string, local: string, curl: string] {
+  const at = (end: string) => join(fail2ban, 'action.d', `${NAME}.${end}`)
+  return [at('conf'), at('local'), curl]
 }
 
 async function wantedFiles(
@@ -91,10 +94,11 @@ async function wantedFiles(
     ...(config.caFile === undefined ? [] : [`cacert = "${quoted(config.caFile)}"\n`])
   ]
   const shipped = await readFile(SHIPPED, 'utf8')
+  const [action, local, settings] = actionFiles(fail2ban, curl)
   return [
-    { path: join(fail2ban, 'action.d', `${NAME}.conf`), text: shipped, mode: 0o644 },
-    { path: join(fail2ban, 'action.d', `${NAME}.local`), text: `[Init]\n${init.join('')}`, mode: 0o644 },
-    { path: curl, text: secret.join(''), mode: 0o600 }
+    { path: action, text: shipped, mode: 0o644 },
+    { path: local, text: `[Init]\n${init.join('')}`, mode: 0o644 },
+    { path: settings, text: secret.join(''), mode: 0o600 }
   ]
 }
 

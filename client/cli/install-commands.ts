@@ -5,7 +5,7 @@ import { runCommand, type RunCommand } from '../../common/command.js'
 import { ProductError } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
 import { placeFiles, removeFiles, type Placing } from '../../common/placed-files.js'
-import type { Service, SystemStep } from '../../common/service-plan.js'
+import type { Service, SystemStep, TakenBack } from '../../common/service-plan.js'
 import type { Output } from './sync.js'
 
 type Flags = Record<string, unknown>
@@ -54,31 +54,38 @@ export function addInstallCommands(
       show(flags, output, { files, steps: [...before, ...after], next: plan.next, warnings: plan.warnings })
     })
   common(program.command('uninstall <server|client>'))
-    .description('stop the services and take their files away; data, settings and edited files stay')
+    .description(
+      'stop the services and take their files away, and the whitelist out of fail2ban; data, settings and edited files stay'
+    )
     .option('--firewall', 'client: also take all blocks of this product out of the firewall')
+    .option('--config <FILE>', 'client: its configuration, where that is not at one of its usual places')
     .addHelpText(
       'after',
       '\nExamples:\n  fail2ban-report uninstall server\n  fail2ban-report uninstall client --firewall'
     )
     .action(async (side: string, flags: Flags) => {
       const service = sideOf(side)
-      if (flags.firewall === true && service.clearFirewall === undefined) {
+      if (flags.firewall === true && service.takeBack === undefined) {
         throw new ProductError('BAD_INPUT', '--firewall: the server has nothing in the firewall')
       }
       const { prefix, write } = where(flags)
       const here = prefix === '/'
+      if (flags.firewall === true && !here) {
+        throw new ProductError(
+          'BAD_INPUT',
+          '--firewall is about this machine, and --prefix leaves it alone: choose one of them'
+        )
+      }
       // Stopped first: a service that still ran would put its blocks back.
       const before = await runSteps(here ? stopsOf(service.units) : [], write, run)
       const files = await removeFiles(prefix, service.paths, write)
       const reload = [{ program: 'systemctl', args: ['daemon-reload'] }]
       const after = await runSteps(here ? reload : [], write, run)
-      const cleared = flags.firewall === true && write ? await service.clearFirewall?.() : undefined
+      const taken = here ? await service.takeBack?.(flags, write) : undefined
       show(flags, output, {
         files,
         steps: [...before, ...after],
-        next: [],
-        warnings: [],
-        ...(cleared && { cleared })
+        ...(taken ?? { next: [], warnings: [] })
       })
     })
 }
@@ -123,7 +130,7 @@ async function runSteps(steps: readonly SystemStep[], write: boolean, run: RunCo
 function show(
   flags: Flags,
   output: Output,
-  result: { files: Placing[]; steps: string[]; next: string[]; warnings: string[]; cleared?: string[] }
+  result: { files: Placing[]; steps: string[]; next: string[]; warnings: string[] } & Partial<TakenBack>
 ): void {
   for (const warning of result.warnings) output.err(`warning: ${warning}`)
   if (flags.json === true) {
@@ -138,6 +145,7 @@ function show(
     ...(result.cleared === undefined
       ? []
       : [`firewall      cleared: ${result.cleared.join(', ') || 'none works here'}`]),
+    ...(result.withdrawn === true ? ["fail2ban      heeds this product's whitelist no more"] : []),
     ...(result.next.length === 0 ? [] : ['', 'Next:', ...result.next.map(line => `  ${line}`)])
   ]
   output.out(lines.join('\n'))

@@ -3,10 +3,13 @@ import { dirname, resolve } from 'node:path'
 import { runCommand, type RunCommand } from '../../common/command.js'
 import { messageOf, ProductError } from '../../common/errors.js'
 import { JsonFiles } from '../../common/json-file.js'
-import type { Service, ServicePlan } from '../../common/service-plan.js'
+import type { Service, ServicePlan, TakenBack } from '../../common/service-plan.js'
 import { deployText, plain, programValues, protectHome, tmpWarnings } from '../../common/service-plan.js'
-import { DEFAULT_FILES, readClientConfig, type ClientConfig } from '../config/config.js'
+import { DEFAULT_FILES, readClientConfig, SYNC_SETTINGS, type ClientConfig } from '../config/config.js'
+import { dropInFolder } from '../fail2ban/drop-in.js'
 import { chooseFirewall, FIREWALL_KINDS } from '../firewall/choose.js'
+import { asOnlyRun, onHost } from '../host.js'
+import { actionFiles } from './install-action.js'
 import type { Output } from './sync.js'
 
 const UNITS = {
@@ -25,7 +28,14 @@ const CAPABILITIES = ['CAP_NET_ADMIN', 'CAP_NET_RAW', 'CAP_DAC_READ_SEARCH']
 /** Folders that the old client gave to the web server are written to, and stay its own. */
 const FOR_OTHERS = ['CAP_DAC_OVERRIDE', 'CAP_CHOWN', 'CAP_FOWNER']
 
-type Configured = Pick<ClientConfig, 'state' | 'eventsDir' | 'blocklistDir' | 'clientLog' | 'metricsFile'>
+/** Where the configuration has the client write. */
+interface Places {
+  /** Have to be there when the service starts. */
+  folders: string[]
+  /** For the whitelist; also where it is switched off, for then it is taken back. */
+  whitelist: string[]
+  log: string | undefined
+}
 
 /** The client as a service: a timer or a watch of systemd, or a cron line. */
 export function clientService({ env }: Output, run: RunCommand = runCommand): Service {
@@ -33,7 +43,7 @@ export function clientService({ env }: Output, run: RunCommand = runCommand): Se
     plan: flags => planOf(flags, env),
     paths: [...Object.values(UNITS).map(unitPath), CRON, ROTATION],
     units: [UNITS.timer, UNITS.sync, UNITS.watch],
-    clearFirewall: () => clearFirewalls(run)
+    takeBack: (flags, write) => takeBack(flags, write, env, run)
   }
 }
 
@@ -45,27 +55,36 @@ function planOf(flags: Record<string, unknown>, env: Output['env']): ServicePlan
   }
   const file = typeof flags.config === 'string' ? plain(resolve(flags.config)) : undefined
   const present = file ?? DEFAULT_FILES.find(path => existsSync(path))
-  const config: Configured =
-    present === undefined
-      ? { state: STATE, eventsDir: STATE, blocklistDir: STATE, clientLog: undefined, metricsFile: undefined }
-      : readClientConfig({ file: present, flags: {}, env })
+  const { folders, whitelist, log } = placesOf(
+    present === undefined ? undefined : readClientConfig({ file: present, flags: {}, env })
+  )
   const program = programValues()
-  const metrics = config.metricsFile === undefined ? [] : [dirname(config.metricsFile)]
-  const folders = [config.state, config.eventsDir, config.blocklistDir, ...metrics]
-  const log = config.clientLog ?? CLIENT_LOG
-  const named = [program.NODE, program.PROGRAM, ...folders, log, ...(present === undefined ? [] : [present])]
-  const outside = folders.filter(path => path !== STATE && !path.startsWith(`${STATE}/`))
+  const named = [
+    program.NODE,
+    program.PROGRAM,
+    ...folders,
+    ...whitelist,
+    log ?? CLIENT_LOG,
+    ...(present === undefined ? [] : [present])
+  ]
+  const outside = folders.filter(isOutside)
+  const optional = whitelist.filter(path => isOutside(path) && !outside.includes(path))
   const values = {
     ...program,
     FLAGS: file === undefined ? '' : ` --config ${file}`,
     HOME: protectHome(named),
-    CAPABILITIES: [...CAPABILITIES, ...(outside.some(isOthers) ? FOR_OTHERS : [])].join(' '),
+    CAPABILITIES: [...CAPABILITIES, ...([...outside, ...optional].some(isOthers) ? FOR_OTHERS : [])].join(
+      ' '
+    ),
     // The log's folder, for a log that is not there yet.
-    WRITES: [...new Set([...outside, ...(config.clientLog === undefined ? [] : [dirname(log)])])]
-      .map(path => `${plain(path)} `)
-      .join('')
-      .concat('-/etc/ufw /run'),
-    CLIENTLOG: plain(log)
+    WRITES: [
+      ...new Set([
+        ...[...outside, ...(log === undefined ? [] : [dirname(log)])].map(plain),
+        ...[...optional.map(plain), '/etc/ufw'].map(path => `-${path}`),
+        '/run'
+      ])
+    ].join(' '),
+    CLIENTLOG: plain(log ?? CLIENT_LOG)
   }
   const text = (path: string) => deployText(`client/deploy/${path}`, values)
   const unit = (name: string) => ({ path: unitPath(name), text: text(`systemd/${name}`), mode: 0o644 })
@@ -86,16 +105,103 @@ function planOf(flags: Record<string, unknown>, env: Output['env']): ServicePlan
     ],
     warnings: [
       ...tmpWarnings(named),
-      ...outside
+      // A host without fail2ban needs no folder of its settings.
+      ...[...outside, ...optional.filter(path => existsSync(dirname(path)))]
         .filter(path => !existsSync(path))
         .map(path => `${path} is not there: make it before the service starts`)
     ]
   }
 }
 
+/** @param config undefined where there is none yet */
+function placesOf(config: Readonly<ClientConfig> | undefined): Places {
+  if (config === undefined) {
+    return {
+      folders: [STATE],
+      whitelist: [dropInFolder(SYNC_SETTINGS.fail2banConfig.fallback)],
+      log: undefined
+    }
+  }
+  const { state, eventsDir, blocklistDir, metricsFile, clientLog } = config
+  return {
+    folders: [state, eventsDir, blocklistDir, ...(metricsFile === undefined ? [] : [dirname(metricsFile)])],
+    whitelist: [dirname(config.whitelist.path), dropInFolder(config.fail2ban.config)],
+    log: clientLog
+  }
+}
+
+function isOutside(path: string): boolean {
+  return path !== STATE && !path.startsWith(`${STATE}/`)
+}
+
 function isOthers(path: string): boolean {
   const found = statSync(path, { throwIfNoEntry: false })
   return found !== undefined && found.uid !== 0
+}
+
+/**
+ * Takes the whitelist out of fail2ban, where a configuration says how that was done, and with `--firewall` the blocks
+ * out of the firewall; as the only run of this host, for a running cycle would put both back.
+ */
+async function takeBack(
+  flags: Record<string, unknown>,
+  write: boolean,
+  env: Output['env'],
+  run: RunCommand
+): Promise<TakenBack> {
+  const warnings: string[] = []
+  const config = configLeft(flags, env, warnings)
+  const clears = flags.firewall === true
+  let cleared: string[] | undefined
+  if (write && config !== undefined) {
+    // The server is not asked for anything: its authority's file may be gone already.
+    await onHost(
+      { ...config, caFile: undefined },
+      { report: () => undefined, run },
+      async ({ whitelist }) => {
+        // First: a fail2ban that does not answer must not keep blocks in force.
+        if (clears) cleared = await clearFirewalls(run)
+        await whitelist.withdraw()
+      }
+    )
+  } else if (write && clears) {
+    // Without a state folder nothing of ours has run.
+    const clear = () => clearFirewalls(run)
+    cleared = existsSync(STATE) ? await asOnlyRun(STATE, clear) : await clear()
+  }
+  const left = actionFiles(config?.fail2ban.config ?? SYNC_SETTINGS.fail2banConfig.fallback).filter(path =>
+    existsSync(path)
+  )
+  return {
+    ...(cleared && { cleared }),
+    withdrawn: write && config !== undefined,
+    next:
+      left.length === 0
+        ? []
+        : [
+            'take "fail2ban-report" out of the actions of your jails',
+            `rm -f ${left.join(' ')}`,
+            'fail2ban-client reload'
+          ],
+    warnings
+  }
+}
+
+/** The configuration of the client that goes; undefined, with a warning, where none can be read. */
+function configLeft(
+  flags: Record<string, unknown>,
+  env: Output['env'],
+  warnings: string[]
+): Readonly<ClientConfig> | undefined {
+  const file = typeof flags.config === 'string' ? resolve(flags.config) : undefined
+  try {
+    return readClientConfig({ file, flags: {}, env })
+  } catch (error) {
+    // One that is named is meant.
+    if (file !== undefined || !(error instanceof ProductError)) throw error
+    warnings.push(`fail2ban is left as it is, whitelist included; --config FILE helps: ${error.message}`)
+    return undefined
+  }
 }
 
 /** Takes our entries out of every firewall that works here. @throws ProductError FIREWALL when one could not be cleared */

@@ -42,9 +42,14 @@ export async function findDropIn(fail2ban: Fail2ban, items: readonly string[]): 
   throw new ProductError('COMMAND', "no way was found to add to the ignoreip of fail2ban's settings")
 }
 
+/** The folder, within fail2ban's settings, that holds our files. */
+export function dropInFolder(config: string): string {
+  return join(config, 'jail.d')
+}
+
 /** Puts the files in place, and takes away those of ours that are not among them. @throws ProductError DISK */
 export async function putDropIn(config: string, files: SettingsFiles): Promise<boolean> {
-  const folder = join(config, 'jail.d')
+  const folder = dropInFolder(config)
   let changed = false
   // The last one may need the first: it comes after it and goes before it.
   for (const name of files.size === 0 ? [LAST, FIRST] : OURS) {
@@ -68,7 +73,7 @@ export async function putDropIn(config: string, files: SettingsFiles): Promise<b
 /** Changes when the operator edits a jail, or files of ours are edited or deleted; costs no process. */
 export async function settingsVersion(config: string): Promise<string> {
   const hash = createHash('sha256')
-  const names = await readdir(join(config, 'jail.d')).catch(() => [])
+  const names = await readdir(dropInFolder(config)).catch(() => [])
   for (const name of ['jail.conf', 'jail.local', ...names.sort().map(item => join('jail.d', item))]) {
     const info = await stat(join(config, name), { bigint: true }).catch(() => undefined)
     if (info !== undefined) hash.update(`${name}\0${info.size}\0${info.mtimeNs}\0`)

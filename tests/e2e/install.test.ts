@@ -1,10 +1,25 @@
 import { spawnSync } from 'node:child_process'
-import { appendFile, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import {
+  appendFile,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { withFileLock } from '../../common/file-lock.js'
 import { ufwHost } from '../client/firewall/ufw-host.js'
+import { startFail2ban } from '../support/fail2ban.js'
 import { BIN, Installation, execute } from '../support/installation.js'
-import { available } from '../support/netns.js'
+import { available, bind, createNamespace, type Namespace } from '../support/netns.js'
 import { HOST, block, oneHost } from '../support/one-host.js'
 
 const has = (tool: string) => spawnSync('which', [tool]).status === 0
@@ -194,6 +209,14 @@ t.test('systemd, logrotate and the server itself take what is installed', async 
   t.match(bad.err, /archiv in .*server\.conf: there is no such setting/)
 })
 
+/** Puts what was installed below a prefix in the place of this machine's own, for a namespace only. */
+async function bindInstalled(host: Namespace, prefix: string): Promise<void> {
+  for (const folder of [UNITS, 'etc/logrotate.d', 'etc/cron.d']) {
+    await mkdir(join(prefix, folder), { recursive: true })
+    if (existsSync(`/${folder}`)) await bind(host, join(prefix, folder), `/${folder}`)
+  }
+}
+
 const skip = available('ufw', 'iptables', 'ip6tables', 'nft', 'ipset', 'setpriv') ?? false
 
 t.test(
@@ -210,7 +233,7 @@ t.test(
     const OTHER = 33
     for (const name of ['lists', 'events']) await chown(at.path(name), OTHER, OTHER)
     const config = at.path('client.conf')
-    const dirs = `events_dir = ${at.path('events')}\nblocklist_dir = ${at.path('lists')}\nclient_log = ${at.path('logs', 'client.log')}\nmetrics_file = ${at.path('collector', 'x.prom')}\n`
+    const dirs = `state = ${at.path('state')}\nevents_dir = ${at.path('events')}\nblocklist_dir = ${at.path('lists')}\nclient_log = ${at.path('logs', 'client.log')}\nmetrics_file = ${at.path('collector', 'x.prom')}\n`
     for (const name of ['logs', 'collector']) await mkdir(at.path(name))
     await writeFile(config, (await readFile(config, 'utf8')) + dirs)
     const installed = await at.cli(['install', 'client', '--prefix', at.path('prefix'), '--config', config])
@@ -257,16 +280,21 @@ t.test(
     await execute([...host.prefix, process.execPath, BIN, ...at.syncArgs('nftables'), '--timeout', '1'])
     await execute([...host.prefix, process.execPath, BIN, ...at.syncArgs('ufw'), '--timeout', '1'])
     await ufw('deny', 'from', '198.51.100.7')
-    const prefix = ['--prefix', at.path('prefix')]
-    const gone = await execute([
-      ...host.prefix,
-      process.execPath,
-      BIN,
-      'uninstall',
-      'client',
-      '--firewall',
-      ...prefix
-    ])
+    const uninstall = (...words: string[]) =>
+      execute([...host.prefix, process.execPath, BIN, 'uninstall', 'client', '--firewall', ...words])
+    const refused = await uninstall('--prefix', at.path('prefix'))
+    t.equal(refused.code, 2)
+    t.match(refused.err, /--prefix leaves it alone/)
+    t.match(await host.exec('nft', 'list', 'ruleset'), /fail2ban_report/, 'not this machine’s')
+
+    await bindInstalled(host, at.path('prefix'))
+    // Held as a cycle holds it.
+    await withFileLock(at.path('state', 'sync'), async () => {
+      const busy = await uninstall('--config', config)
+      t.equal(busy.code, 75, busy.err)
+      t.match(await host.exec('nft', 'list', 'ruleset'), /fail2ban_report/, 'a cycle would put them back')
+    })
+    const gone = await uninstall('--config', config)
     t.equal(gone.code, 0, gone.err)
     t.match(gone.out, /cleared: nftables, ufw, ipset/)
     t.notMatch(await host.exec('nft', 'list', 'ruleset'), /fail2ban_report/)
@@ -274,5 +302,83 @@ t.test(
     t.notMatch(status, /203\.0\.113/)
     t.match(status, /198\.51\.100\.7/, 'rules by other hands stay')
     t.notMatch(await host.exec('ipset', 'save'), /203\.0\.113/)
+  }
+)
+
+/** What ProtectSystem=strict does: all is read-only but the words of ReadWritePaths, and a /tmp of its own. */
+const READ_ONLY = `set -e
+for path in $1; do
+  bare=\${path#-}
+  if [ "$path" = "$bare" ] || [ -e "$bare" ]; then mount --bind "$bare" "$bare"; fi
+done
+for point in / "$(stat -c %m "$2")"; do mount -o remount,ro,bind "$point"; done
+shift 2
+exec "$@"`
+
+t.test(
+  'a service that may write where its unit says puts the whitelist in force, and uninstall takes it back',
+  { skip: available('fail2ban-server', 'nft') ?? false, timeout: 120_000 },
+  async t => {
+    // Short, for fail2ban's socket.
+    const dir = await mkdtemp(join(tmpdir(), 'f2b-in-'))
+    t.teardown(() => rm(dir, { recursive: true, force: true }))
+    const host = await createNamespace('host')
+    t.teardown(() => host.destroy())
+    const at = new Installation(join(dir, 'report'))
+    await at.serve(host)
+    t.teardown(() => at.stop())
+    await at.addHost(HOST)
+    const fail2ban = await startFail2ban(host, dir, '[DEFAULT]\nignoreself = false\n')
+    t.teardown(() => fail2ban.stop())
+    await symlink(fail2ban.log, at.path('fail2ban.log'))
+    const folders = ['state', 'state/events', 'state/blocklists', 'copy', 'tmp'].map(name => at.path(name))
+    const jailD = join(fail2ban.config, 'jail.d')
+    for (const folder of [...folders, jailD]) await mkdir(folder)
+    const config = at.path('client.conf')
+    const places = {
+      state: at.path('state'),
+      log: fail2ban.log,
+      firewall: 'nftables',
+      fail2ban_config: fail2ban.config,
+      whitelist_path: at.path('copy', 'whitelist.txt')
+    }
+    await appendFile(
+      config,
+      Object.entries(places)
+        .map(pair => `${pair.join(' = ')}\n`)
+        .join('')
+    )
+    await at.cli(['whitelist', 'add', '192.0.2.66', ...at.folders])
+
+    const prefix = at.path('prefix')
+    await at.cli(['install', 'client', '--prefix', prefix, '--config', config])
+    const unit = await readFile(join(prefix, UNITS, 'fail2ban-report-sync.service'), 'utf8')
+    const writes = /^ReadWritePaths=(.+)$/m.exec(unit)![1]!
+    const shut = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', READ_ONLY, 'sh']
+    const inService = (...words: string[]) =>
+      execute([
+        ...[...host.prefix, 'env', `TMPDIR=${at.path('tmp')}`],
+        ...[...shut, `${writes} ${at.path('tmp')}`, dir, ...words]
+      ])
+    t.match((await inService('touch', at.path('elsewhere'))).err, /Read-only file system/)
+    const ended = await inService(process.execPath, BIN, 'sync', '--config', config)
+    t.equal(ended.code, 0, ended.out + ended.err)
+    t.match(await readFile(places.whitelist_path, 'utf8'), /192\.0\.2\.66/)
+    t.match(await readdir(jailD), ['00-fail2ban-report.conf', 'zz-fail2ban-report.local'])
+    t.match(await fail2ban.client('get', 'sshd', 'ignoreip'), /192\.0\.2\.66/)
+
+    const action = join(fail2ban.config, 'action.d', 'fail2ban-report.conf')
+    await writeFile(action, '')
+    await bindInstalled(host, prefix)
+    const uninstall = ['uninstall', 'client', '--config', config]
+    t.match((await at.cli([...uninstall, '--dry-run'], { where: host })).out, `rm -f ${action}`)
+    t.match(await readdir(jailD), ['00-fail2ban-report.conf'], 'a dry run changes nothing')
+    const gone = await at.cli(uninstall, { where: host })
+    t.equal(gone.code, 0, gone.err)
+    t.match(gone.out, /heeds this product's whitelist no more/)
+    t.match(gone.out, `rm -f ${action}`, 'what is left is named')
+    t.strictSame(await readdir(jailD), [])
+    t.equal(await readFile(places.whitelist_path, 'utf8'), '')
+    t.notMatch(await fail2ban.client('get', 'sshd', 'ignoreip'), /192\.0\.2\.66/)
   }
 )
