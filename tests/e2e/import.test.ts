@@ -1,7 +1,9 @@
 import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { hashSync } from '@node-rs/bcrypt'
 import t from 'tap'
 import { Installation, type Ended } from '../support/installation.js'
+import { NO_OLD_CLIENT, oldClientCycle } from '../support/old-client.js'
 
 const HASH = '$2y$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy'
 const event = (ip: string) => ({ timestamp: '2026-03-01 10:00:00,123', action: 'Ban', ip, jail: 'sshd' })
@@ -209,5 +211,36 @@ t.test(
     ]) {
       t.equal((await stat(at.path(path))).uid, OTHER, path)
     }
+  }
+)
+
+t.test(
+  'the old client of a host goes on unchanged with the server that was filled',
+  { skip: NO_OLD_CLIENT },
+  async t => {
+    const at = new Installation(t.testdir({ work: {} }))
+    t.teardown(() => at.stop())
+    const { root, settings } = await oldSide(at)
+    const password = 'the password it has had all along'
+    // As PHP's password_hash writes it.
+    const hash = hashSync(password, 4).replace('$2b$', '$2y$')
+    const clients = [{ username: 'web-1', password: hash, uuid: 'u-1', ip: '' }]
+    await writeFile(join(settings, 'client-list.json'), JSON.stringify(clients))
+    const list = join(root, 'archive', 'web-1', 'blocklists', 'sshd.blocklist.json')
+    await writeFile(list, JSON.stringify([entry('203.0.113.1'), entry('203.0.113.7', { pending: true })]))
+    await at.cli(['import', '--from', root, '--settings', settings, ...ours(at)])
+    await at.serve()
+    const who = { username: 'web-1', password, uuid: 'u-1' }
+    const cycle = await oldClientCycle(`${at.url}/endpoint`, who, at.path('work'))
+    t.equal(cycle.code, 0, cycle.err)
+    t.strictSame(
+      (await at.list('web-1', 'sshd')).map(({ ip, pending }) => ({ ip, pending })),
+      [
+        { ip: '203.0.113.1', pending: false },
+        { ip: '203.0.113.7', pending: false }
+      ],
+      'what waited on the old side was fetched and came back'
+    )
+    t.notMatch(await at.index(), { 'web-1': {} }, 'nothing waits for it any more')
   }
 )
