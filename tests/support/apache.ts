@@ -80,32 +80,6 @@ export async function startApache(
   return { port, second, dir, configtest: () => execute([APACHE, '-t', '-f', file]), stop }
 }
 
-/** A certificate of an authority that openssl makes for the test. */
-export interface Certificate {
-  ca: string
-  cert: string
-  key: string
-}
-
-/** Makes an authority and a certificate of it for localhost and 127.0.0.1 with openssl. @returns paths of PEM files */
-export async function makeCertificate(dir: string): Promise<Certificate> {
-  await mkdir(dir, { recursive: true })
-  const at = (name: string) => join(dir, name)
-  const openssl = async (...args: string[]) => {
-    const ended = await execute(['openssl', 'req', '-x509', '-newkey', 'ec', '-nodes', '-days', '2', ...args])
-    if (ended.code !== 0) throw new Error(ended.err)
-  }
-  const curve = ['-pkeyopt', 'ec_paramgen_curve:P-256']
-  await openssl(...curve, '-subj', '/CN=a test', '-keyout', at('ca.key'), '-out', at('ca.pem'))
-  await openssl(
-    ...[...curve, '-subj', '/CN=localhost', '-CA', at('ca.pem'), '-CAkey', at('ca.key')],
-    ...['-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
-    ...['-addext', 'basicConstraints=critical,CA:FALSE'],
-    ...['-keyout', at('site.key'), '-out', at('site.pem')]
-  )
-  return { ca: at('ca.pem'), cert: at('site.pem'), key: at('site.key') }
-}
-
 async function freePorts(): Promise<[number, number]> {
   const servers = [createServer(), createServer()] as const
   const ports: number[] = []

@@ -2,8 +2,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { Agent } from 'undici'
-import { makeCertificate, startApache, type Apache } from './apache.js'
+import { startApache, type Apache } from './apache.js'
 import { USERS } from './app.js'
+import { makeCertificate } from './certificates.js'
 import { Installation } from './installation.js'
 
 /** The set-ups that are shipped in server/deploy/apache/. */
@@ -62,7 +63,8 @@ export async function behindApache(
   await writeFile(at.path('fail2ban-report.conf'), await edited(SNIPPET))
   if (setUp === 'drop-in folder')
     await writeFile(join(site, 'Fail2Ban-Report', '.htaccess'), await edited(DROP_IN))
-  const tls = await makeCertificate(at.path('tls'))
+  await mkdir(at.path('tls'))
+  const tls = makeCertificate(at.path('tls'), 'site')
   const include = setUp === 'site snippet' ? [`Include ${at.path('fail2ban-report.conf')}`] : []
   const apache = await startApache(t, ['ssl', ...MODULES[setUp], ...modules], ({ port, second }) => [
     `DocumentRoot ${site}`,
