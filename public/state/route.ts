@@ -1,16 +1,5 @@
 import { signal } from '@preact/signals'
-
-export const VIEWS = [
-  'overview',
-  'events',
-  'blocklists',
-  'whitelist',
-  'statistics',
-  'warnings',
-  'commands',
-  'address'
-] as const
-export type View = (typeof VIEWS)[number]
+import { VIEWS, type View } from '../data/views.js'
 
 /** Where the reader is: the whole state of a view, so that its address can be passed on. */
 export interface Route {

@@ -5,18 +5,13 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { localDay } from '../../common/clock.js'
 import { archiveOf, browserOf, logIn, NO_BROWSER, open, serverOf, tryLogIn } from '../support/browser.js'
+import { VIEWS as ALL } from '../../public/data/views.js'
 import { writeFleet } from '../support/fleet.js'
 import type { Installation } from '../support/installation.js'
 import { writeHostStates } from './host-states.js'
 
 const VIEWS = [
-  'overview',
-  'events',
-  'blocklists',
-  'whitelist',
-  'statistics',
-  'warnings',
-  'commands',
+  ...ALL.filter(view => view !== 'address'),
   'commands&id=web-1~012345678901',
   'overview&host=web-1',
   'address&ip=198.51.100.64'

@@ -6,6 +6,7 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { localDay } from '../../common/clock.js'
 import type { BanEvent } from '../../common/shapes.js'
+import { VIEWS } from '../../public/data/views.js'
 import { archiveOf, browserOf, logIn, NO_BROWSER, open, serverOf } from '../support/browser.js'
 import { writeFleet } from '../support/fleet.js'
 import { mmdbOf } from '../support/mmdb.js'
@@ -17,16 +18,6 @@ const RENEW = process.env.SCREENSHOTS !== undefined
 const SCHEMES = RENEW ? (['light', 'dark'] as const) : (['light'] as const)
 const KEPT = fileURLToPath(new URL('../../public/screenshots/', import.meta.url))
 const SERVERS = ['web-1', 'web-2', 'db-1', 'mail-1', 'mx-backup', 'shop']
-const VIEWS = [
-  'overview',
-  'events',
-  'blocklists',
-  'whitelist',
-  'statistics',
-  'warnings',
-  'commands',
-  'address'
-]
 const SIZES = { wide: [1440, 900], medium: [1024, 768], narrow: [390, 844] } as const
 
 const WHITELIST = [
