@@ -9,6 +9,14 @@ const room = (files, forbidden, reason) => ({
   }
 })
 
+const noShell = [
+  {
+    selector:
+      "CallExpression[callee.name=/^exec(Sync)?$/], CallExpression[callee.property.name='execSync'], Property[key.name='shell']",
+    message: 'commands are run with an argument array, never a shell string'
+  }
+]
+
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', '.tap/', '.tsimp/'] },
   js.configs.recommended,
@@ -24,14 +32,7 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/no-confusing-void-expression': 'off',
-      'no-restricted-syntax': [
-        'error',
-        {
-          selector:
-            "CallExpression[callee.name=/^exec(Sync)?$/], CallExpression[callee.property.name='execSync'], Property[key.name='shell']",
-          message: 'commands are run with an argument array, never a shell string'
-        }
-      ]
+      'no-restricted-syntax': ['error', ...noShell]
     }
   },
   {
@@ -39,9 +40,18 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/no-floating-promises': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
-      '@typescript-eslint/require-await': 'off'
+      '@typescript-eslint/require-await': 'off',
+      'no-restricted-syntax': [
+        'error',
+        ...noShell,
+        {
+          selector: "CallExpression[callee.property.name='testdir']",
+          message: 'ownFolder (tests/support/own-folder.ts) is deleted after what the test tears down'
+        }
+      ]
     }
   },
+  { files: ['tests/support/own-folder.ts'], rules: { 'no-restricted-syntax': ['error', ...noShell] } },
   { files: ['**/*.mjs'], languageOptions: { globals: { URL: 'readonly', process: 'readonly' } } },
   room(['common/**/*.ts'], ['/(server|client|tests)/'], 'common imports nothing of ours'),
   room(['server/**/*.ts'], ['/client/'], 'server and client never import each other'),

@@ -4,6 +4,7 @@ import t from 'tap'
 import { THE_SERVER } from '../../server/store/audit-row.js'
 import { cookieOf, loggedIn, PASSWORDS, testApp, USERS, type LoggedIn, type TestApp } from '../support/app.js'
 import { asBody, endpointApp, WEB1 } from '../support/endpoint.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const SESSION = '/api/session'
 const EVERY_ROUTE = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
@@ -299,7 +300,7 @@ t.test('an unknown user costs the same bcrypt work as a known one, at the same c
 })
 
 t.test('clients: unknown user, uuid and wrong password cost one bcrypt each', async t => {
-  const at = await endpointApp(t.testdir())
+  const at = await endpointApp(ownFolder(t))
   t.teardown(() => at.app.close())
   const { passwords } = at.app.store
   let count = 0
@@ -324,7 +325,7 @@ t.test(
   'clients: guesses sent all at once are stopped at the limit, and others are served meanwhile',
   async t => {
     const costly = hashSync(WEB1.password, 10)
-    const at = await endpointApp(t.testdir(), {}, JSON.stringify([{ ...WEB1, password: costly, ip: '' }]))
+    const at = await endpointApp(ownFolder(t), {}, JSON.stringify([{ ...WEB1, password: costly, ip: '' }]))
     t.teardown(() => at.app.close())
     let checked = 0
     const { passwords } = at.app.store

@@ -5,6 +5,7 @@ import { Agent } from 'undici'
 import { NO_APACHE, startApache } from '../support/apache.js'
 import { DROP_IN, SNIPPET } from '../support/behind-apache.js'
 import { execute, Installation } from '../support/installation.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const skip = NO_APACHE
 const KEPT = ['.gitignore', '.htaccess', '.npmrc', 'LICENSE', 'README.md', 'package.json']
@@ -48,7 +49,7 @@ async function checkout(
     'temp',
     'server/cli'
   ])
-  const dir = join(t.testdir({ checkout: {} }), 'checkout')
+  const dir = join(ownFolder(t, { checkout: {} }), 'checkout')
   for (const file of listed.out.split('\0').filter(Boolean)) {
     await mkdir(join(dir, file, '..'), { recursive: true })
     await copyFile(file, join(dir, file))

@@ -11,6 +11,7 @@ import { listeningUrl } from '../../server/cli/spawned-server.js'
 import { MemoryRoom } from '../../server/store/memory-room.js'
 import { BIN, Installation } from '../support/installation.js'
 import { endpointApp } from '../support/endpoint.js'
+import { ownFolder } from '../support/own-folder.js'
 import { asUsersDo } from '../support/processes.js'
 
 const MIB = 1024 * 1024
@@ -35,7 +36,7 @@ interface Running {
 }
 
 async function serve(t: Test): Promise<Running> {
-  const at = new Installation(t.testdir({ settings: {} }))
+  const at = new Installation(ownFolder(t, { settings: {} }))
   const password = hashSync(PASSWORD, 4)
   const clients = Array.from({ length: CLIENTS }, (_, nr) => ({
     username: name(nr),
@@ -241,7 +242,7 @@ t.test('huge headers, URLs and bodies are refused before they are held', async t
 })
 
 t.test('strangers together hold a bounded number of bytes in memory', async t => {
-  const at = await endpointApp(t.testdir())
+  const at = await endpointApp(ownFolder(t))
   t.teardown(() => at.app.close())
   const { uploads } = at.app.store
   for (let nr = 0; nr < 64; nr++) uploads.countEarly(MIB)

@@ -20,6 +20,7 @@ import { Blocklist, shapeCheck } from '../../common/shapes.js'
 import { namesDataFile } from '../../server/data-files.js'
 import { KINDS } from '../../server/store/kinds.js'
 import { asFields, endpointApp, type Form } from '../support/endpoint.js'
+import { ownFolder } from '../support/own-folder.js'
 
 // The seed replays a failure: F2BR_FUZZ_SEED=… npx tap tests/abuse/fuzz.test.ts
 const seed = Number(process.env.F2BR_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31))
@@ -313,7 +314,7 @@ t.test('text for nft, ipset and ufw holds only what the IP parser printed, and o
 })
 
 t.test('multipart endpoints: any form gets a reply of the contract, and leaves temp empty', async t => {
-  const at = await endpointApp(t.testdir())
+  const at = await endpointApp(ownFolder(t))
   t.teardown(() => at.app.close())
   const piece = fc.string({ unit: fc.constantFrom(...Array.from('ab-\r\n":;= \u0000[]{}.é')), maxLength: 30 })
   const fileName = fc.oneof(fc.constantFrom('sshd.blocklist.json', 'fail2ban-events-20260301.json'), piece)

@@ -13,6 +13,7 @@ import { syncOnce } from '../../client/sync.js'
 import { parseAddress } from '../../common/address.js'
 import type { RunCommand } from '../../common/command.js'
 import { execute, BIN } from '../support/installation.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const LIST = 'sshd.blocklist.json'
 type Answer = (request: IncomingMessage, response: ServerResponse, endpoint: string) => void
@@ -65,7 +66,7 @@ async function site(t: Test, answer: Answer): Promise<Site> {
     server.close()
   })
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const dir = t.testdir({ home: { 'fail2ban.log': '' }, state: {} })
+  const dir = ownFolder(t, { home: { 'fail2ban.log': '' }, state: {} })
   const conf = join(dir, 'home', 'client.conf')
   await writeFile(conf, `server=${url}\nusername=web-1\npassword=hush-hush-hush\nuuid=u\n`, { mode: 0o600 })
   const config: Site['config'] = (flags = {}) =>

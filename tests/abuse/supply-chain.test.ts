@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { execute } from '../support/installation.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -75,7 +76,7 @@ t.test('dependencies are few, as server/README.md says', async t => {
 t.test('it runs from production packages alone, installed without any script', async t => {
   // What `npm ci --omit=dev --ignore-scripts` lays down: the lock file's run time packages as they are in the
   // registry's tarballs, and nothing else. The copy needs no registry.
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   await cp(join(ROOT, 'package.json'), join(dir, 'package.json'))
   await cp(join(ROOT, 'dist'), join(dir, 'dist'), {
     recursive: true,

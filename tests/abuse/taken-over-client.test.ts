@@ -12,6 +12,7 @@ import { table } from '../../server/cli/table.js'
 import { stateOf } from '../../server/cli/blocking.js'
 import { testApp } from '../support/app.js'
 import { asBody, asFields, endpointApp, WEB1, type EndpointApp, type Form } from '../support/endpoint.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const DB1 = { username: 'db-1', password: 'battery staple', uuid: '9d0e6e1e-aaaa-4bbb-8ccc-ddddeeeeffff' }
 const LIST = 'sshd.blocklist.json'
@@ -19,7 +20,7 @@ const LIST = 'sshd.blocklist.json'
 /** A server with two hosts: `web-1` is in an attacker's hands, `db-1` is not. */
 async function twoHosts(t: Test): Promise<EndpointApp> {
   const clients = [WEB1, DB1].map(one => ({ ...one, password: hashSync(one.password, 4), ip: '' }))
-  const at = await endpointApp(t.testdir(), {}, JSON.stringify(clients))
+  const at = await endpointApp(ownFolder(t), {}, JSON.stringify(clients))
   t.teardown(() => at.app.close())
   for (const name of ['web-1', 'db-1']) {
     await mkdir(at.path('archive', name, 'blocklists'), { recursive: true })

@@ -4,6 +4,7 @@ import { readClientConfig } from '../../client/config/config.js'
 import { syncOnce } from '../../client/sync.js'
 import { block, oneHost } from '../support/one-host.js'
 import { BIN, execute, type Installation } from '../support/installation.js'
+import { ownFolder } from '../support/own-folder.js'
 import { parseMetrics, valueOf, type Family } from '../support/prometheus.js'
 
 const NAME = 'fail2ban_report_client_'
@@ -24,7 +25,7 @@ async function sync(at: Installation, metricsFile: string, firewall = 'dry-run')
 }
 
 t.test('figures of each cycle, and sums over all of them', async t => {
-  const at = await oneHost(t.testdir({ collector: {} }))
+  const at = await oneHost(ownFolder(t, { collector: {} }))
   t.teardown(() => at.stop())
   const path = at.path('collector', 'fail2ban-report.prom')
   const read = async () => figures(parseMetrics(await readFile(path, 'utf8')))
@@ -87,7 +88,7 @@ t.test('figures of each cycle, and sums over all of them', async t => {
 })
 
 t.test('figures that can not be written are a warning: the cycle is done', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   await block(at, 'block', '203.0.113.1')
   const path = at.path('no', 'such', 'folder', 'x.prom')
@@ -109,7 +110,7 @@ t.test('figures that can not be written are a warning: the cycle is done', async
 })
 
 t.test('prom-client is loaded where a metrics file is asked for, and only there', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   const [hook, list] = [at.path('hook.cjs'), at.path('loaded')]
   // Packages in CommonJS stand in this cache, whoever asked for them.

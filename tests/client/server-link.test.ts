@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ServerLink, type LinkOptions } from '../../client/server-link.js'
 import { listName } from '../../common/names.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const SSHD = listName('sshd.blocklist.json')
 const WHO = { username: 'web-1', password: 'correct horse & co', uuid: 'an-uuid' }
@@ -343,7 +344,7 @@ t.test('told to stop, it waits neither for a server nor for a pause', async t =>
 })
 
 t.test('certificates are checked: an authority that is named is trusted, no other', async t => {
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   const path = (name: string) => join(dir, name)
   const certificate = (name: string, names: string) =>
     execFileSync(

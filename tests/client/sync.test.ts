@@ -5,9 +5,10 @@ import { readClientConfig } from '../../client/config/config.js'
 import { ClientBus } from '../../client/bus.js'
 import { syncOnce } from '../../client/sync.js'
 import { oneHost } from '../support/one-host.js'
+import { ownFolder } from '../support/own-folder.js'
 
 t.test("a cycle's own failure is what the run fails with, whatever else fails behind it", async t => {
-  const state = t.testdir()
+  const state = ownFolder(t)
   const log = join(state, 'fail2ban.log')
   await writeFile(log, '')
   const config = readClientConfig({
@@ -33,7 +34,7 @@ t.test("a cycle's own failure is what the run fails with, whatever else fails be
 t.test(
   'the whitelist is fetched before the firewall is touched, and fail2ban is seen to at the end',
   async t => {
-    const at = await oneHost(t.testdir())
+    const at = await oneHost(ownFolder(t))
     t.teardown(() => at.stop())
     const config = readClientConfig({
       file: at.path('client.conf'),
@@ -63,7 +64,7 @@ t.test('a state folder that can not be made is told of, at once', async t => {
       },
       env: { F2BR_PASSWORD: 'secret', F2BR_UUID: '00000000-0000-4000-8000-000000000000' }
     })
-  const dir = t.testdir({ file: '' })
+  const dir = ownFolder(t, { file: '' })
   for (const state of ['/proc/no/such/folder', join(dir, 'file'), join(dir, 'file', 'below')]) {
     const parts = { report: () => undefined }
     await t.rejects(

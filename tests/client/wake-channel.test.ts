@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { holdWakeChannel, type WakeOptions } from '../../client/wake-channel.js'
 import { WEB1, endpointApp, type EndpointApp } from '../support/endpoint.js'
+import { ownFolder } from '../support/own-folder.js'
 import { opened, openSocket } from '../support/socket.js'
 
 type Line = { event: string } & Record<string, unknown>
@@ -73,7 +74,7 @@ const QUICK = { first: 20, most: 40, refusedFirst: 20, refusedMost: 40 }
 t.test(
   'a host that waits is told to come when one of its lists is to be fetched, and nothing else',
   async t => {
-    const at = await endpointApp(t.testdir())
+    const at = await endpointApp(ownFolder(t))
     t.teardown(() => at.app.close())
     const url = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/api/v1/wake`
     const actor = { kind: 'cli', name: 'test', from: 'cli' } as const
@@ -105,7 +106,7 @@ t.test(
 )
 
 t.test('a host that comes to wait is told of commands and of another whitelist than its own', async t => {
-  const at = await endpointApp(t.testdir())
+  const at = await endpointApp(ownFolder(t))
   t.teardown(() => at.app.close())
   const url = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/api/v1/wake`
   const { whitelist, commands } = at.app.store
@@ -134,7 +135,7 @@ t.test('a host that comes to wait is told of commands and of another whitelist t
 })
 
 t.test('a server that can not look what waits for a host sends it away, and goes on', async t => {
-  const at = await endpointApp(t.testdir())
+  const at = await endpointApp(ownFolder(t))
   t.teardown(() => at.app.close())
   const url = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/api/v1/wake`
   at.app.store.updates.of = () => Promise.reject(new Error('the disk is gone'))
@@ -145,7 +146,7 @@ t.test('a server that can not look what waits for a host sends it away, and goes
 
 t.test('the credentials, addresses and limits of the endpoints hold on the wake channel', async t => {
   const entry = { ...WEB1, password: hashSync(WEB1.password, 4), ip: '127.0.0.0/8' }
-  const at = await endpointApp(t.testdir(), { basePath: '/base' }, JSON.stringify([entry]))
+  const at = await endpointApp(ownFolder(t), { basePath: '/base' }, JSON.stringify([entry]))
   t.teardown(() => at.app.close())
   const url = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/base/api/v1/wake`
   const write = (one: object) => writeFile(at.path('settings', 'client-list.json'), JSON.stringify([one]))
@@ -181,7 +182,7 @@ t.test('it comes back when the connection breaks, and stops at once when told to
   host.stop()
   const begun = performance.now()
   await host.done
-  t.ok(performance.now() - begun < 500)
+  t.ok(performance.now() - begun < 3000)
   t.equal(host.woken, 1)
   t.equal(server.clients.size <= 1, true)
 })
@@ -209,7 +210,7 @@ t.test('a server that falls silent is left, one that never answers is not waited
 })
 
 t.test('refused credentials are told once, as an error, without a secret', async t => {
-  const at = await endpointApp(t.testdir())
+  const at = await endpointApp(ownFolder(t))
   t.teardown(() => at.app.close())
   const url = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/api/v1/wake`
   const host = hold(t, url, { password: 'wrong and secret', times: QUICK })
@@ -227,7 +228,7 @@ t.test('refused credentials are told once, as an error, without a secret', async
 t.test(
   'where a proxy lets no WebSocket through, the host polls, and tries a WebSocket now and then',
   async t => {
-    const at = await endpointApp(t.testdir())
+    const at = await endpointApp(ownFolder(t))
     t.teardown(() => at.app.close())
     let blocks = 0
     const backend = new URL(await at.app.listen({ host: '127.0.0.1', port: 0 }))

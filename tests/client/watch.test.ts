@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ClientBus } from '../../client/bus.js'
 import { watchAndSync, type WatchOptions } from '../../client/watch.js'
+import { ownFolder } from '../support/own-folder.js'
 
 /** A watch whose cycles are counted; `outcomes` says how each ends. It stops itself after the last. */
 async function cyclesOf(
@@ -11,7 +12,7 @@ async function cyclesOf(
   more: Partial<WatchOptions>,
   during: (count: number) => void = () => undefined
 ): Promise<number> {
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   await writeFile(join(dir, 'log'), '')
   const stop = new AbortController()
   let count = 0

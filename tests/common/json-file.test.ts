@@ -16,6 +16,7 @@ import * as Type from 'typebox'
 import t from 'tap'
 import { JsonFiles, type JsonKind, type SetAside } from '../../common/json-file.js'
 import { shapeCheck } from '../../common/shapes.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const notRoot = process.getuid?.() === 0 ? false : 'only root can give files away'
 const NUMBERS: JsonKind<number[]> = {
@@ -39,7 +40,7 @@ const add = (files: JsonFiles, path: string, item: number, kind = NUMBERS) =>
 
 t.test('a change creates folder and file with tight modes, and leaves no lock and no copy', async t => {
   const { files } = make()
-  const path = join(t.testdir(), 'a', 'b', 'numbers.json')
+  const path = join(ownFolder(t), 'a', 'b', 'numbers.json')
   await add(files, path, 1)
   await add(files, path, 2)
   t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1, 2])
@@ -50,14 +51,14 @@ t.test('a change creates folder and file with tight modes, and leaves no lock an
 
 t.test('an existing file keeps its mode', async t => {
   const { files } = make()
-  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[1]' }), 'numbers.json')
   await chmod(path, 0o664)
   await add(files, path, 2)
   t.equal((await stat(path)).mode & 0o777, 0o664)
 })
 
 t.test('a hundred changes at once from two instances lose nothing', async t => {
-  const path = join(t.testdir(), 'numbers.json')
+  const path = join(ownFolder(t), 'numbers.json')
   const [one, other] = [make({ wait: 20_000 }).files, make({ wait: 20_000 }).files]
   await Promise.all(Array.from({ length: 100 }, (_, n) => add(n % 2 === 0 ? one : other, path, n)))
   const found = JSON.parse(await readFile(path, 'utf8')) as number[]
@@ -69,7 +70,7 @@ t.test('a hundred changes at once from two instances lose nothing', async t => {
 
 t.test('an outside edit is seen by the next read', async t => {
   const { files } = make()
-  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[1]' }), 'numbers.json')
   t.strictSame((await files.read(path, NUMBERS)).value, [1])
   await writeFile(path, '[2]')
   t.strictSame((await files.read(path, NUMBERS)).value, [2])
@@ -78,7 +79,7 @@ t.test('an outside edit is seen by the next read', async t => {
 t.test('a corrupt file is set aside, told of, and never overwritten', async t => {
   for (const bad of ['[1,', '{"a":1}', '', '["x"]']) {
     const { files, aside } = make()
-    const dir = t.testdir({ 'numbers.json': bad })
+    const dir = ownFolder(t, { 'numbers.json': bad })
     const path = join(dir, 'numbers.json')
     await add(files, path, 7)
     t.strictSame(JSON.parse(await readFile(path, 'utf8')), [7])
@@ -90,7 +91,7 @@ t.test('a corrupt file is set aside, told of, and never overwritten', async t =>
 
 t.test('a second corrupt file within the same second is set aside beside the first', async t => {
   const { files, aside } = make()
-  const path = join(t.testdir(), 'numbers.json')
+  const path = join(ownFolder(t), 'numbers.json')
   for (const bad of ['[1,', '[2,', '[3,']) {
     await writeFile(path, bad)
     await files.read(path, NUMBERS)
@@ -104,14 +105,14 @@ t.test('a second corrupt file within the same second is set aside beside the fir
 
 t.test('nothing is written that a reader would set aside', async t => {
   const { files } = make()
-  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[1]' }), 'numbers.json')
   const write = files.change(path, NUMBERS, () => ({ value: ['x'] as never, result: undefined }))
   await t.rejects(write, { code: 'CONFLICT', message: /numbers\.json/ })
   t.equal(await readFile(path, 'utf8'), '[1]')
 })
 
 t.test("what root makes belongs to the folder's owner", { skip: notRoot }, async t => {
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   await chown(dir, 12_345, 23_456)
   const path = join(dir, 'a', 'b', 'numbers.json')
   await add(make().files, path, 1)
@@ -122,7 +123,7 @@ t.test("what root makes belongs to the folder's owner", { skip: notRoot }, async
 
 t.test('a corrupt settings file stays where it is, and every use says so', async t => {
   const { files } = make()
-  const path = join(t.testdir({ 'numbers.json': '[1' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[1' }), 'numbers.json')
   const kind = { ...NUMBERS, corrupt: 'refuse' as const }
   await t.rejects(files.read(path, kind), { code: 'FILE_CORRUPT' })
   await t.rejects(add(files, path, 1, kind), { code: 'FILE_CORRUPT' })
@@ -131,7 +132,7 @@ t.test('a corrupt settings file stays where it is, and every use says so', async
 
 t.test('a decision that throws changes nothing and frees the lock', async t => {
   const { files } = make()
-  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[1]' }), 'numbers.json')
   await t.rejects(
     files.change(path, NUMBERS, () => {
       throw new Error('no')
@@ -143,7 +144,7 @@ t.test('a decision that throws changes nothing and frees the lock', async t => {
 })
 
 t.test('a lock held by another process ends in LOCK_TIMEOUT', async t => {
-  const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[]' }), 'numbers.json')
   await mkdir(`${path}.lock`)
   await t.rejects(add(make({ wait: 200, stale: 60_000 }).files, path, 1), {
     code: 'LOCK_TIMEOUT',
@@ -153,7 +154,7 @@ t.test('a lock held by another process ends in LOCK_TIMEOUT', async t => {
 
 t.test('a dead holder counts by its silence, whatever the clocks say', async t => {
   for (const wrong of [-120_000, 0, 3 * 3_600_000]) {
-    const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+    const path = join(ownFolder(t, { 'numbers.json': '[]' }), 'numbers.json')
     await mkdir(`${path}.lock`)
     const stamp = new Date(Date.now() + wrong)
     await utimes(`${path}.lock`, stamp, stamp)
@@ -166,7 +167,7 @@ t.test('a dead holder counts by its silence, whatever the clocks say', async t =
 t.test('a living holder keeps its lock when the clock is set', async t => {
   const { now } = Date
   t.teardown(() => (Date.now = now))
-  const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[]' }), 'numbers.json')
   const order: number[] = []
   const slow = make({ stale: 4000 }).files.locked(path, async lock => {
     Date.now = () => now() + 3_600_000
@@ -181,7 +182,7 @@ t.test('a living holder keeps its lock when the clock is set', async t => {
 })
 
 t.test('all who wait for a lock that stays taken end together, not one after the other', async t => {
-  const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[]' }), 'numbers.json')
   await mkdir(`${path}.lock`)
   const { files } = make({ wait: 400, stale: 60_000 })
   const since = performance.now()
@@ -191,7 +192,7 @@ t.test('all who wait for a lock that stays taken end together, not one after the
 })
 
 t.test('a lock that was taken over is noticed before the write, and is not removed', async t => {
-  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[1]' }), 'numbers.json')
   const change = make().files.change(path, NUMBERS, async () => {
     await rmdir(`${path}.lock`)
     await mkdir(`${path}.lock`)
@@ -205,7 +206,7 @@ t.test('a lock that was taken over is noticed before the write, and is not remov
 t.test(
   'a lock from the future is waited for while its holder lives, and taken over when it is dead',
   async t => {
-    const path = join(t.testdir({ 'numbers.json': '[]' }), 'numbers.json')
+    const path = join(ownFolder(t, { 'numbers.json': '[]' }), 'numbers.json')
     await mkdir(`${path}.lock`)
     const future = () => new Date(Date.now() + 3_600_000)
     await utimes(`${path}.lock`, future(), future())
@@ -219,7 +220,7 @@ t.test(
 
 t.test('a file grows no larger than its kind allows', async t => {
   const { files } = make()
-  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[1]' }), 'numbers.json')
   await t.rejects(add(files, path, 123_456, { ...NUMBERS, most: 12 }), {
     code: 'CONFLICT',
     message: /12 bytes/
@@ -229,7 +230,7 @@ t.test('a file grows no larger than its kind allows', async t => {
 
 t.test('a lock that was lost aborts the write', async t => {
   const { files } = make({ stale: 2000 })
-  const path = join(t.testdir({ 'numbers.json': '[1]' }), 'numbers.json')
+  const path = join(ownFolder(t, { 'numbers.json': '[1]' }), 'numbers.json')
   const change = files.change(path, NUMBERS, async () => {
     // Another process took the lock for dead: proper-lockfile notices at its next refresh.
     const stolen = new Date(Date.now() - 50_000)
@@ -243,14 +244,14 @@ t.test('a lock that was lost aborts the write', async t => {
 
 t.test('a symbolic link in a data folder is not followed', async t => {
   const { files } = make()
-  const dir = t.testdir({ secret: '[1]' })
+  const dir = ownFolder(t, { secret: '[1]' })
   await symlink(join(dir, 'secret'), join(dir, 'numbers.json'))
   await t.rejects(files.read(join(dir, 'numbers.json'), NUMBERS), { code: 'UNREADABLE' })
 })
 
 const noMount = process.getuid?.() === 0 ? false : 'mounting a small file system needs root'
 t.test('a full disk is an error and the good file stays', { skip: noMount }, async t => {
-  const dir = t.testdir({ small: {} })
+  const dir = ownFolder(t, { small: {} })
   const small = join(dir, 'small')
   t.equal(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', small]).status, 0)
   try {
@@ -271,7 +272,7 @@ t.test('a full disk is an error and the good file stays', { skip: noMount }, asy
 
 t.test('copies and locks that killed writers left are removed, those of a living one are not', async t => {
   const { files } = make({ wait: 2500, stale: 1500 })
-  const dir = t.testdir({
+  const dir = ownFolder(t, {
     'a.json.123': '',
     'b.json.9': '',
     'c.json': '',

@@ -4,9 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import t from 'tap'
 import { HOST, block, firewall, local, oneHost } from '../support/one-host.js'
+import { ownFolder } from '../support/own-folder.js'
 
 t.test('two cycles at once exclude each other and end well', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   await block(at, 'block', '203.0.113.1')
   const ended = await Promise.all([1, 2, 3].map(() => at.cli(at.syncArgs('dry-run'))))
@@ -17,7 +18,7 @@ t.test('two cycles at once exclude each other and end well', async t => {
 })
 
 t.test('a download that is cut half-way changes nothing, and the next cycle gets the list whole', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   // More than the sockets on the way hold: what they hold counts as delivered.
   const ips = Array.from({ length: 10_000 }, (_, n) => `203.0.${n >> 8}.${n & 255}`)
@@ -64,7 +65,7 @@ t.test('a download that is cut half-way changes nothing, and the next cycle gets
 })
 
 t.test('a host that lost its state, or whose copy is corrupt, gets its lists again', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   await block(at, 'block', '203.0.113.1')
   await at.cli(at.syncArgs('dry-run'))
@@ -78,7 +79,7 @@ t.test('a host that lost its state, or whose copy is corrupt, gets its lists aga
 })
 
 t.test('a list that is gone while the server is away lets nobody in', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   await block(at, 'block', '203.0.113.1', '203.0.113.2')
   await at.cli(at.syncArgs('dry-run'))
@@ -102,7 +103,7 @@ t.test('a list that is gone while the server is away lets nobody in', async t =>
 })
 
 t.test('nobody locks themselves out: server and client refuse', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   for (const ip of ['127.0.0.1', '127.0.0.0/8', '::1', '0.0.0.0/0', '::/0', '128.0.0.0/1']) {
     const refused = await block(at, 'block', ip)
@@ -121,7 +122,7 @@ t.test('nobody locks themselves out: server and client refuse', async t => {
 })
 
 t.test('the server being away is told, and the firewall is kept in line all the same', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   await block(at, 'block', '203.0.113.1')
   await at.cli(at.syncArgs('dry-run'))
   await at.stop()

@@ -3,11 +3,12 @@ import t from 'tap'
 import { Installation, execute } from '../support/installation.js'
 import { available, createNamespace, joinByVeth } from '../support/netns.js'
 import { HOST, block } from '../support/one-host.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const skip = available('nft', 'ipset', 'iptables') ?? false
 
 t.test('a host that changes its firewall leaves no block behind in the former one', { skip }, async t => {
-  const at = new Installation(t.testdir())
+  const at = new Installation(ownFolder(t))
   const [server, host] = [await createNamespace('server'), await createNamespace('host')]
   t.teardown(async () => {
     await at.stop()

@@ -7,6 +7,7 @@ import type { Readable, Writable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { BIN, Installation, execute, type Ended } from '../support/installation.js'
 import { HOST, block, oneHost } from '../support/one-host.js'
+import { ownFolder } from '../support/own-folder.js'
 import { asUsersDo } from '../support/processes.js'
 
 /** Runs the program with further variables in its environment. */
@@ -79,7 +80,7 @@ t.test('every command has --help with a description, its flags and examples', as
 })
 
 t.test('wrong use ends with 2, says what is wrong and where help is, and prints no stack', async t => {
-  const folders = ['--archive', t.testdir({}), '--settings', t.testdirName]
+  const folders = ['--archive', ownFolder(t, {}), '--settings', t.testdirName]
   for (const [words, message] of [
     [['bogus'], /unknown command 'bogus'/],
     [['--bogus'], /unknown option '--bogus'/],
@@ -113,7 +114,7 @@ t.test('a misspelt variable of ours is an error that names the nearest; help sti
   t.match(wrong.err, /F2BR_ARCHVE: there is no such setting; the nearest is F2BR_ARCHIVE/)
   t.equal((await inEnv({ F2BR_ARCHVE: '/x' }, 'status', '--help')).code, 0)
   const both = {
-    F2BR_ARCHIVE: t.testdir({}),
+    F2BR_ARCHIVE: ownFolder(t, {}),
     F2BR_SETTINGS: t.testdirName,
     F2BR_CONFIG: '/x',
     F2BR_UUID: 'u'
@@ -137,7 +138,7 @@ t.test('a reader that goes away is no failure; a full disk is one, told without 
 })
 
 t.test('exit codes of refusals: 1, with the reason; 75 when another run is under way', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   const input = 'a long enough one\n'
   const add = ['user', 'add', 'alice', '--role', 'admin', ...at.folders]
@@ -166,7 +167,7 @@ t.test('exit codes of refusals: 1, with the reason; 75 when another run is under
 })
 
 t.test('doctor: 0 when all is well on both sides, 1 when there is a problem', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   await at.cli(['user', 'add', 'alice', '--role', 'admin', ...at.folders], { input: 'a long enough one' })
   t.equal((await at.cli(at.syncArgs('dry-run'))).code, 0)
@@ -199,7 +200,7 @@ t.test('doctor: 0 when all is well on both sides, 1 when there is a problem', as
 })
 
 t.test('serve: a first start makes tight folders and says what to do next', async t => {
-  const dir = t.testdir({})
+  const dir = ownFolder(t, {})
   const folders = Object.fromEntries(
     ['archive', 'download', 'temp', 'settings'].map(name => [`F2BR_${name.toUpperCase()}`, join(dir, name)])
   )
@@ -241,7 +242,7 @@ t.test('serve: a first start makes tight folders and says what to do next', asyn
 t.test(
   'serve: folders of a checkout, which are empty and open, are closed; those with data stay',
   async t => {
-    const dir = t.testdir({
+    const dir = ownFolder(t, {
       archive: { '.htaccess': 'an operator’s own' },
       download: { 'web-1': {} },
       temp: {}
@@ -268,7 +269,7 @@ t.test(
 )
 
 t.test('doctor: folders in a web server’s reach are warned of, whatever .htaccess is in them', async t => {
-  const at = new Installation(t.testdir({ settings: {} }))
+  const at = new Installation(ownFolder(t, { settings: {} }))
   const doctor = async (archive: string) =>
     (await at.cli(['doctor', '--side', 'server', '--archive', archive, '--settings', at.path('settings')]))
       .out
@@ -282,7 +283,7 @@ t.test('serve: a folder that can’t be used is a clear error, not a server that
     ['archive', '/etc/passwd'],
     ['settings', '/etc/passwd']
   ] as const) {
-    const at = new Installation(t.testdir())
+    const at = new Installation(ownFolder(t))
     const args = [
       '--archive',
       at.path('a'),
@@ -304,7 +305,7 @@ t.test('serve: a port that is taken is a clear error', async t => {
   await once(other, 'listening')
   t.teardown(() => void other.close())
   const { port } = other.address() as AddressInfo
-  const dir = t.testdir({})
+  const dir = ownFolder(t, {})
   const folders = ['archive', 'download', 'temp', 'settings'].flatMap(name => [`--${name}`, join(dir, name)])
   const { code, err } = await run('serve', '--port', String(port), ...folders)
   t.equal(code, 2)
@@ -344,7 +345,7 @@ async function halfUpload(at: Installation, made: { username: string; password: 
 }
 
 t.test('serve: told to stop, it finishes a slow upload, refuses new ones, and ends with 0', async t => {
-  const at = new Installation(t.testdir({}))
+  const at = new Installation(ownFolder(t, {}))
   await at.serve()
   t.teardown(() => at.stop())
   const upload = await halfUpload(at, await at.addHost(HOST))
@@ -357,7 +358,7 @@ t.test('serve: told to stop, it finishes a slow upload, refuses new ones, and en
 })
 
 t.test('serve: a second signal ends it at once', async t => {
-  const at = new Installation(t.testdir({}))
+  const at = new Installation(ownFolder(t, {}))
   await at.serve()
   t.teardown(() => at.stop())
   const upload = await halfUpload(at, await at.addHost(HOST))
@@ -371,7 +372,7 @@ t.test('serve: a second signal ends it at once', async t => {
 })
 
 t.test('demo --once shows each step, from pending to active, and leaves nothing', async t => {
-  const dir = t.testdir({})
+  const dir = ownFolder(t, {})
   const demo = new Program(t, ['demo', '--once'], { TMPDIR: dir })
   t.strictSame(await demo.closed, [0, null], demo.err)
   const steps = [...demo.out.matchAll(/^(\d)\. /gm)].map(match => match[1])
@@ -387,7 +388,7 @@ for (const [when, text] of [
   ['before its server listens', '1. a server']
 ] as const) {
   t.test(`demo ends with 0 and leaves nothing when it is told to stop ${when}`, async t => {
-    const dir = t.testdir({})
+    const dir = ownFolder(t, {})
     const demo = new Program(t, ['demo'], { TMPDIR: dir })
     await demo.says(text)
     if (when === 'while it stays up') t.equal((await fetch(urlOf(demo) + 'healthz')).status, 200)

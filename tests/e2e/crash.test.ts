@@ -2,6 +2,7 @@ import { readFile, readdir, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { built, execute, type Installation } from '../support/installation.js'
 import { HOST, block, firewall, local, oneHost } from '../support/one-host.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const STEPS = ['events', 'asked', 'downloaded', 'applied', 'settled', 'synced-back']
 
@@ -22,7 +23,7 @@ const killedAfter = (at: Installation, step: string) => {
 }
 
 t.test('a client killed after any step converges with one more cycle', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   let round = 0
   for (const step of STEPS) {
@@ -66,7 +67,7 @@ t.test('a client killed after any step converges with one more cycle', async t =
 })
 
 t.test('a server killed right after it took a block still has it', async t => {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   await block(at, 'block', '203.0.113.1')
   await at.stop('SIGKILL')

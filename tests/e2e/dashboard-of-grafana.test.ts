@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { block, HOST, oneHost } from '../support/one-host.js'
+import { ownFolder } from '../support/own-folder.js'
 import { parseMetrics, seriesNames, type Family } from '../support/prometheus.js'
 
 interface Panel {
@@ -26,7 +27,7 @@ async function dashboard(): Promise<Dashboard> {
 
 /** What a server and a client that run tell. */
 async function scrapes(t: Test): Promise<Map<string, Family>> {
-  const at = await oneHost(t.testdir())
+  const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
   const file = at.path('figures.prom')
   await block(at, 'block', '203.0.113.1')

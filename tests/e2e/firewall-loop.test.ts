@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { ufwHost } from '../client/firewall/ufw-host.js'
 import { Installation } from '../support/installation.js'
 import { available, connects, createNamespace, joinByVeth, listen, type Namespace } from '../support/netns.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const PORT = 2222
 const HOST = 'web-1'
@@ -18,7 +19,7 @@ for (const backend of ['nftables', 'ufw', 'ipset'] as const) {
     `a block made by the API drops packets on a host with ${backend}, and is lifted again`,
     { skip },
     async t => {
-      const at = new Installation(t.testdir({ ufw: {} }))
+      const at = new Installation(ownFolder(t, { ufw: {} }))
       const server = await createNamespace('server')
       t.teardown(() => server.destroy())
       const ufw = backend === 'ufw' ? await ufwHost(at.path('ufw')) : undefined

@@ -5,6 +5,7 @@ import t from 'tap'
 import { ufwHost } from '../client/firewall/ufw-host.js'
 import { Installation, execute } from '../support/installation.js'
 import { available, createNamespace, joinByVeth, type Namespace } from '../support/netns.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const skip = available('ufw', 'iptables', 'ip6tables', 'nft', 'jq', 'curl', 'bash') ?? false
 
@@ -68,7 +69,7 @@ t.test(
   'a host of the bash client is moved to ours with its config.env and keeps its state',
   { skip },
   async t => {
-    const at = new Installation(t.testdir({ ufw: {}, lists: {}, events: {} }))
+    const at = new Installation(ownFolder(t, { ufw: {}, lists: {}, events: {} }))
     const [server, attacker] = [await createNamespace('server'), await createNamespace('attacker')]
     const { host, ufw, paths } = await ufwHost(at.path('ufw'))
     const helpers: ChildProcess[] = []

@@ -4,6 +4,7 @@ import { hashSync } from '@node-rs/bcrypt'
 import t from 'tap'
 import { Installation, type Ended } from '../support/installation.js'
 import { NO_OLD_CLIENT, oldClientCycle } from '../support/old-client.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const HASH = '$2y$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy'
 const event = (ip: string) => ({ timestamp: '2026-03-01 10:00:00,123', action: 'Ban', ip, jail: 'sshd' })
@@ -78,7 +79,7 @@ const ours = (at: Installation) => [
 ]
 
 t.test('import takes a PHP installation over, tells what it found, and changes nothing there', async t => {
-  const at = new Installation(t.testdir())
+  const at = new Installation(ownFolder(t))
   const { root, settings } = await oldSide(at)
   const before = [...(await picture(root)), ...(await picture(settings))]
   const run = async (...more: string[]): Promise<{ ended: Ended; reply: Reply }> => {
@@ -158,7 +159,7 @@ t.test('import takes a PHP installation over, tells what it found, and changes n
 })
 
 t.test('import --in-place copies nothing and says how to use the folders', async t => {
-  const at = new Installation(t.testdir())
+  const at = new Installation(ownFolder(t))
   const { root, settings } = await oldSide(at)
   const before = await picture(at.dir)
   const ended = await at.cli(['import', '--from', root, '--settings', settings, '--in-place', ...ours(at)])
@@ -168,7 +169,7 @@ t.test('import --in-place copies nothing and says how to use the folders', async
 })
 
 t.test('import refuses what is no installation, and what is its own', async t => {
-  const at = new Installation(t.testdir({ empty: {} }))
+  const at = new Installation(ownFolder(t, { empty: {} }))
   const { root } = await oldSide(at)
   const refused = async (args: string[], why: RegExp) => {
     const ended = await at.cli(['import', ...args])
@@ -188,7 +189,7 @@ t.test(
   'root reads settings closed to all others and writes as the owner of our files',
   { skip: root },
   async t => {
-    const at = new Installation(t.testdir({ archive: {}, settings: {}, download: {}, temp: {} }))
+    const at = new Installation(ownFolder(t, { archive: {}, settings: {}, download: {}, temp: {} }))
     const old = await oldSide(at)
     const OTHER = 65534
     for (const name of ['archive', 'settings', 'download', 'temp']) await chown(at.path(name), OTHER, OTHER)
@@ -218,7 +219,7 @@ t.test(
   'the old client of a host goes on unchanged with the server that was filled',
   { skip: NO_OLD_CLIENT },
   async t => {
-    const at = new Installation(t.testdir({ work: {} }))
+    const at = new Installation(ownFolder(t, { work: {} }))
     t.teardown(() => at.stop())
     const { root, settings } = await oldSide(at)
     const password = 'the password it has had all along'

@@ -21,6 +21,7 @@ import { startFail2ban } from '../support/fail2ban.js'
 import { BIN, Installation, execute } from '../support/installation.js'
 import { available, bind, createNamespace, type Namespace } from '../support/netns.js'
 import { HOST, block, oneHost } from '../support/one-host.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const has = (tool: string) => spawnSync('which', [tool]).status === 0
 const UNITS = 'etc/systemd/system'
@@ -33,7 +34,7 @@ const filesOf = async (folder: string) =>
 t.test(
   'install puts the services of both sides below a prefix, again and again, and uninstall takes them away',
   async t => {
-    const at = new Installation(t.testdir({ prefix: {} }))
+    const at = new Installation(ownFolder(t, { prefix: {} }))
     const prefix = at.path('prefix')
     const run = (...args: string[]) => at.cli([...args, '--prefix', prefix])
     t.match((await run('install', 'server', '--dry-run')).out, /would be:\nnew .*fail2ban-report\.service/)
@@ -102,7 +103,7 @@ t.test(
   'install makes the user and the folders, and root’s commands then find them and write as that user',
   { skip: !(mayMount && has('systemd-sysusers')) && 'needs root, mount namespaces and systemd-sysusers' },
   async t => {
-    const at = new Installation(t.testdir({ etc: {}, lib: {} }))
+    const at = new Installation(ownFolder(t, { etc: {}, lib: {} }))
     // This machine's /etc and /var/lib, but copies of them.
     const inside = (...words: string[]) =>
       execute([
@@ -137,7 +138,7 @@ t.test(
 )
 
 t.test('systemd, logrotate and the server itself take what is installed', async t => {
-  const at = new Installation(t.testdir({ prefix: {}, old: {} }))
+  const at = new Installation(ownFolder(t, { prefix: {}, old: {} }))
   const prefix = at.path('prefix')
   const folders = ['archive', 'download', 'temp', 'settings'].flatMap(name => [
     `--${name}`,
@@ -223,7 +224,7 @@ t.test(
   'what the unit leaves of root is enough for every firewall, and uninstall --firewall clears them',
   { skip },
   async t => {
-    const at = await oneHost(t.testdir({ ufw: {}, lists: {}, events: {}, prefix: {} }))
+    const at = await oneHost(ownFolder(t, { ufw: {}, lists: {}, events: {}, prefix: {} }))
     const { host, ufw } = await ufwHost(at.path('ufw'))
     t.teardown(async () => {
       await at.stop()

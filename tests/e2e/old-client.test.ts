@@ -2,12 +2,13 @@ import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { Installation } from '../support/installation.js'
 import { NO_OLD_CLIENT, oldClientCycle } from '../support/old-client.js'
+import { ownFolder } from '../support/own-folder.js'
 
 t.test(
   'a client of curl and jq, as existing installations have, completes the loop',
   { skip: NO_OLD_CLIENT },
   async t => {
-    const at = new Installation(t.testdir({ work: {} }))
+    const at = new Installation(ownFolder(t, { work: {} }))
     await at.serve(undefined, '--base-path', '/Fail2Ban-Report')
     t.teardown(() => at.stop())
     const who = await at.addHost('old-1')

@@ -7,6 +7,7 @@ import t from 'tap'
 import { makeCertificate, NO_OPENSSL } from '../support/certificates.js'
 import { BIN, execute, Installation } from '../support/installation.js'
 import { logged } from '../support/logged.js'
+import { ownFolder } from '../support/own-folder.js'
 import { asUsersDo } from '../support/processes.js'
 import { scratch } from '../support/scratch.js'
 
@@ -35,7 +36,7 @@ t.test(
       }
     }
     await use(one)
-    const at = new Installation(t.testdir({ 'client.log': '', 'fail2ban.log': '' }))
+    const at = new Installation(ownFolder(t, { 'client.log': '', 'fail2ban.log': '' }))
     t.teardown(() => at.stop())
     await at.serve(undefined, '--tls-cert', live.cert, '--tls-key', live.key, '--base-path', '/Sub')
     t.match(at.url, /^https:\/\/127\.0\.0\.1:\d+\/Sub$/)
@@ -81,7 +82,7 @@ t.test(
 t.test(
   'serve: plain HTTP on other addresses is refused unless asked for; TLS files are looked at first',
   async t => {
-    const dir = t.testdir({})
+    const dir = ownFolder(t, {})
     const words = ['archive', 'download', 'temp', 'settings'].flatMap(name => [`--${name}`, join(dir, name)])
     const serve = (...more: string[]) => run('serve', '--port', '0', ...words, ...more)
     for (const host of ['0.0.0.0', '::', '192.0.2.1']) {

@@ -9,6 +9,7 @@ import { PASSWORDS, USERS } from '../support/app.js'
 import { archiveOf, browserOf, NO_BROWSER } from '../support/browser.js'
 import { writeFleet } from '../support/fleet.js'
 import { Installation } from '../support/installation.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -50,7 +51,7 @@ const KEY = 'a-key-of-abuseipdb-that-stays-here'
 
 /** Hosts, users, keys and a whitelist; its name of an admin is one to log in with. */
 async function installation(t: Test): Promise<Installation> {
-  const at = new Installation(t.testdir({ settings: {}, archive: {} }))
+  const at = new Installation(ownFolder(t, { settings: {}, archive: {} }))
   await writeFleet(archiveOf(at), { servers: ['web-1', 'db-1'], days: 4, eventsPerDay: 200, now: Date.now() })
   await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
   await writeFile(

@@ -13,6 +13,7 @@ import type { ServerConfig } from '../../server/config.js'
 import { makeCertificate, NO_OPENSSL as skip } from '../support/certificates.js'
 import { scratch } from '../support/scratch.js'
 import { cookieOf, PASSWORDS, testApp, type TestApp } from '../support/app.js'
+import { ownFolder } from '../support/own-folder.js'
 
 /** A TLS connection and whose certificate it showed; the connection stays open. */
 async function connection(at: TestApp, more: object = {}): Promise<{ socket: TLSSocket; shown: string }> {
@@ -76,7 +77,7 @@ t.test(
 )
 
 t.test('files that change are taken into use; halves and rubbish are not', { skip }, async t => {
-  const dir = t.testdir({ live: {}, archive: {} })
+  const dir = ownFolder(t, { live: {}, archive: {} })
   const live = { cert: join(dir, 'live/fullchain.pem'), key: join(dir, 'live/privkey.pem') }
   // As certbot keeps them: links that are turned.
   const turn = async (name: 'cert' | 'key', to: string) => {

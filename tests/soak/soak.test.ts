@@ -1,6 +1,7 @@
 import t from 'tap'
 import { NO_SMALL_DISK } from '../support/small-disk.js'
 import { runSoak } from './driver.js'
+import { ownFolder } from '../support/own-folder.js'
 
 const SEED = 20261
 const last: string[] = []
@@ -14,7 +15,7 @@ t.test('a fleet under faults loses nothing and undoes nothing', async t => {
       actions: 240,
       servers: 2,
       untilRest: 240,
-      dir: t.testdir(),
+      dir: ownFolder(t),
       note: line => {
         last.push(line)
       }

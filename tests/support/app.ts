@@ -9,6 +9,7 @@ import { buildApp, type AppDependencies } from '../../server/app.js'
 import type { ServerConfig } from '../../server/config.js'
 import type { BlocklistEntry, ClientEntry, UserEntry } from '../../common/shapes.js'
 import { NOTHING_IN_FRONT } from './in-front.js'
+import { ownFolder } from './own-folder.js'
 
 /** Passwords of the users every test app has; bcrypt's cheapest cost, as tests log in often. */
 export const PASSWORDS = { alice: 'alice has a password', victor: 'victor has one too' } as const
@@ -64,7 +65,7 @@ export async function testApp(
   { reportConfig = '', ...parts }: Partial<AppDependencies> & { reportConfig?: string } = {}
 ): Promise<TestApp> {
   const settings = reportConfig === '' ? {} : { 'fail2ban-report.config': reportConfig }
-  const dir = t.testdir({ archive: {}, download: {}, temp: {}, settings })
+  const dir = ownFolder(t, { archive: {}, download: {}, temp: {}, settings })
   const path = (...parts: string[]) => join(dir, ...parts)
   const clock = { now: Date.parse('2026-03-01T12:00:00Z') }
   const lines: string[] = []

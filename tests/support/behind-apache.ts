@@ -6,6 +6,7 @@ import { startApache, type Apache } from './apache.js'
 import { USERS } from './app.js'
 import { makeCertificate } from './certificates.js'
 import { Installation } from './installation.js'
+import { ownFolder } from './own-folder.js'
 
 /** The set-ups that are shipped in server/deploy/apache/. */
 export const SET_UPS = ['site snippet', 'drop-in folder'] as const
@@ -48,7 +49,7 @@ export async function behindApache(
   edit: (file: string) => string = file => file,
   modules: readonly string[] = []
 ): Promise<BehindApache> {
-  const at = new Installation(t.testdir())
+  const at = new Installation(ownFolder(t))
   t.teardown(() => at.stop())
   await mkdir(at.path('settings'))
   await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))

@@ -5,6 +5,7 @@ import { chromium, type Browser, type BrowserContextOptions, type Page } from 'p
 import type { Test } from 'tap'
 import { Installation } from './installation.js'
 import { PASSWORDS, USERS } from './app.js'
+import { ownFolder } from './own-folder.js'
 
 const CHROMIUM = '/usr/bin/chromium'
 
@@ -38,7 +39,7 @@ export async function serverOf(
   const started: Installation[] = []
   // Before the folder is made: tap then removes it after this, else under the running server, which makes it anew.
   t.teardown(() => Promise.all(started.map(one => one.stop())))
-  const at = new Installation(t.testdir({}))
+  const at = new Installation(ownFolder(t, {}))
   started.push(at)
   await mkdir(at.path('settings'), { recursive: true })
   await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))

@@ -190,9 +190,12 @@ export class WatchingHost {
     this.#ends.push(end)
   }
 
-  /** Ends all. */
+  /** Ends all, whichever of it fails. */
   async end(): Promise<void> {
-    for (const end of this.#ends.splice(0).reverse()) await end()
+    const errors: unknown[] = []
+    for (const end of this.#ends.splice(0).reverse())
+      await end().catch((error: unknown) => errors.push(error))
+    if (errors.length > 0) throw errors[0]
   }
 
   #kill(child: ChildProcess): void {

@@ -8,6 +8,7 @@ import { ProductError } from '../../../common/errors.js'
 import type { Finding } from '../../../common/findings.js'
 import { checkClient } from '../../../client/cli/doctor.js'
 import { available } from '../../support/netns.js'
+import { ownFolder } from '../../support/own-folder.js'
 import { ufwHost } from '../firewall/ufw-host.js'
 
 const MINUTE = 60_000
@@ -31,7 +32,7 @@ async function fakeServer(t: Test) {
 
 /** A host with nothing wrong, and what doctor finds on it. */
 async function healthy(t: Test) {
-  const dir = t.testdir({ state: { blocklists: {}, events: {} }, 'fail2ban.log': '' })
+  const dir = ownFolder(t, { state: { blocklists: {}, events: {} }, 'fail2ban.log': '' })
   const path = (...parts: string[]) => join(dir, ...parts)
   for (const name of ['', 'blocklists', 'events']) await chmod(path('state', name), 0o700)
   const server = await fakeServer(t)

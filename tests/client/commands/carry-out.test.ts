@@ -11,6 +11,7 @@ import { COMMAND_TYPES, type CommandOutcome } from '../../../common/commands.js'
 import { ProductError } from '../../../common/errors.js'
 import { JsonFiles } from '../../../common/json-file.js'
 import { built, execute } from '../../support/installation.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 /** A host whose fail2ban is played: what was run stands in `calls`. */
 function host(more: Partial<CommandHost> = {}) {
@@ -95,7 +96,7 @@ t.test('what is not to be done is not', async t => {
 
 t.test('a command whose run was ended is answered and not run again', async t => {
   const files = new JsonFiles({ clock: () => 0, onSetAside: () => undefined })
-  const log = new CommandLog(files, join(t.testdir(), 'commands.json'))
+  const log = new CommandLog(files, join(ownFolder(t), 'commands.json'))
   const told: CommandOutcome[] = []
   const parts = {
     host: { ...host().made, health: async () => t.fail('run again') as never },
@@ -111,7 +112,7 @@ t.test('a command whose run was ended is answered and not run again', async t =>
 })
 
 t.test('a client killed while it carries out a command runs it at most once', async t => {
-  const path = join(t.testdir(), 'commands.json')
+  const path = join(ownFolder(t), 'commands.json')
   // What the command does is a line in a file; then it hangs, and so is killed between its beginning and its end.
   const script = `
     const [run, log, json, path] = process.argv.slice(1)
@@ -143,7 +144,7 @@ t.test('a client killed while it carries out a command runs it at most once', as
 
 t.test('each runs once, whatever the server says; what could not be told is told later', async t => {
   const files = new JsonFiles({ clock: () => 0, onSetAside: () => undefined })
-  const log = new CommandLog(files, join(t.testdir(), 'commands.json'))
+  const log = new CommandLog(files, join(ownFolder(t), 'commands.json'))
   const { made } = host()
   let ran = 0
   const told: CommandOutcome[] = []

@@ -2,6 +2,7 @@ import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { DEFAULT_FILES, readClientConfig } from '../../../client/config/config.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const OWN = `server = https://reports.example/Fail2Ban-Report/
 username = web1
@@ -26,7 +27,7 @@ CLIENT_LOG="/var/log/fail2ban-report-client.log"
 `
 
 async function file(t: Test, text: string, mode = 0o600): Promise<string> {
-  const path = join(t.testdir(), 'client.conf')
+  const path = join(ownFolder(t), 'client.conf')
   await writeFile(path, text)
   await chmod(path, mode)
   return path
@@ -133,7 +134,7 @@ t.test('secrets are no flags', async t => {
 })
 
 t.test('the password may be in a file of its own', async t => {
-  const path = join(t.testdir({ secret: 'hunter3\n' }), 'secret')
+  const path = join(ownFolder(t, { secret: 'hunter3\n' }), 'secret')
   await chmod(path, 0o600)
   const conf = OWN.replace('password = hunter2', `password_file = ${path}`)
   await writeFile(`${path}.conf`, conf)
@@ -204,7 +205,7 @@ t.test('a file that is not there is an error; without --config the places looked
 })
 
 t.test('of the default files the first that exists counts', async t => {
-  const dir = t.testdir({ 'b.conf': OWN, 'c.conf': PHP })
+  const dir = ownFolder(t, { 'b.conf': OWN, 'c.conf': PHP })
   const defaults = ['a', 'b', 'c'].map(name => join(dir, `${name}.conf`))
   t.match(readClientConfig({ flags: {}, env: {}, defaults }), { password: 'hunter2' })
 })

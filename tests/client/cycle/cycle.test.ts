@@ -7,9 +7,10 @@ import { ProductError } from '../../../common/errors.js'
 import { listName } from '../../../common/names.js'
 import type { BlocklistEntry } from '../../../common/shapes.js'
 import { FakeHost } from './host.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const STEPS: Step[] = ['events', 'asked', 'downloaded', 'applied', 'settled', 'synced-back']
-const host = (t: Test) => new FakeHost(t.testdir())
+const host = (t: Test) => new FakeHost(ownFolder(t))
 const blocked = (ip: string, more: Partial<BlocklistEntry> = {}): BlocklistEntry => ({
   ip,
   active: true,
@@ -54,7 +55,7 @@ t.test('a cycle with nothing to do asks, looks at the firewall, and sends nothin
 
 t.test('a cycle killed after any step is healed by the next one', async t => {
   for (const step of STEPS) {
-    const at = new FakeHost(t.testdir({}))
+    const at = new FakeHost(ownFolder(t, {}))
     await rm(at.dir, { recursive: true })
     at.server.change('sshd', [blocked('203.0.113.1'), blocked('203.0.113.2')])
     at.server.change('nginx', [blocked('203.0.113.2')])

@@ -5,12 +5,13 @@ import t, { type Test } from 'tap'
 import { LocalLists } from '../../../client/cycle/local-lists.js'
 import { JsonFiles, type SetAside } from '../../../common/json-file.js'
 import { listName } from '../../../common/names.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const SSHD = listName('sshd.blocklist.json')
 const NGINX = listName('nginx.blocklist.json')
 
 function listsIn(t: Test) {
-  const folder = join(t.testdir(), 'blocklists')
+  const folder = join(ownFolder(t), 'blocklists')
   const aside: SetAside[] = []
   const files = new JsonFiles({
     clock: () => Date.parse('2026-03-01T12:00:00Z'),

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { ServerAddresses, serverAddresses } from '../../../client/cycle/server-addresses.js'
 import { JsonFiles } from '../../../common/json-file.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 t.test('the servers of all URLs are found, and remembered while a name leads nowhere', async t => {
   const names: Record<string, string[]> = {
@@ -13,7 +14,7 @@ t.test('the servers of all URLs are found, and remembered while a name leads now
     new ServerAddresses(files, join(dir, 'server-addresses.json'), host =>
       names[host] === undefined ? Promise.reject(new Error('no answer')) : Promise.resolve(names[host])
     ).find(['https://a.example/update.php', 'https://b.example:8443/x', 'https://a.example/y'])
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   t.strictSame(await find(), ['192.0.2.2', '2001:db8::1', '192.0.2.1'])
   delete names['a.example']
   names['b.example'] = ['192.0.2.9']

@@ -6,6 +6,7 @@ import { ProductError } from '../../../common/errors.js'
 import { JsonFiles } from '../../../common/json-file.js'
 import { chooseFirewall, type FirewallKind } from '../../../client/firewall/choose.js'
 import { tableText } from '../../../client/firewall/nft-table.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const ok = (stdout: string): CommandResult => ({ code: 0, stdout, stderr: '' })
 const failed = (stderr: string): CommandResult => ({ code: 1, stdout: '', stderr })
@@ -105,7 +106,7 @@ const cases: {
 
 for (const { name, host, kind = 'auto', ufw, chosen, error } of cases) {
   t.test(name, async t => {
-    const folder = t.testdir()
+    const folder = ownFolder(t)
     if (ufw !== undefined) {
       await mkdir(join(folder, 'ufw'))
       await writeFile(join(folder, 'ufw', 'ufw.conf'), 'ENABLED=yes\n')
@@ -138,7 +139,7 @@ t.test('without root only a dry run can be had', async t => {
     run: async () => ok(''),
     isRoot: false,
     files: new JsonFiles({ clock: () => 0, onSetAside: () => undefined }),
-    dryRunFile: join(t.testdir(), 'dry-run.json')
+    dryRunFile: join(ownFolder(t), 'dry-run.json')
   }
   for (const kind of ['auto', 'nftables', 'ufw', 'ipset'] as const) {
     await t.rejects(chooseFirewall(kind, deps), { code: 'FIREWALL', message: /root/ }, kind)

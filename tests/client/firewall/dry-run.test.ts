@@ -4,9 +4,10 @@ import t from 'tap'
 import { address } from '../../../common/address.js'
 import { JsonFiles } from '../../../common/json-file.js'
 import { DryRunFirewall } from '../../../client/firewall/dry-run.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 t.test('a dry run keeps its blocks in a file', async t => {
-  const path = join(t.testdir(), 'state', 'firewall.json')
+  const path = join(ownFolder(t), 'state', 'firewall.json')
   const make = () => new DryRunFirewall(new JsonFiles({ clock: () => 0, onSetAside: () => undefined }), path)
   const firewall = make()
   t.same([...(await firewall.list()).own], [])

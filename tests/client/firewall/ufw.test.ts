@@ -7,13 +7,14 @@ import { NftablesFirewall } from '../../../client/firewall/nftables.js'
 import { UfwFirewall } from '../../../client/firewall/ufw.js'
 import { ufwLock } from '../../../client/firewall/ufw-lock.js'
 import { available } from '../../support/netns.js'
+import { ownFolder } from '../../support/own-folder.js'
 import { conforms } from './conformance.js'
 import { ufwHost } from './ufw-host.js'
 
 const skip = available('ufw', 'iptables', 'ip6tables', 'nft') ?? false
 
 t.test('ufw', { skip }, async t => {
-  const { host, paths, ufw, foreignRules } = await ufwHost(t.testdir())
+  const { host, paths, ufw, foreignRules } = await ufwHost(ownFolder(t))
   t.teardown(() => host.destroy())
   await ufw('--force', 'enable')
   await ufw('allow', '7777/tcp')

@@ -5,6 +5,7 @@ import t from 'tap'
 import { JsonFiles, type SetAside } from '../../../common/json-file.js'
 import { LIMITS, type BanEvent } from '../../../common/shapes.js'
 import { collectEvents, markUploaded } from '../../../client/log/daily-events.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const clock = () => Date.parse('2026-03-02T12:00:00Z')
 const line = (at: string, rest: string) => `2026-03-${at} fail2ban.actions        [1]: NOTICE  ${rest}\n`
@@ -44,7 +45,7 @@ async function host(dir: string, log = DAY1 + DAY2) {
 }
 
 t.test('events of a day go into its file, one a line, as logged', async t => {
-  const { collect, eventsDir } = await host(t.testdir())
+  const { collect, eventsDir } = await host(ownFolder(t))
   const { newEvents, noAddress, changed, gap } = await collect()
   t.strictSame([newEvents, noAddress, gap], [3, 0, false])
   t.strictSame(
@@ -63,7 +64,7 @@ t.test('events of a day go into its file, one a line, as logged', async t => {
 })
 
 t.test('a day is offered until it was sent, and again when it has grown', async t => {
-  const { collect, cycle, log } = await host(t.testdir())
+  const { collect, cycle, log } = await host(ownFolder(t))
   await collect()
   t.equal((await collect()).changed.length, 2, 'not sent yet')
   await cycle()
@@ -75,7 +76,7 @@ t.test('a day is offered until it was sent, and again when it has grown', async 
 })
 
 t.test('a day that was only touched is not sent again, one that was edited is', async t => {
-  const { cycle, eventsDir } = await host(t.testdir())
+  const { cycle, eventsDir } = await host(ownFolder(t))
   await cycle()
   await utimes(join(eventsDir, FILE1), 1, 1)
   t.strictSame((await cycle()).changed, [])
@@ -84,7 +85,7 @@ t.test('a day that was only touched is not sent again, one that was edited is', 
 })
 
 t.test('nothing new writes nothing', async t => {
-  const { cycle, statePath, eventsDir } = await host(t.testdir())
+  const { cycle, statePath, eventsDir } = await host(ownFolder(t))
   await cycle()
   const versions = async () =>
     Promise.all(
@@ -104,7 +105,7 @@ t.test(
       ['on a day that is known', DAY2],
       ['on a new day', DAY1]
     ] as const) {
-      const { collect, log, ips, statePath } = await host(t.testdir(), known)
+      const { collect, log, ips, statePath } = await host(ownFolder(t), known)
       if (known !== '') await collect()
       const state = known === '' ? undefined : await readFile(statePath)
       await appendFile(log, more)
@@ -120,7 +121,7 @@ t.test(
 )
 
 t.test('killed in between, and then the log is emptied: what the day has is kept', async t => {
-  const { collect, log, ips, statePath } = await host(t.testdir(), DAY2)
+  const { collect, log, ips, statePath } = await host(ownFolder(t), DAY2)
   await collect()
   const state = await readFile(statePath)
   await appendFile(log, line('02 11:00:00,000', '[sshd] Ban 2.2.2.2'))
@@ -151,7 +152,7 @@ t.test('kill -9 at each write: the next run finishes the work', async t => {
     const files = new Killed({ clock, onSetAside() {}, times: { wait: 8000, stale: 2000 } })
     await collectEvents({ log: dir + '/fail2ban.log', eventsDir: dir + '/events', state: dir + '/state', files, clock })
     process.kill(process.pid, 'SIGKILL')`
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   const { collect, ips, log } = await host(dir, events.slice(0, 6).join(''))
   await collect()
   await appendFile(log, events.slice(6).join(''))
@@ -177,7 +178,7 @@ t.test('kill -9 at each write: the next run finishes the work', async t => {
 t.test(
   "an older client's days are kept, and what the log still holds is not added to them again",
   async t => {
-    const dir = t.testdir({
+    const dir = ownFolder(t, {
       events: {
         // As jq writes it: other blanks, no milliseconds in the first one.
         [FILE1]: JSON.stringify(
@@ -202,7 +203,7 @@ t.test("an older client's day, of which the log held nothing at first, is kept t
   const old = JSON.stringify([
     { timestamp: '2026-03-02 01:00:00,000', action: 'Ban', ip: '9.9.9.9', jail: 'sshd' }
   ])
-  const { collect, ips, log } = await host(t.testdir({ events: { [FILE2]: old } }), DAY1)
+  const { collect, ips, log } = await host(ownFolder(t, { events: { [FILE2]: old } }), DAY1)
   await collect()
   await appendFile(log, DAY2)
   await collect()
@@ -210,7 +211,7 @@ t.test("an older client's day, of which the log held nothing at first, is kept t
 })
 
 t.test('another log is read from its start, without doubling', async t => {
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   const { collect, ips, ...options } = await host(dir)
   await collect()
   const other = join(dir, 'other.log')
@@ -221,7 +222,7 @@ t.test('another log is read from its start, without doubling', async t => {
 })
 
 t.test('a log that was cut back or restored adds nothing twice', async t => {
-  const { collect, ips, log } = await host(t.testdir())
+  const { collect, ips, log } = await host(ownFolder(t))
   await collect()
   await writeFile(log, DAY1 + line('01 12:00:00,000', '[sshd] Ban 1.1.1.3'))
   t.match(await collect(), { newEvents: 1, gap: true })
@@ -229,7 +230,7 @@ t.test('a log that was cut back or restored adds nothing twice', async t => {
 })
 
 t.test('a corrupt state is set aside, and the log read again adds nothing twice', async t => {
-  const { collect, ips, statePath, aside, state } = await host(t.testdir())
+  const { collect, ips, statePath, aside, state } = await host(ownFolder(t))
   await collect()
   await writeFile(statePath, '{"log":')
   t.match(await collect(), { newEvents: 0, changed: [{ name: FILE1 }, { name: FILE2 }] })
@@ -239,7 +240,7 @@ t.test('a corrupt state is set aside, and the log read again adds nothing twice'
 })
 
 t.test('a day that was sent while the state was lost is offered again', async t => {
-  const { collect, cycle, statePath, ips, log, ...options } = await host(t.testdir())
+  const { collect, cycle, statePath, ips, log, ...options } = await host(ownFolder(t))
   const files = new JsonFiles({ clock, onSetAside: () => undefined })
   const [day] = (await collect()).changed
   await rm(statePath)
@@ -250,14 +251,14 @@ t.test('a day that was sent while the state was lost is offered again', async t 
 })
 
 t.test('bans of something that is no address are counted', async t => {
-  const { collect } = await host(t.testdir(), DAY1 + line('01 10:00:01,000', '[web] Ban alice@example.net'))
+  const { collect } = await host(ownFolder(t), DAY1 + line('01 10:00:01,000', '[web] Ban alice@example.net'))
   t.match(await collect(), { newEvents: 2, noAddress: 1 })
 })
 
 t.test('a day never holds more events than a day file takes', async t => {
   const event = { timestamp: '2026-03-01 00:00:00,000', action: 'Ban', ip: '9.9.9.9', jail: 'sshd' }
   const full = JSON.stringify(Array.from({ length: LIMITS.dayEvents - 1 }, () => event))
-  const { collect, aside } = await host(t.testdir({ events: { [FILE1]: full } }))
+  const { collect, aside } = await host(ownFolder(t, { events: { [FILE1]: full } }))
   t.match(await collect(), { newEvents: 2, tooMany: 1 })
   await collect()
   t.strictSame(aside, [])

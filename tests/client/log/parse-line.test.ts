@@ -270,6 +270,6 @@ t.test('a long hostile line is read in no time', async t => {
     const started = performance.now()
     read(FILE + text)
     read(`Mar  1 11:59:58 ${text}`)
-    t.ok(performance.now() - started < 500)
+    t.ok(performance.now() - started < 3000)
   }
 })

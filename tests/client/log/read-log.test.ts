@@ -4,6 +4,7 @@ import { appendFile, copyFile, mkdir, rename, rm, stat, truncate, utimes, writeF
 import { join } from 'node:path'
 import t from 'tap'
 import { readLog, type LogPosition } from '../../../client/log/read-log.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 let time = 0
 /** A line of 70 bytes or so, no two alike. */
@@ -31,7 +32,7 @@ function reader(log: string) {
 }
 
 t.test('a second run reads what was appended, and nothing else', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, (ban('1.1.1.1') + found('1.1.1.2')).repeat(1000) + ban('1.1.1.3'))
   t.equal((await run.read()).split(' ').length, 1001)
@@ -45,7 +46,7 @@ t.test('a second run reads what was appended, and nothing else', async t => {
 })
 
 t.test('a line that is not finished waits until it is', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, ban('1.1.1.1') + ban('1.2.3.45').slice(0, -2))
   t.equal(await run.read(), '1.1.1.1')
@@ -55,7 +56,7 @@ t.test('a line that is not finished waits until it is', async t => {
 })
 
 t.test('rotation by rename: the rest of the old file comes first, then the new one', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, ban('1.1.1.1'))
   await run.read()
@@ -68,7 +69,7 @@ t.test('rotation by rename: the rest of the old file comes first, then the new o
 })
 
 t.test('what fail2ban still writes to the renamed file is read too', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, ban('1.1.1.1'))
   await run.read()
@@ -83,7 +84,7 @@ t.test('what fail2ban still writes to the renamed file is read too', async t => 
 })
 
 t.test('a log that was empty when it was first seen, and was rotated since', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, '')
   t.equal(await run.read(), '')
@@ -94,7 +95,7 @@ t.test('a log that was empty when it was first seen, and was rotated since', asy
 })
 
 t.test('two rotations between two runs', async t => {
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   const log = join(dir, 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, ban('1.1.1.1'))
@@ -114,7 +115,7 @@ t.test('two rotations between two runs', async t => {
 })
 
 t.test('rotated files may carry the date', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, ban('1.1.1.1'))
   await run.read()
@@ -125,7 +126,7 @@ t.test('rotated files may carry the date', async t => {
 })
 
 t.test('rotation by copy and truncation', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, ban('1.1.1.1') + ban('1.1.1.2'))
   await run.read()
@@ -139,7 +140,7 @@ t.test('rotation by copy and truncation', async t => {
 })
 
 t.test('truncated, and grown past the old end', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, ban('1.1.1.1'))
   await run.read()
@@ -150,7 +151,7 @@ t.test('truncated, and grown past the old end', async t => {
 })
 
 t.test('emptied without a copy: the gap is told once', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, ban('1.1.1.1'))
   await run.read()
@@ -163,7 +164,7 @@ t.test('emptied without a copy: the gap is told once', async t => {
 })
 
 t.test('a rotated file that is another one is not read', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   await writeFile(log, ban('1.1.1.1'))
   await run.read()
@@ -174,7 +175,7 @@ t.test('a rotated file that is another one is not read', async t => {
 })
 
 t.test('a log that is missing or no file is an error that names the setting', async t => {
-  const dir = t.testdir({ folder: {} })
+  const dir = ownFolder(t, { folder: {} })
   const refused = (path: string, why: RegExp) =>
     t.rejects(
       readLog(path, undefined, () => undefined),
@@ -187,7 +188,7 @@ t.test('a log that is missing or no file is an error that names the setting', as
 })
 
 t.test('a line over 64 KiB is passed over, and its end is never taken for a line', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const run = reader(log)
   const long = ban('9.9.9.9').trimEnd() + ' '.repeat(70_000)
   await writeFile(log, ban('1.1.1.1') + long)
@@ -199,7 +200,7 @@ t.test('a line over 64 KiB is passed over, and its end is never taken for a line
 })
 
 t.test('a log without a line end takes no more memory than a short one', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   await writeFile(log, 'Ban '.repeat(256 * 1024))
   for (let at = 0; at < 6; at++) await appendFile(log, Buffer.alloc(8 * 1024 * 1024, 'Ban '))
   const before = process.memoryUsage().arrayBuffers
@@ -208,7 +209,7 @@ t.test('a log without a line end takes no more memory than a short one', async t
 })
 
 t.test('whatever the bytes and however they are read, the lines are the same', async t => {
-  const log = join(t.testdir(), 'fail2ban.log')
+  const log = join(ownFolder(t), 'fail2ban.log')
   const piece = fc.oneof(
     fc.uint8Array({ maxLength: 40 }).map(bytes => Buffer.from(bytes)),
     fc

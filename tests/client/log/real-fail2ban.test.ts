@@ -6,6 +6,7 @@ import t from 'tap'
 import { JsonFiles } from '../../../common/json-file.js'
 import type { BanEvent } from '../../../common/shapes.js'
 import { collectEvents } from '../../../client/log/daily-events.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const missing = spawnSync('fail2ban-server', ['--version']).error
 const skip = missing === undefined ? false : `fail2ban-server can't be run here: ${missing.message}`
@@ -33,7 +34,7 @@ async function configure(dir: string): Promise<void> {
 }
 
 t.test('the log of a real fail2ban becomes the events that happened', { skip, timeout: 120_000 }, async t => {
-  const dir = t.testdir({
+  const dir = ownFolder(t, {
     'auth.log': '',
     conf: {
       'action.d': {},

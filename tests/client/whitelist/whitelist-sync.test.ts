@@ -8,6 +8,7 @@ import { hashOf } from '../../../client/whitelist/plain-text.js'
 import { WhitelistSync, type WhitelistParts } from '../../../client/whitelist/whitelist-sync.js'
 import { ProductError } from '../../../common/errors.js'
 import { JsonFiles } from '../../../common/json-file.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const NOW = Date.parse('2026-03-01T12:00:00Z')
 
@@ -78,7 +79,7 @@ class Played {
 }
 
 function host(t: Test, more: Partial<WhitelistParts> = {}) {
-  const dir = t.testdir({ fail2ban: { 'jail.conf': '' } })
+  const dir = ownFolder(t, { fail2ban: { 'jail.conf': '' } })
   const played = new Played()
   const server: { text: string | Error } = { text: '# head\n192.0.2.1\n203.0.113.0/24\n' }
   const bus = new ClientBus()

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { hashSync } from '@node-rs/bcrypt'
 import t from 'tap'
 import { PASSWORDS, testApp } from '../../support/app.js'
+import { ownFolder } from '../../support/own-folder.js'
 import { scratch } from '../../support/scratch.js'
 
 const FILTER = fileURLToPath(
@@ -115,7 +116,7 @@ t.test('the shipped filter finds failed authentications, and exactly their addre
 })
 
 t.test('the filter also knows the line as the journal has it, and takes nothing else', { skip }, async t => {
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   const line = (peer: string) =>
     `{"level":40,"time":"2026-11-21T07:31:57.123Z","reqId":"req-1","event":"auth_failure","what":"login","peer":"${peer}","user":"x","msg":"authentication failed"}`
   const rows: [string, string | undefined][] = [

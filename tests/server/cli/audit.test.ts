@@ -5,12 +5,13 @@ import { userInfo } from 'node:os'
 import t, { type Test } from 'tap'
 import type { AuditRow } from '../../../server/store/audit-row.js'
 import { BIN, Installation } from '../../support/installation.js'
+import { ownFolder } from '../../support/own-folder.js'
 import { asUsersDo } from '../../support/processes.js'
 
 type Row = AuditRow & { server?: string }
 
 const start = async (t: Test) => {
-  const at = new Installation(t.testdir())
+  const at = new Installation(ownFolder(t))
   for (const name of ['archive', 'settings', 'download', 'temp']) await mkdir(at.path(name))
   await mkdir(at.path('archive', 'web-1'))
   const run = async (...args: string[]) => at.cli([...args, ...at.folders])

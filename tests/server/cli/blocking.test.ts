@@ -4,11 +4,12 @@ import t, { type Test } from 'tap'
 import type { BlocklistEntry } from '../../../common/shapes.js'
 import { addBlockingCommands, stateOf } from '../../../server/cli/blocking.js'
 import { commands } from '../../support/terminal.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const WEB = ['--server', 'web-1', '--jail', 'sshd']
 
 async function blocking(t: Test) {
-  const dir = t.testdir({ archive: { 'web-1': {}, 'db-1': {} }, settings: {} })
+  const dir = ownFolder(t, { archive: { 'web-1': {}, 'db-1': {} }, settings: {} })
   const list = (server: string, jail: string) =>
     join(dir, 'archive', server, 'blocklists', `${jail}.blocklist.json`)
   return {

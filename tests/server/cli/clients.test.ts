@@ -6,6 +6,7 @@ import { readClientConfig } from '../../../client/config/config.js'
 import type { ClientEntry } from '../../../common/shapes.js'
 import { addClientCommands } from '../../../server/cli/clients.js'
 import { commands } from '../../support/terminal.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 /** 24 random bytes. */
@@ -19,7 +20,7 @@ interface Made {
 }
 
 function clients(t: Test) {
-  const dir = t.testdir({})
+  const dir = ownFolder(t, {})
   const file = join(dir, 'settings', 'client-list.json')
   const run = commands(dir, addClientCommands)
   return {

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import type { Finding } from '../../../common/findings.js'
 import { checkServer } from '../../../server/cli/doctor.js'
 import { makeCertificate, NO_OPENSSL } from '../../support/certificates.js'
+import { ownFolder } from '../../support/own-folder.js'
 import { scratch } from '../../support/scratch.js'
 
 const MINUTE = 60_000
@@ -13,7 +14,7 @@ const CLIENTS = [{ username: 'web-1', password: 'x', uuid: 'u' }]
 
 /** A server's folders with nothing wrong, and what doctor finds in them. */
 async function healthy(t: Test, env: Record<string, string> = {}) {
-  const dir = t.testdir({})
+  const dir = ownFolder(t, {})
   const path = (...parts: string[]) => join(dir, ...parts)
   const write = async (file: string, value: unknown, mode = 0o640) => {
     await mkdir(join(file, '..'), { recursive: true, mode: 0o750 })

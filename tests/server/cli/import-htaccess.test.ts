@@ -10,6 +10,7 @@ import { apacheNetwork } from '../../../server/htaccess/networks.js'
 import { parseHtaccess } from '../../../server/htaccess/parse.js'
 import { Region } from '../../../server/htaccess/region.js'
 import { BIN, execute } from '../../support/installation.js'
+import { ownFolder } from '../../support/own-folder.js'
 import { scratch } from '../../support/scratch.js'
 
 const HASH = hashSync('x', 4)
@@ -435,7 +436,7 @@ t.test('hostile text ends in an answer or in an error of ours', async () => {
 })
 
 t.test('the command prints lines for server.conf; its exit code says whether all was understood', async t => {
-  const dir = t.testdir({
+  const dir = ownFolder(t, {
     whole: `${AUTH}Require ip 10.1\nRequire valid-user\n`,
     part: 'Require ip 10.1\nRequire host \x1b[31mexample.org\n',
     broken: '<RequireAny>'

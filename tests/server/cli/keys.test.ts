@@ -5,9 +5,10 @@ import { addAuditCommand } from '../../../server/cli/audit.js'
 import { addCommandCommands } from '../../../server/cli/commands.js'
 import { addKeyCommands } from '../../../server/cli/keys.js'
 import { commands } from '../../support/terminal.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 function start(t: Test) {
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   mkdirSync(join(dir, 'archive', 'web-1'), { recursive: true })
   const run = commands(dir, (program, terminal) => {
     addKeyCommands(program, terminal)

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { addStatusCommand } from '../../../server/cli/status.js'
 import { commands } from '../../support/terminal.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 function status(t: Test) {
-  const dir = t.testdir({ archive: {}, settings: {} })
+  const dir = ownFolder(t, { archive: {}, settings: {} })
   return {
     run: commands(dir, addStatusCommand),
     write: async (value: unknown, ...path: string[]) => {

@@ -5,11 +5,12 @@ import t, { type Test } from 'tap'
 import type { UserEntry } from '../../../common/shapes.js'
 import { addUserCommands } from '../../../server/cli/users.js'
 import { commands } from '../../support/terminal.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const GOOD = 'a long enough one'
 
 function users(t: Test) {
-  const dir = t.testdir({})
+  const dir = ownFolder(t, {})
   const file = join(dir, 'settings', 'users.json')
   return {
     dir,

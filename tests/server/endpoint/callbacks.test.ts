@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import type { LiveNote } from '../../../common/live-messages.js'
 import type { StoredEvent } from '../../../server/store/same-event.js'
 import { asBody, asFields, endpointApp, WEB1, type EndpointApp } from '../../support/endpoint.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const SECRET = 'a secret of fail2ban'
 const CLIENTS = [
@@ -31,7 +32,7 @@ async function start(t: Test): Promise<{
   upload: (day: string, events: object[]) => Promise<void>
   day: (day: string) => Promise<StoredEvent[]>
 }> {
-  const at = await endpointApp(t.testdir(), {}, JSON.stringify(CLIENTS))
+  const at = await endpointApp(ownFolder(t), {}, JSON.stringify(CLIENTS))
   t.teardown(() => at.app.close())
   await at.app.ready()
   const notes: LiveNote[] = []

@@ -8,6 +8,7 @@ import type { BlocklistEntry } from '../../../common/shapes.js'
 import { listOfJail, serverName } from '../../../common/names.js'
 import { address } from '../../../common/address.js'
 import { WEB1, asBody, asFields, endpointApp, type EndpointApp } from '../../support/endpoint.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const web1 = serverName('web-1')
 const sshd = listOfJail('sshd')
@@ -28,7 +29,7 @@ const start = async (
   t: Test,
   ...more: Parameters<typeof endpointApp> extends [string, ...infer R] ? R : never
 ) => {
-  const at = await endpointApp(t.testdir(), ...more)
+  const at = await endpointApp(ownFolder(t), ...more)
   t.teardown(() => at.app.close())
   return at
 }

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { asBody, asFields, endpointApp, WEB1, type EndpointApp } from '../../support/endpoint.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const ACTOR = { kind: 'cli' as const, name: 'root', from: 'cli' }
 const SERVER = WEB1.username as never
@@ -17,7 +18,7 @@ const host = async (at: EndpointApp) =>
   >
 
 t.test('an old client sees none of it', async t => {
-  const at = await endpointApp(t.testdir())
+  const at = await endpointApp(ownFolder(t))
   t.teardown(() => at.app.close())
   await at.app.store.commands.add(SERVER, 'health', {}, ACTOR)
   for (const form of [asBody(), asFields()])
@@ -26,7 +27,7 @@ t.test('an old client sees none of it', async t => {
 })
 
 t.test('a client that tells of its whitelist is told which one holds', async t => {
-  const at = await endpointApp(t.testdir())
+  const at = await endpointApp(ownFolder(t))
   t.teardown(() => at.app.close())
   const poll = async (field: string) =>
     (await at.post('update.php', asBody({ whitelist: field }))).json<{ whitelist?: string }>().whitelist
@@ -60,7 +61,7 @@ t.test('a client that tells of its whitelist is told which one holds', async t =
 })
 
 t.test('commands go to who takes them, and come back by report', async t => {
-  const at = await endpointApp(t.testdir())
+  const at = await endpointApp(ownFolder(t))
   t.teardown(() => at.app.close())
   const { id } = await at.app.store.commands.add(SERVER, 'jail_status', { jail: 'sshd' }, ACTOR)
   const poll = async () => (await at.post('update.php', asBody({ commands: 'health' }))).json<object>()

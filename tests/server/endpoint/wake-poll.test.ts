@@ -3,6 +3,7 @@ import { hashSync } from '@node-rs/bcrypt'
 import t, { type Test } from 'tap'
 import { Agent, request } from 'undici'
 import { endpointApp, WEB1 } from '../../support/endpoint.js'
+import { ownFolder } from '../../support/own-folder.js'
 import { opened } from '../../support/socket.js'
 
 const ACTOR = { kind: 'cli', name: 'test', from: 'cli' } as const
@@ -11,7 +12,7 @@ const POLL_MS = 50_000
 
 /** The app on a port of its own, and polls to it. */
 async function polled(t: Test, clients?: string) {
-  const at = await endpointApp(t.testdir(), {}, ...(clients === undefined ? [] : [clients]))
+  const at = await endpointApp(ownFolder(t), {}, ...(clients === undefined ? [] : [clients]))
   t.teardown(() => at.app.close())
   const base = `${await at.app.listen({ host: '127.0.0.1', port: 0 })}/api/v1/wake`
   const poll = async (

@@ -21,6 +21,7 @@ import { MOST_UNASKED } from '../../../server/store/audit-drafts.js'
 import type { Place } from '../../../server/store/audit-read.js'
 import type { AuditDraft, AuditRow } from '../../../server/store/audit-row.js'
 import { Store, type StoreOptions } from '../../../server/store/store.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const web1 = serverName('web-1')
 const sshd = listOfJail('sshd')
@@ -43,7 +44,7 @@ interface At {
 }
 
 const start = (t: Test, more: Partial<StoreOptions> = {}, dir?: string): At => {
-  const folder = dir ?? t.testdir({ archive: {}, download: {}, temp: {}, settings: {} })
+  const folder = dir ?? ownFolder(t, { archive: {}, download: {}, temp: {}, settings: {} })
   const at = (name: string) => join(folder, name)
   const clock = { now: Date.parse('2026-03-01T12:00:00Z') }
   const delayed: unknown[] = []

@@ -5,6 +5,7 @@ import { address } from '../../../common/address.js'
 import { Countries } from '../../../server/store/countries.js'
 import { testApp } from '../../support/app.js'
 import { mmdbOf } from '../../support/mmdb.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const DATABASE = mmdbOf([
   ['203.0.113.0/24', { country: { iso_code: 'DE' }, registered_country: { iso_code: 'FR' } }],
@@ -15,7 +16,7 @@ const DATABASE = mmdbOf([
 ])
 
 t.test('countries by the operator’s database, however it names them', async t => {
-  const path = join(t.testdir({}), 'countries.mmdb')
+  const path = join(ownFolder(t, {}), 'countries.mmdb')
   await writeFile(path, DATABASE)
   let now = 0
   const failed: unknown[] = []
@@ -63,7 +64,7 @@ t.test('without a database nothing is known; a path that is none is an error', a
 })
 
 t.test('the address and the top addresses tell their country', async t => {
-  const geoip = join(t.testdir({}), 'countries.mmdb')
+  const geoip = join(ownFolder(t, {}), 'countries.mmdb')
   await writeFile(geoip, DATABASE)
   // The app has a folder of its own.
   await t.test('over the API', async t => {

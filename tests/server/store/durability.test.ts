@@ -9,6 +9,7 @@ import type { BlocklistEntry } from '../../../common/shapes.js'
 import { testApp } from '../../support/app.js'
 import { Installation } from '../../support/installation.js'
 import { HOST } from '../../support/one-host.js'
+import { ownFolder } from '../../support/own-folder.js'
 import { NO_SMALL_DISK, SmallDisk } from '../../support/small-disk.js'
 
 const noDisk = NO_SMALL_DISK ?? false
@@ -30,7 +31,7 @@ async function holdLock(t: Test, path: string): Promise<() => Promise<void>> {
 }
 
 t.test('what was acknowledged with 200 is there after a kill -9 right behind the reply', async t => {
-  const at = new Installation(t.testdir({ settings: {} }))
+  const at = new Installation(ownFolder(t, { settings: {} }))
   const password = 'a password for the test'
   const users = [{ username: 'alice', password: hashSync(password, 4), role: 'admin' }]
   await writeFile(at.path('settings', 'users.json'), JSON.stringify(users))
