@@ -125,7 +125,7 @@ function Known({ ip }: { ip: string }) {
           detail={clockOf(reply.events[0]?.timestamp)}
         />
       </div>
-      <div class="columns">
+      <div class="columns level">
         <AddressLists reply={reply} fleet={fleet} />
         <div class="stack-panels">
           <AddressWhitelist reply={reply} />
