@@ -1,4 +1,5 @@
-import { open, rmdir, stat, type FileHandle } from 'node:fs/promises'
+import { fstatSync, statSync } from 'node:fs'
+import { open, rmdir, stat } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import lockfile from 'proper-lockfile'
 import { ProductError, systemCode } from './errors.js'
@@ -40,31 +41,27 @@ export async function withFileLock<T>(
     throw lockFailure(path, error)
   })
   // Held open, its inode can't become another's.
-  const inode = inodeOf(own)
-  const isOurs = async () => {
-    const [present, ours] = await Promise.all([inodeOf(lockOf(path)), inode])
-    return lost === undefined && present !== undefined && present === ours
-  }
+  const inode = fstatSync(own.fd, { bigint: true }).ino
+  const isOurs = () => lost === undefined && inodeAt(lockOf(path)) === inode
   try {
     return await work({
-      check: async () => {
-        if (!(await isOurs())) throw new ProductError('LOCK_LOST', undefined, lost)
-      }
+      check: () =>
+        isOurs() ? Promise.resolve() : Promise.reject(new ProductError('LOCK_LOST', undefined, lost))
     })
   } finally {
     // A lost lock is someone else's by now: it must not be removed.
-    const removed = (await isOurs()) ? release().catch(() => undefined) : undefined
+    const removed = isOurs() ? release().catch(() => undefined) : undefined
     await Promise.all([removed, own.close()])
   }
 }
 
-/** The inode of a file or of what is held open; undefined when there is none. */
-async function inodeOf(place: string | FileHandle): Promise<bigint | undefined> {
-  const look = typeof place === 'string' ? stat(place, { bigint: true }) : place.stat({ bigint: true })
-  return look.then(
-    ({ ino }) => ino,
-    () => undefined
-  )
+/** The inode that is there at this moment; undefined when there is none. */
+function inodeAt(path: string): bigint | undefined {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+  } catch {
+    return undefined
+  }
 }
 
 async function acquire(

@@ -194,7 +194,7 @@ export class JsonFiles {
       const mine = { began: false }
       try {
         if (performance.now() - since >= this.#times.wait) throw new ProductError('LOCK_TIMEOUT')
-        await refuseLinks(this.#roots, dirname(path))
+        refuseLinks(this.#roots, dirname(path))
         const hold = () =>
           withFileLock(
             path,
@@ -276,7 +276,7 @@ export class JsonFiles {
   }
 
   async #load<T>(path: string, kind: JsonKind<T>, keep = true, locked = false): Promise<Loaded<T>> {
-    if (!locked) await refuseLinks(this.#roots, dirname(path))
+    if (!locked) refuseLinks(this.#roots, dirname(path))
     const cached = this.#cache.get(path)
     // Opened even when it is known: where machines share a file system, opening is what asks for the file as it is now.
     const raw = await readWhole(path, kind.corrupt === 'set-aside', cached)

@@ -1,4 +1,4 @@
-import { lstat } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
 import { dirname, relative, sep } from 'node:path'
 import { ProductError, systemCode } from './errors.js'
 
@@ -10,20 +10,19 @@ import { ProductError, systemCode } from './errors.js'
  * @param folder a folder below one of them
  * @throws ProductError DISK naming the link
  */
-export async function refuseLinks(roots: readonly string[], folder: string): Promise<void> {
+export function refuseLinks(roots: readonly string[], folder: string): void {
   const root = roots.find(one => folder.startsWith(one + sep))
   if (root === undefined) return
-  const folders: string[] = []
-  for (let at = folder; at !== root; at = dirname(at)) folders.push(at)
-  const links = await Promise.all(folders.map(isLink))
-  const link = folders.find((_, at) => links[at])
-  if (link === undefined) return
-  throw new ProductError('DISK', `${relative(root, link)} is a symbolic link; put the folder itself there`)
+  for (let at = folder; at !== root; at = dirname(at)) {
+    if (!isLink(at)) continue
+    throw new ProductError('DISK', `${relative(root, at)} is a symbolic link; put the folder itself there`)
+  }
 }
 
-async function isLink(path: string): Promise<boolean> {
+/** At once: the system knows the few folders by heart, and to have a thread ask takes twenty times as long. */
+function isLink(path: string): boolean {
   try {
-    return (await lstat(path)).isSymbolicLink()
+    return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false
     throw error
