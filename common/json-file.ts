@@ -166,7 +166,7 @@ export class JsonFiles {
         throw new ProductError('CONFLICT', `${basename(path)} would be larger than ${kind.most} bytes`)
       }
       const before = change.before?.(bytes)
-      // A failure is told once the copy is there.
+      // It may fail before anybody waits for it.
       before?.catch(() => undefined)
       try {
         await replace(path, bytes, access ?? (await accessOfNew(path, kind.mode)), async () => {
@@ -174,8 +174,8 @@ export class JsonFiles {
           await lock.check()
         })
       } finally {
-        // Nothing goes on once the lock is let go.
-        await before?.catch(() => undefined)
+        // Nothing goes on once the lock is let go; what went wrong there is what is told.
+        await before
       }
       this.#remember(path, { version: await versionOf(path), text, value: change.value })
       await change.written?.()

@@ -284,6 +284,18 @@ t.test('a process killed between change and line leaves what completes the trail
     t.notOk((await readdir(at.archive('web-1'))).includes(NOTE))
   })
 
+  t.test('before a change of what this process wrote itself: nothing either', async t => {
+    const at = start(t)
+    await at.change('block', '10.0.0.1')
+    await at.change('block', '10.0.0.9')
+    const current = await at.store.lists.read(web1, sshd)
+    const path = at.archive('web-1', 'blocklists', sshd)
+    const change = at.store.audit.change(web1, { path, current }, next, ALICE, [row(2)])
+    await change.before(Buffer.from(serialise(next, true)))
+    await at.store.housekeeping()
+    t.strictSame(brief(await at.rows()), ['block 10.0.0.9', 'block 10.0.0.1'])
+  })
+
   t.test('while the note was written: the change had not begun', async t => {
     const { at, file } = await killed(t)
     const note = at.archive('web-1', NOTE)
