@@ -1,4 +1,5 @@
-import { open, rmdir, stat, type FileHandle } from 'node:fs/promises'
+import { fstatSync, statSync } from 'node:fs'
+import { open, rmdir, stat } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import lockfile from 'proper-lockfile'
 import { ProductError, systemCode } from './errors.js'
@@ -39,24 +40,28 @@ export async function withFileLock<T>(
     await release().catch(() => undefined)
     throw lockFailure(path, error)
   })
+  // Held open, its inode can't become another's.
+  const inode = fstatSync(own.fd, { bigint: true }).ino
+  const isOurs = () => lost === undefined && inodeAt(lockOf(path)) === inode
   try {
     return await work({
-      check: async () => {
-        if (lost === undefined && (await isAt(own, lockOf(path)))) return
-        throw new ProductError('LOCK_LOST', undefined, lost)
-      }
+      check: () =>
+        isOurs() ? Promise.resolve() : Promise.reject(new ProductError('LOCK_LOST', undefined, lost))
     })
   } finally {
     // A lost lock is someone else's by now: it must not be removed.
-    if (lost === undefined && (await isAt(own, lockOf(path)))) await release().catch(() => undefined)
-    await own.close()
+    const removed = isOurs() ? release().catch(() => undefined) : undefined
+    await Promise.all([removed, own.close()])
   }
 }
 
-/** True while the path still leads to the folder held open; held open, its inode can't become another's. */
-async function isAt(folder: FileHandle, path: string): Promise<boolean> {
-  const present = await stat(path, { bigint: true }).catch(() => undefined)
-  return present !== undefined && present.ino === (await folder.stat({ bigint: true })).ino
+/** The inode that is there at this moment; undefined when there is none. */
+function inodeAt(path: string): bigint | undefined {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+  } catch {
+    return undefined
+  }
 }
 
 async function acquire(

@@ -1,4 +1,4 @@
-import { lstat } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
 import { dirname, relative, sep } from 'node:path'
 import { ProductError, systemCode } from './errors.js'
 
@@ -10,15 +10,21 @@ import { ProductError, systemCode } from './errors.js'
  * @param folder a folder below one of them
  * @throws ProductError DISK naming the link
  */
-export async function refuseLinks(roots: readonly string[], folder: string): Promise<void> {
+export function refuseLinks(roots: readonly string[], folder: string): void {
   const root = roots.find(one => folder.startsWith(one + sep))
   if (root === undefined) return
   for (let at = folder; at !== root; at = dirname(at)) {
-    const info = await lstat(at).catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
-      throw error
-    })
-    if (info?.isSymbolicLink() !== true) continue
+    if (!isLink(at)) continue
     throw new ProductError('DISK', `${relative(root, at)} is a symbolic link; put the folder itself there`)
+  }
+}
+
+/** At once: the system knows the few folders by heart, and to have a thread ask takes twenty times as long. */
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false
+    throw error
   }
 }

@@ -122,7 +122,7 @@ export class DownloadStore {
   /** Opens a copy for delivery, or gives undefined when there is none. */
   async open(server: ServerName, name: string): Promise<Delivery | undefined> {
     if (!isListName(name)) return undefined
-    await refuseLinks(this.paths.dataRoots(), this.paths.downloads(server))
+    refuseLinks(this.paths.dataRoots(), this.paths.downloads(server))
     const path = this.paths.download(server, name)
     let file: FileHandle
     try {

@@ -42,8 +42,7 @@ export class BlockGuard {
 
   /** The refusals for one host. @param asking the admin's own address, if known */
   async forHost(server: ServerName, asking: string | undefined): Promise<Refusal> {
-    const host = await this.hosts.read(server)
-    const whitelist = await this.whitelist.of(server)
+    const [host, whitelist] = await Promise.all([this.hosts.read(server), this.whitelist.of(server)])
     const guarded: [Refused['code'], AddressSet, (note: string) => string][] = [
       ['loopback', new AddressSet(LOOPBACK), () => 'a loopback address'],
       ['nobody', new AddressSet(NOBODY), () => 'not the address of anybody'],

@@ -29,8 +29,11 @@ export class HostStore {
 
   /** Every server that has an archive folder or may sync, sorted. */
   async names(): Promise<ServerName[]> {
-    const names = new Set((await namesIn(this.paths.root.archive)).filter(name => !name.includes('.json')))
-    const { clients } = await this.clients.list().catch(() => ({ clients: [] }))
+    const [folders, { clients }] = await Promise.all([
+      namesIn(this.paths.root.archive),
+      this.clients.list().catch(() => ({ clients: [] }))
+    ])
+    const names = new Set(folders.filter(name => !name.includes('.json')))
     for (const { username } of clients) names.add(username)
     const found = [...names].filter(isServerName).sort()
     return found.filter(name => this.only?.includes(name) !== false)

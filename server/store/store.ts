@@ -159,7 +159,7 @@ export class Store {
       paths.days(server),
       paths.downloads(server)
     ]) {
-      await refuseLinks(paths.dataRoots(), folder)
+      refuseLinks(paths.dataRoots(), folder)
       await this.files.removeAbandoned(folder)
     }
     await this.commands.settle(server)

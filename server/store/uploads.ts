@@ -59,7 +59,7 @@ export class UploadStore {
   async spool(server: ServerName, name: string, content: Readable): Promise<SpooledUpload> {
     const folder = this.paths.uploads(server)
     const path = join(folder, `${randomUUID()}.upload`)
-    await refuseLinks(this.paths.dataRoots(), folder)
+    refuseLinks(this.paths.dataRoots(), folder)
     let bytes = 0
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -99,7 +99,7 @@ export class UploadStore {
   /** Deletes what servers that were killed left behind: uploads untouched for ten minutes. */
   async removeAbandoned(server: ServerName): Promise<void> {
     const folder = this.paths.uploads(server)
-    await refuseLinks(this.paths.dataRoots(), folder)
+    refuseLinks(this.paths.dataRoots(), folder)
     for (const name of await namesIn(folder)) {
       const path = join(folder, name)
       const info = await stat(path).catch(() => undefined)

@@ -17,22 +17,33 @@ const SIZES = [13_480, 100_000]
 export async function dashboard(): Promise<BenchRow[]> {
   const rows: BenchRow[] = [await bundle()]
   for (const size of SIZES) {
-    const at = new Installation(await mkdtemp(join(tmpdir(), 'f2b-bench-')))
-    try {
-      await mkdir(at.path('settings'), { recursive: true })
-      await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
-      const fleet = { servers: ['web-1'], days: 30, eventsPerDay: 13_480, today: size, now: Date.now() }
-      await writeLargeFleet(at.path('archive'), fleet)
+    await withMonth(13_480, size, async at => {
       if (size === SIZES[0]) rows.push(...(await statistics(at)))
       await at.serve()
       rows.push(...(await events(at, size)))
       if (NO_BROWSER === false) rows.push(...(await page(at, size)))
-    } finally {
-      await at.stop()
-      await rm(at.dir, { recursive: true, force: true })
-    }
+    })
   }
   return rows
+}
+
+/** Runs with a month of events of one host, `today` of them today; a server that was started is stopped. */
+export async function withMonth<T>(
+  eventsPerDay: number,
+  today: number,
+  run: (at: Installation) => Promise<T>
+): Promise<T> {
+  const at = new Installation(await mkdtemp(join(tmpdir(), 'f2b-bench-')))
+  try {
+    await mkdir(at.path('settings'), { recursive: true })
+    await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
+    const fleet = { servers: ['web-1'], days: 30, eventsPerDay, today, now: Date.now() }
+    await writeLargeFleet(at.path('archive'), fleet)
+    return await run(at)
+  } finally {
+    await at.stop()
+    await rm(at.dir, { recursive: true, force: true })
+  }
 }
 
 async function bundle(): Promise<BenchRow> {
@@ -54,7 +65,8 @@ async function bundle(): Promise<BenchRow> {
   }
 }
 
-async function statistics(at: Installation): Promise<BenchRow[]> {
+/** Starts servers, whose first answer is cold. @returns medians in milliseconds */
+export async function statisticsTimes(at: Installation): Promise<{ cold: number; warm: number }> {
   const cold: number[] = []
   const warm: number[] = []
   for (let run = 0; run < RUNS; run++) {
@@ -64,6 +76,11 @@ async function statistics(at: Installation): Promise<BenchRow[]> {
     for (let again = 0; again < RUNS; again++) warm.push((await timed(at, 'statistics', cookie)).last)
     await at.stop()
   }
+  return { cold: median(cold), warm: median(warm) }
+}
+
+async function statistics(at: Installation): Promise<BenchRow[]> {
+  const { cold, warm } = await statisticsTimes(at)
   const folder = at.path('archive', 'web-1', 'fail2ban')
   const texts = await Promise.all((await readdir(folder)).map(name => readFile(join(folder, name), 'utf8')))
   const bare: number[] = []
@@ -79,13 +96,17 @@ async function statistics(at: Installation): Promise<BenchRow[]> {
     baseline: `JSON.parse of the files: ${parse.toFixed(0)} ms`,
     ratio: ms / parse
   })
-  return [row('first answer of a new process', median(cold)), row('warm', median(warm))]
+  return [row('first answer of a new process', cold), row('warm', warm)]
 }
 
-async function events(at: Installation, size: number): Promise<BenchRow[]> {
+/** Today's events by a server that has settled. @returns medians in milliseconds */
+export async function eventsTimes(
+  at: Installation
+): Promise<{ first: number; last: number; unchanged: number }> {
   const cookie = await cookieOf(at)
-  const day = localDay(Date.now())
-  const path = `columns?server=web-1&day=${day}`
+  // A new process sums the month up while nobody looks: this ends when that has.
+  await timed(at, 'statistics', cookie)
+  const path = `columns?server=web-1&day=${localDay(Date.now())}`
   const { etag } = await timed(at, path, cookie)
   const runs = []
   const known: number[] = []
@@ -94,6 +115,12 @@ async function events(at: Installation, size: number): Promise<BenchRow[]> {
     known.push((await timed(at, path, cookie, { 'if-none-match': etag })).last)
   }
   const [first, last] = [median(runs.map(run => run.first)), median(runs.map(run => run.last))]
+  return { first, last, unchanged: median(known) }
+}
+
+async function events(at: Installation, size: number): Promise<BenchRow[]> {
+  const { first, last, unchanged } = await eventsTimes(at)
+  const day = localDay(Date.now())
   const text = await readFile(at.path('archive', 'web-1', 'fail2ban', `fail2ban-events-${day}.json`), 'utf8')
   const bare: number[] = []
   for (let run = 0; run < RUNS; run++) {
@@ -105,14 +132,15 @@ async function events(at: Installation, size: number): Promise<BenchRow[]> {
   return [
     {
       what: `events of a day of ${size}, gzip, warm: first / last byte / unchanged (304)`,
-      value: `${first.toFixed(1)} / ${last.toFixed(1)} / ${median(known).toFixed(1)} ms`,
+      value: `${first.toFixed(1)} / ${last.toFixed(1)} / ${unchanged.toFixed(1)} ms`,
       baseline: `JSON.parse + JSON.stringify of the file: ${yardstick.toFixed(1)} ms`,
       ratio: last / yardstick
     }
   ]
 }
 
-async function page(at: Installation, size: number): Promise<BenchRow[]> {
+/** The page in a browser. @returns medians in milliseconds; `form` is how long its log-in form takes */
+export async function pageTimes(at: Installation): Promise<{ form: number; opened: number; typed: number }> {
   const browser = await launchBrowser()
   try {
     const page = await browser.newPage({ viewport: { width: 1440, height: 900 } })
@@ -125,25 +153,25 @@ async function page(at: Installation, size: number): Promise<BenchRow[]> {
       opened.push(await rowsAfter(page, `${at.url}/?view=events&server=web-1`))
       for (const text of ['7', '7.', '7.1', '7.', '']) typed.push(await rowsAfterKey(page, text))
     }
-    const bare = median(form)
-    const row = (what: string, ms: number, baseline: string, ratio: number | null): BenchRow => ({
-      what: `dashboard, ${what}, ${size} events`,
-      value: `${ms.toFixed(0)} ms`,
-      baseline,
-      ratio
-    })
-    return [
-      row(
-        'navigation → table usable',
-        median(opened),
-        `navigation → log-in form: ${bare.toFixed(0)} ms`,
-        median(opened) / bare
-      ),
-      row('keystroke → new rows', median(typed), '', null)
-    ]
+    return { form: median(form), opened: median(opened), typed: median(typed) }
   } finally {
     await browser.close()
   }
+}
+
+async function page(at: Installation, size: number): Promise<BenchRow[]> {
+  const { form, opened, typed } = await pageTimes(at)
+  const row = (what: string, ms: number, baseline: string, ratio: number | null): BenchRow => ({
+    what: `dashboard, ${what}, ${size} events`,
+    value: `${ms.toFixed(0)} ms`,
+    baseline,
+    ratio
+  })
+  const bare = `navigation → log-in form: ${form.toFixed(0)} ms`
+  return [
+    row('navigation → table usable', opened, bare, opened / form),
+    row('keystroke → new rows', typed, '', null)
+  ]
 }
 
 async function cookieOf(at: Installation): Promise<string> {

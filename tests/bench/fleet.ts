@@ -13,7 +13,7 @@ const MINUTES = 3
 const MINUTE_MS = 60_000
 /** Of every so many polls one finds a changed list. */
 const CHANGED = 50
-const PASSWORD = 'the password of all'
+export const PASSWORD = 'the password of all'
 /** As the product makes them. */
 const COST = 10
 /** Clock ticks of /proc/PID/stat a second (Linux, all machines). */
@@ -24,16 +24,7 @@ export async function fleet(): Promise<BenchRow[]> {
   const at = new Installation(await mkdtemp(join(tmpdir(), 'f2b-bench-')))
   const agent = new Agent({ connections: 32 })
   try {
-    await mkdir(at.path('settings'), { recursive: true })
-    const password = hashSync(PASSWORD, COST)
-    const clients = Array.from({ length: HOSTS }, (_, nr) => ({
-      username: hostName(nr),
-      password,
-      uuid: 'u',
-      ip: ''
-    }))
-    await writeFile(at.path('settings', 'client-list.json'), JSON.stringify(clients))
-    await Promise.all(clients.map(({ username }) => change(at, username, 0)))
+    const clients = await writeHosts(at, HOSTS)
     await at.serve()
     const poller = new Poller(at.url, agent)
     // The first minute checks every password and hands every list out once: that is a start, not a day.
@@ -65,10 +56,25 @@ export async function fleet(): Promise<BenchRow[]> {
   }
 }
 
-const hostName = (nr: number) => `host-${String(nr).padStart(4, '0')}`
+export const hostName = (nr: number) => `host-${String(nr).padStart(4, '0')}`
+
+/** Registers hosts, each with a list that waits. */
+export async function writeHosts(at: Installation, count: number): Promise<{ username: string }[]> {
+  await mkdir(at.path('settings'), { recursive: true })
+  const password = hashSync(PASSWORD, COST)
+  const clients = Array.from({ length: count }, (_, nr) => ({
+    username: hostName(nr),
+    password,
+    uuid: 'u',
+    ip: ''
+  }))
+  await writeFile(at.path('settings', 'client-list.json'), JSON.stringify(clients))
+  await Promise.all(clients.map(({ username }) => change(at, username, 0)))
+  return clients
+}
 
 /** Gives a host's list another entry that waits. */
-async function change(at: Installation, host: string, nr: number): Promise<void> {
+export async function change(at: Installation, host: string, nr: number): Promise<void> {
   const folder = at.path('archive', host, 'blocklists')
   await mkdir(folder, { recursive: true })
   const ips = ipsOf(100 + nr)
@@ -93,7 +99,7 @@ async function minute(poller: Poller): Promise<void> {
 }
 
 /** Polls as our client does: tells what it holds, fetches what is new, and syncs it back. */
-class Poller {
+export class Poller {
   fetched = 0
   slowest = 0
   readonly #held = new Map<string, string>()
@@ -144,7 +150,7 @@ async function sha256(text: string): Promise<string> {
 }
 
 /** What the server's process has used of all cores so far. */
-async function cpuSeconds(at: Installation): Promise<number> {
+export async function cpuSeconds(at: Installation): Promise<number> {
   const stat = await readFile(`/proc/${String(at.pid)}/stat`, 'utf8')
   // The name in brackets may hold anything.
   const words = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

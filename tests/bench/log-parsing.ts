@@ -3,9 +3,11 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { median } from './median.js'
+import { growth } from './growth.js'
 import type { BenchRow } from './row.js'
 
-const MEGABYTES = 100
+const SIZES = [1, 10, 100]
+const MEGABYTES = Math.max(...SIZES)
 const RUNS = 5
 
 /** What a measuring process prints. */
@@ -43,7 +45,7 @@ export async function logParsing(): Promise<BenchRow[]> {
   const dir = await mkdtemp(join(tmpdir(), 'bench-log-'))
   try {
     const log = join(dir, 'fail2ban.log')
-    await writeLog(log)
+    await writeLog(log, MEGABYTES)
     const grep: number[] = []
     const parse: Measured[] = []
     const first: Measured[] = []
@@ -68,6 +70,11 @@ export async function logParsing(): Promise<BenchRow[]> {
       }
     }
     const nothing = median(again.map(item => item.ms))
+    const taken: [number, number][] = []
+    for (const size of SIZES) {
+      if (size === MEGABYTES) taken.push([size, median(parse.map(item => item.ms))])
+      else taken.push([size, await parseTime(join(dir, `${size}.log`), size)])
+    }
     return [
       row(`parse ${MEGABYTES} MB of log`, parse),
       row(`parse ${MEGABYTES} MB of log into daily files on disk`, first),
@@ -77,11 +84,19 @@ export async function logParsing(): Promise<BenchRow[]> {
         baseline: '',
         ratio: null,
         peakMb: Math.round(Math.max(...again.map(item => item.peakMb)))
-      }
+      },
+      growth('parse MB of log', taken)
     ]
   } finally {
     await rm(dir, { recursive: true })
   }
+}
+
+async function parseTime(log: string, megabytes: number): Promise<number> {
+  await writeLog(log, megabytes)
+  const taken: number[] = []
+  for (let run = 0; run < RUNS; run++) taken.push((await inProcess(PARSE, { LOG: log })).ms)
+  return median(taken)
 }
 
 function url(path: string): string {
@@ -89,14 +104,14 @@ function url(path: string): string {
 }
 
 /** Mostly what a busy host logs: failures, and about one ban or unban in twelve lines. */
-async function writeLog(path: string): Promise<void> {
+async function writeLog(path: string, megabytes: number): Promise<void> {
   const file = await open(path, 'w')
   try {
     let seed = 1
     // Small, and the same on each run.
     const next = (below: number) => (seed = (seed * 48271) % 2147483647) % below
     let second = 0
-    for (let written = 0; written < MEGABYTES * 1024 * 1024;) {
+    for (let written = 0; written < megabytes * 1024 * 1024;) {
       let text = ''
       for (let count = 0; count < 10_000; count++) {
         second += next(2)

@@ -4,6 +4,7 @@ import { blocking } from './blocking.js'
 import { dashboard } from './dashboard.js'
 import { nftablesCycle, ufwCycle } from './firewall-cycle.js'
 import { fleet } from './fleet.js'
+import { eventsGrowth, fleetGrowth, pageGrowth, statisticsGrowth, updateGrowth } from './growing.js'
 import { logParsing } from './log-parsing.js'
 import { writeProfiles } from './profiles.js'
 import { updateRequests } from './update-requests.js'
@@ -20,7 +21,12 @@ const KINDS: Record<string, () => Promise<BenchRow[]>> = {
   blocking,
   fleet,
   waking,
-  dashboard
+  dashboard,
+  'growth-events': eventsGrowth,
+  'growth-statistics': statisticsGrowth,
+  'growth-page': pageGrowth,
+  'growth-update': updateGrowth,
+  'growth-fleet': fleetGrowth
 }
 
 const wanted = process.argv.slice(2)

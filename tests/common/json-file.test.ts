@@ -5,6 +5,7 @@ import {
   mkdir,
   readFile,
   readdir,
+  rm,
   rmdir,
   stat,
   symlink,
@@ -34,6 +35,12 @@ const make = (options: { wait?: number; stale?: number } = {}) => {
     times: { wait: options.wait ?? 5000, stale: options.stale ?? 5000 }
   })
   return { files, aside }
+}
+/** Something to wait for until it is opened. */
+const gate = () => {
+  let open: () => void = () => undefined
+  const opened = new Promise<void>(resolve => (open = resolve))
+  return { opened, open }
 }
 const add = (files: JsonFiles, path: string, item: number, kind = NUMBERS) =>
   files.change(path, kind, ({ value }) => ({ value: [...value, item], result: undefined }))
@@ -240,6 +247,106 @@ t.test('a lock that was lost aborts the write', async t => {
   })
   await t.rejects(change, { code: 'LOCK_LOST' })
   t.equal(await readFile(path, 'utf8'), '[1]')
+})
+
+t.test('a file is replaced once what goes on beside its copy has ended', async t => {
+  const { files } = make()
+  const dir = t.testdir({ 'numbers.json': '[1]' })
+  const path = join(dir, 'numbers.json')
+  const beside = gate()
+  const change = files.change(path, NUMBERS, () => ({
+    value: [2],
+    before: bytes => {
+      t.equal(bytes.toString(), '[\n2\n]\n')
+      return beside.opened
+    },
+    result: undefined
+  }))
+  const copied = async () => {
+    const copies = (await readdir(dir)).filter(name => /\.json\.\d+$/.test(name))
+    return (await Promise.all(copies.map(name => readFile(join(dir, name), 'utf8')))).includes('[\n2\n]\n')
+  }
+  while (!(await copied()));
+  t.equal(await readFile(path, 'utf8'), '[1]', 'the copy is there, and the file as it was')
+  beside.open()
+  await change
+  t.strictSame(JSON.parse(await readFile(path, 'utf8')), [2])
+})
+
+t.test('what goes on beside the copy fails: the file stays, and no copy', async t => {
+  const { files } = make()
+  const dir = t.testdir({ 'numbers.json': '[1]' })
+  const path = join(dir, 'numbers.json')
+  const failing = () => Promise.reject(new Error('no note'))
+  await t.rejects(
+    files.change(path, NUMBERS, () => ({ value: [2], before: failing, result: undefined })),
+    /no note/
+  )
+  t.equal(await readFile(path, 'utf8'), '[1]')
+  t.strictSame(await readdir(dir), ['numbers.json'])
+  t.strictSame((await files.read(path, NUMBERS)).value, [1])
+})
+
+t.test('a lock is held until what goes on beside a copy that failed has ended', async t => {
+  const { files } = make()
+  const path = join(t.testdir({ gone: { 'numbers.json': '[1]' } }), 'gone', 'numbers.json')
+  const beside = gate()
+  let ended = false
+  const change = files.change(path, NUMBERS, async () => {
+    await rm(join(path, '..'), { recursive: true })
+    return { value: [2], before: () => beside.opened, result: undefined }
+  })
+  const failed = t.rejects(change, { code: 'DISK' }).then(() => (ended = true))
+  const next = add(files, path, 3).then(() => t.ok(ended, 'the next waits its turn'))
+  // Time enough for the copy to fail: a folder below its own is refused later.
+  for (let turn = 0; turn < 50; turn++) await readdir(join(path, '..', '..'))
+  t.notOk(ended)
+  beside.open()
+  await Promise.all([failed, next])
+})
+
+interface Row {
+  id: number
+}
+const rowsOf = (told: { whole: number; row: number }): JsonKind<Row[]> => {
+  const whole = shapeCheck(Type.Array(Type.Object({ id: Type.Number() }), { maxItems: 3 }))
+  const row = shapeCheck(Type.Object({ id: Type.Number() }))
+  return {
+    ...{ empty: () => [], corrupt: 'set-aside', mode: 0o640, rows: true },
+    check: value => (told.whole++, whole(value)),
+    row: { check: value => (told.row++, row(value)), most: 3 }
+  }
+}
+
+t.test('of a change told by its rows no others are looked at, and the text is the same', async t => {
+  for (const text of ['[\n{"id":1},\n{"id":2}\n]\n', '[{"id":1},{"id":2}]']) {
+    const told = { whole: 0, row: 0 }
+    const { files } = make()
+    const path = join(t.testdir({ 'rows.json': text }), 'rows.json')
+    await files.change(path, rowsOf(told), ({ value: [one, two] }) => {
+      const set = [[2, { id: 3 }]] as const
+      return { value: [one!, two!, set[0][1]], rows: { set, gone: [] }, result: undefined }
+    })
+    t.equal(await readFile(path, 'utf8'), '[\n{"id":1},\n{"id":2},\n{"id":3}\n]\n')
+    t.strictSame(told, { whole: 1, row: 1 }, 'the whole was looked at when it was read')
+    t.strictSame((await files.read(path, rowsOf(told))).value, [{ id: 1 }, { id: 2 }, { id: 3 }])
+    for (const bad of [{ id: 'x' }, { id: 4 }] as unknown as Row[]) {
+      const change = files.change(path, rowsOf(told), ({ value }) => {
+        const rows = { set: [[3, bad]] as const, gone: [] }
+        return { value: [...value, bad], rows, result: undefined }
+      })
+      await t.rejects(change, { code: 'CONFLICT' }, 'a bad row, and one too many')
+    }
+  }
+})
+
+t.test('a change sees what other hands made of a file that is known', async t => {
+  const { files } = make()
+  const path = join(t.testdir(), 'numbers.json')
+  await add(files, path, 1)
+  await writeFile(path, '[5]')
+  await add(files, path, 2)
+  t.strictSame(JSON.parse(await readFile(path, 'utf8')), [5, 2])
 })
 
 t.test('a symbolic link in a data folder is not followed', async t => {
