@@ -130,7 +130,7 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
     })
   }
   await step('downloaded')
-  const { lists } = await parts.lists.all()
+  const lists = await parts.lists.all()
   const whole = await checkWhole(parts, lists, offered, result)
   const changed = await applyLists({ ...parts, guard }, lists, whole, result, step)
   await sendBack(parts, exchange, [...new Set([...result.downloaded, ...changed])], result, attempt)

@@ -1,10 +1,10 @@
 import { ProductError, messageOf } from '../../common/errors.js'
-import { CHANGES_SUFFIX, type ListVersion } from '../../common/list-changes.js'
+import { CHANGES_SUFFIX } from '../../common/list-changes.js'
 import type { ListName } from '../../common/names.js'
 import { LIMITS } from '../../common/shapes.js'
 import type { Offered, OutgoingFile, SyncedBack } from '../server-link.js'
 import type { Link, Report } from './cycle.js'
-import type { LocalLists } from './local-lists.js'
+import type { LocalLists, MadeList } from './local-lists.js'
 
 /** Bytes and lists sent back in one request. */
 const BATCH_BYTES = 16 * 1024 * 1024
@@ -18,10 +18,9 @@ export class ListExchange {
   readonly #link: Link
   readonly #lists: LocalLists
   readonly #report: Report
-  /** What the host held when it asked. */
+  /** What the host held when it asked, and as it was told. */
+  #held = new Map<ListName, { hash: string; length: number }>()
   #have = ''
-  #hashes: ReadonlyMap<ListName, string> = new Map()
-  #lengths = new Map<ListName, number>()
   /** Lists that the server takes changes of. */
   readonly #byChanges = new Set<ListName>()
 
@@ -33,10 +32,8 @@ export class ListExchange {
 
   /** Asks what to fetch. @param told what the server is told beside the lists the host holds @throws as `Link.ask` */
   async ask(told: Record<string, string>): Promise<Offered> {
-    const { hashes, lengths } = await this.#lists.all()
-    this.#hashes = hashes
-    this.#lengths = lengths
-    this.#have = [...hashes].map(([list, hash]) => `${list}=${hash}`).join(',')
+    this.#held = await this.#lists.held()
+    this.#have = [...this.#held].map(([list, { hash }]) => `${list}=${hash}`).join(',')
     return this.#link.ask({ have: this.#have, ...told })
   }
 
@@ -61,8 +58,8 @@ export class ListExchange {
       this.#report('warn', { event: 'not_handed_out', list })
       return false
     }
-    this.#lengths.set(list, content.text.length)
-    const all = [...this.#lengths.values()].reduce((sum, length) => sum + length, 0)
+    this.#held.set(list, { hash: this.#held.get(list)?.hash ?? '', length: content.text.length })
+    const all = [...this.#held.values()].reduce((sum, { length }) => sum + length, 0)
     if (all > LIMITS.hostCharacters) {
       throw new ProductError(
         'REFUSED',
@@ -70,7 +67,7 @@ export class ListExchange {
       )
     }
     try {
-      await this.#lists.keep(list, content.text, content.value)
+      await this.#lists.keep(list, content.text, content.known)
     } catch (error) {
       if (error instanceof ProductError) throw error
       throw new ProductError('REFUSED', `the server sent a bad ${list}: ${messageOf(error)}`, error)
@@ -78,13 +75,13 @@ export class ListExchange {
     return true
   }
 
-  async #fetched(list: ListName): Promise<{ text: string; value?: ListVersion['value'] } | undefined> {
-    const got = await this.#link.download(list, this.#hashes.get(list) ?? '')
+  async #fetched(list: ListName): Promise<{ text: string; known?: MadeList } | undefined> {
+    const got = await this.#link.download(list, this.#held.get(list)?.hash ?? '')
     if (got === undefined) return undefined
     if (got.takesChanges) this.#byChanges.add(list)
     if (!got.changes) return { text: got.text }
     const made = await this.#lists.made(list, got.text)
-    if (made !== undefined) return made
+    if (made !== undefined) return { text: made.text, known: made }
     this.#report('info', { event: 'changes_do_not_fit', list })
     // The copy counts as delivered and is gone: to ask hands the list out once more.
     await this.#link.ask({ have: this.#have })
