@@ -26,7 +26,7 @@ export const ListChanges = Type.Object({
   /** SHA-256 (hex) and length of the version they make. */
   result: Sha256,
   bytes: Place,
-  set: Type.Array(Type.Object({ place: Place, row: BlocklistEntry }), { maxItems: MOST_CHANGES }),
+  set: Type.Array(Type.Tuple([Place, BlocklistEntry]), { maxItems: MOST_CHANGES }),
   gone: Type.Array(Place, { maxItems: MOST_CHANGES })
 })
 export interface ListChanges extends RowChanges<BlocklistEntry> {

@@ -3,7 +3,7 @@
  * `gone` are places whose rows go. Places are those of the older list and ascend; none is named twice.
  */
 export interface RowChanges<T> {
-  set: readonly { readonly place: number; readonly row: T }[]
+  set: readonly (readonly [place: number, row: T])[]
   gone: readonly number[]
 }
 
@@ -16,7 +16,7 @@ export function changesBetween<T extends object>(
   after: readonly T[]
 ): RowChanges<T> | undefined {
   const places = new Map<T, number>()
-  const set: { place: number; row: T }[] = []
+  const set: (readonly [number, T])[] = []
   const gone: number[] = []
   let place = 0
   /** New rows that no place is found for yet. */
@@ -24,7 +24,7 @@ export function changesBetween<T extends object>(
   const upTo = (end: number) => {
     for (const row of fresh) {
       if (place === end && end < before.length) return false
-      set.push({ place: place++, row })
+      set.push([place++, row])
     }
     fresh = []
     while (place < end) gone.push(place++)
@@ -40,7 +40,7 @@ export function changesBetween<T extends object>(
         continue
       }
       if (place + 1 < before.length && after[at + 1] === before[place + 1]) {
-        set.push({ place: place++, row })
+        set.push([place++, row])
         continue
       }
     }
@@ -57,7 +57,7 @@ export function changesBetween<T extends object>(
 export function changedRows<T>(before: readonly T[], { set, gone }: RowChanges<T>): T[] | undefined {
   if (!fits(before.length, set, gone)) return undefined
   const after = [...before]
-  for (const { place, row } of set) after[place] = row
+  for (const [place, row] of set) after[place] = row
   if (gone.length === 0) return after
   const going = new Set(gone)
   return after.filter((_, place) => !going.has(place))
@@ -81,7 +81,7 @@ export function changedText<T>(text: string, rows: number, { set, gone }: RowCha
     if (from < end) pieces.push(text.slice(startOf(from), startOf(end) - SEPARATOR.length))
   }
   while (nextSet < set.length || nextGone < gone.length) {
-    const { place, row } = set[nextSet] ?? { place: Infinity, row: undefined }
+    const [place, row] = set[nextSet] ?? [Infinity]
     const going = gone[nextGone] ?? Infinity
     const at = Math.min(place, going)
     keepUpTo(at)
@@ -103,7 +103,7 @@ const END = '\n]\n'
 function fits(rows: number, set: RowChanges<unknown>['set'], gone: readonly number[]): boolean {
   let last = -1
   const setPlaces = new Set<number>()
-  for (const { place } of set) {
+  for (const [place] of set) {
     if (!Number.isInteger(place) || place <= last || (place >= rows && place !== Math.max(last + 1, rows)))
       return false
     last = place

@@ -137,7 +137,7 @@ export class DownloadStore {
   async #noteChanges(server: ServerName, list: ListName, current: Snapshot<BlocklistEntry[]>): Promise<void> {
     const path = this.paths.download(server, list)
     this.#changes.delete(path)
-    const set = current.value.flatMap((row, place) => (row.pending === true ? [{ place, row }] : []))
+    const set = current.value.flatMap((row, place) => (row.pending === true ? [[place, row] as const] : []))
     const rows = { set, gone: [] }
     if (!areFew(rows, current.value.length)) return
     const result = this.lists.hashOf(server, list, current)

@@ -26,7 +26,7 @@ export function readUploadedChanges(list: ListName, text: string): ListChanges &
   if (base === undefined) throw new ProductError('UPLOAD_CONTENT', 'the changes lack their base')
   checkEntries(
     list,
-    changes.set.map(({ row }) => row)
+    changes.set.map(([, row]) => row)
   )
   return { base, ...changes }
 }

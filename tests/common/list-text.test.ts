@@ -43,10 +43,10 @@ t.test('a few changes are told as few', t => {
   const [a, b, c, d] = before as [Row, Row, Row, Row]
   const x = { ip: 'x' }
   t.strictSame(changesBetween(before, [a, b, c, d]), { set: [], gone: [] })
-  t.strictSame(changesBetween(before, [a, x, c, d]), { set: [{ place: 1, row: x }], gone: [] })
-  t.strictSame(changesBetween(before, [a, c, d, x]), { set: [{ place: 4, row: x }], gone: [1] })
-  t.strictSame(changesBetween(before, [x, d]), { set: [{ place: 0, row: x }], gone: [1, 2] })
-  t.strictSame(changesBetween([], [x]), { set: [{ place: 0, row: x }], gone: [] })
+  t.strictSame(changesBetween(before, [a, x, c, d]), { set: [[1, x]], gone: [] })
+  t.strictSame(changesBetween(before, [a, c, d, x]), { set: [[4, x]], gone: [1] })
+  t.strictSame(changesBetween(before, [x, d]), { set: [[0, x]], gone: [1, 2] })
+  t.strictSame(changesBetween([], [x]), { set: [[0, x]], gone: [] })
   t.equal(changesBetween(before, [b, a, c, d]), undefined, 'another order')
   t.equal(changesBetween(before, [a, x, b, c, d]), undefined, 'a new row between those that stay')
   t.end()
@@ -57,34 +57,34 @@ t.test('changes that do not fit a list are not made', t => {
   const text = serialise(before, true)
   const x = { ip: 'x' }
   const bad = [
-    { set: [{ place: 3, row: x }], gone: [] },
-    { set: [{ place: -1, row: x }], gone: [] },
-    { set: [{ place: 0.5, row: x }], gone: [] },
+    { set: [[3, x]], gone: [] },
+    { set: [[-1, x]], gone: [] },
+    { set: [[0.5, x]], gone: [] },
     {
       set: [
-        { place: 1, row: x },
-        { place: 1, row: x }
+        [1, x],
+        [1, x]
       ],
       gone: []
     },
     {
       set: [
-        { place: 1, row: x },
-        { place: 0, row: x }
+        [1, x],
+        [0, x]
       ],
       gone: []
     },
     {
       set: [
-        { place: 2, row: x },
-        { place: 4, row: x }
+        [2, x],
+        [4, x]
       ],
       gone: []
     },
     { set: [], gone: [2] },
     { set: [], gone: [0, 0] },
     { set: [], gone: [1, 0] },
-    { set: [{ place: 0, row: x }], gone: [0] }
+    { set: [[0, x]], gone: [0] }
   ] as Parameters<typeof changedRows<Row>>[1][]
   for (const changes of bad) {
     t.equal(changedRows(before, changes), undefined, JSON.stringify(changes))
