@@ -15,11 +15,17 @@ export interface Replacement {
  * Replaces a file by a whole text, atomically and durably. The folder must exist.
  * @throws system errors, and what `beforeRename` throws; the old file stands then
  */
-export async function replaceDurably(path: string, text: string, how: Replacement = {}): Promise<void> {
+export async function replaceDurably(
+  path: string,
+  text: string | Buffer,
+  how: Replacement = {}
+): Promise<void> {
   const { mode, owner, beforeRename } = how
   // write-file-atomic's own write can be cut short on a full disk without an error: it is given nothing to
   // write, and the text goes into its copy here, where a short write throws before the rename.
   await writeFileAtomic(path, '', {
+    // There is nothing of its own to see onto the disk.
+    fsync: false,
     ...(mode === undefined ? {} : { mode }),
     ...(owner === undefined ? {} : { chown: owner }),
     // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind

@@ -39,24 +39,32 @@ export async function withFileLock<T>(
     await release().catch(() => undefined)
     throw lockFailure(path, error)
   })
+  // Held open, its inode can't become another's.
+  const inode = inodeOf(own)
+  const isOurs = async () => {
+    const [present, ours] = await Promise.all([inodeOf(lockOf(path)), inode])
+    return lost === undefined && present !== undefined && present === ours
+  }
   try {
     return await work({
       check: async () => {
-        if (lost === undefined && (await isAt(own, lockOf(path)))) return
-        throw new ProductError('LOCK_LOST', undefined, lost)
+        if (!(await isOurs())) throw new ProductError('LOCK_LOST', undefined, lost)
       }
     })
   } finally {
     // A lost lock is someone else's by now: it must not be removed.
-    if (lost === undefined && (await isAt(own, lockOf(path)))) await release().catch(() => undefined)
-    await own.close()
+    const removed = (await isOurs()) ? release().catch(() => undefined) : undefined
+    await Promise.all([removed, own.close()])
   }
 }
 
-/** True while the path still leads to the folder held open; held open, its inode can't become another's. */
-async function isAt(folder: FileHandle, path: string): Promise<boolean> {
-  const present = await stat(path, { bigint: true }).catch(() => undefined)
-  return present !== undefined && present.ino === (await folder.stat({ bigint: true })).ino
+/** The inode of a file or of what is held open; undefined when there is none. */
+async function inodeOf(place: string | FileHandle): Promise<bigint | undefined> {
+  const look = typeof place === 'string' ? stat(place, { bigint: true }) : place.stat({ bigint: true })
+  return look.then(
+    ({ ino }) => ino,
+    () => undefined
+  )
 }
 
 async function acquire(

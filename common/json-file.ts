@@ -6,6 +6,7 @@ import { replaceDurably, syncFolder } from './durable-file.js'
 import { ProductError, systemCode } from './errors.js'
 import { LOCK_TIMES, withFileLock, type HeldLock, type LockTimes } from './file-lock.js'
 import { bombIn, JSON_LIMITS } from './json-bomb.js'
+import { changedText, type RowChanges } from './list-text.js'
 import { SharedLooks } from './shared-looks.js'
 import { refuseLinks } from './no-links.js'
 import type { ShapeCheck } from './shapes.js'
@@ -26,6 +27,8 @@ export interface JsonKind<T> {
   mode: number
   /** One array row a line, for files with many rows; else indented. */
   rows: boolean
+  /** What `check` asks of each row, and how many it allows: of a change told by its rows no others are looked at. */
+  row?: { check: ShapeCheck; most: number }
   /** Bytes the file may have: more could not be sent where it has to go. */
   most?: number
 }
@@ -56,10 +59,17 @@ export interface LockWait {
 
 /** What `change`'s callback wants: nothing written, a new value, or a text to be kept to the byte. */
 export type Change<T, R> = { result: R } & (
-  | { value?: undefined; text?: undefined; written?: undefined }
+  | { value?: undefined; text?: undefined; rows?: undefined; before?: undefined; written?: undefined }
   | {
       value: T
       text?: string
+      /** What makes `value` out of the current one: of a kind with `row`, no others are looked at and spelled. */
+      rows?: RowChanges<unknown>
+      /**
+       * Runs while a copy is being written; the file is replaced once it has ended, and stays as it is when it throws.
+       * @param bytes what the file will be
+       */
+      before?: (bytes: Buffer) => Promise<void>
       /** Runs after the file has been replaced, still under its lock. */
       written?: () => Promise<void>
     }
@@ -142,21 +152,33 @@ export class JsonFiles {
     decide: (current: Snapshot<T>) => Change<T, R> | Promise<Change<T, R>>
   ): Promise<R> {
     return this.locked(path, async lock => {
-      const current = await this.#loadOrSetAside(path, kind)
+      const { access, ...current } = await this.#loadOrSetAside(path, kind, true)
       const change = await decide(current)
-      if (change.value !== undefined) {
-        // Nothing is written that its own readers would set aside.
-        const wrong = kind.check(change.value)
-        if (wrong !== undefined)
-          throw new ProductError('CONFLICT', `${basename(path)} can't take that: ${wrong}`)
-        const text = change.text ?? serialise(change.value, kind.rows)
-        if (kind.most !== undefined && Buffer.byteLength(text) > kind.most) {
-          throw new ProductError('CONFLICT', `${basename(path)} would be larger than ${kind.most} bytes`)
-        }
-        await replace(path, text, current.version === '' ? kind.mode : undefined, lock)
-        this.#remember(path, { version: await versionOf(path), text, value: change.value })
-        await change.written?.()
+      if (change.value === undefined) return change.result
+      // Nothing is written that its own readers would set aside.
+      const rows = change.text === undefined ? change.rows : undefined
+      const wrong = wrongIn(kind, current.value, change.value, rows)
+      if (wrong !== undefined)
+        throw new ProductError('CONFLICT', `${basename(path)} can't take that: ${wrong}`)
+      const text = change.text ?? textOf(kind, current, change.value, rows)
+      const bytes = Buffer.from(text)
+      if (kind.most !== undefined && bytes.length > kind.most) {
+        throw new ProductError('CONFLICT', `${basename(path)} would be larger than ${kind.most} bytes`)
       }
+      const before = change.before?.(bytes)
+      // A failure is told once the copy is there.
+      before?.catch(() => undefined)
+      try {
+        await replace(path, bytes, access ?? (await accessOfNew(path, kind.mode)), async () => {
+          await before
+          await lock.check()
+        })
+      } finally {
+        // Nothing goes on once the lock is let go.
+        await before?.catch(() => undefined)
+      }
+      this.#remember(path, { version: await versionOf(path), text, value: change.value })
+      await change.written?.()
       return change.result
     })
   }
@@ -173,17 +195,24 @@ export class JsonFiles {
       try {
         if (performance.now() - since >= this.#times.wait) throw new ProductError('LOCK_TIMEOUT')
         await refuseLinks(this.#roots, dirname(path))
-        await makeFolder(dirname(path))
-        return await withFileLock(
-          path,
-          async lock => {
-            mine.began = true
-            waited(true)
-            return work(lock)
-          },
-          this.#times,
-          since
-        )
+        const hold = () =>
+          withFileLock(
+            path,
+            async lock => {
+              mine.began = true
+              waited(true)
+              return work(lock)
+            },
+            this.#times,
+            since
+          )
+        return await hold().catch(async (error: unknown) => {
+          // The folder is nearly always there: it is made when it wasn't.
+          if (mine.began || !(error instanceof ProductError) || systemCode(error.cause) !== 'ENOENT')
+            throw error
+          await makeFolder(dirname(path))
+          return hold()
+        })
       } catch (error) {
         if (!mine.began && error instanceof ProductError && error.code === 'LOCK_TIMEOUT') waited(false)
         throw error
@@ -229,9 +258,10 @@ export class JsonFiles {
     }
   }
 
-  async #loadOrSetAside<T>(path: string, kind: JsonKind<T>): Promise<Snapshot<T>> {
+  /** @param locked for `locked`'s own work: it has looked for links */
+  async #loadOrSetAside<T>(path: string, kind: JsonKind<T>, locked = false): Promise<Loaded<T>> {
     try {
-      return await this.#load(path, kind)
+      return await this.#load(path, kind, true, locked)
     } catch (error) {
       if (!(error instanceof CorruptFile) || kind.corrupt === 'refuse') throw asProductError(path, error)
       const movedTo = await freeName(
@@ -245,16 +275,17 @@ export class JsonFiles {
     }
   }
 
-  async #load<T>(path: string, kind: JsonKind<T>, keep = true): Promise<Snapshot<T>> {
-    await refuseLinks(this.#roots, dirname(path))
-    const raw = await readWhole(path, kind.corrupt === 'set-aside')
-    if (raw === undefined) return { value: kind.empty(), version: '', text: '' }
+  async #load<T>(path: string, kind: JsonKind<T>, keep = true, locked = false): Promise<Loaded<T>> {
+    if (!locked) await refuseLinks(this.#roots, dirname(path))
     const cached = this.#cache.get(path)
+    // Opened even when it is known: where machines share a file system, opening is what asks for the file as it is now.
+    const raw = await readWhole(path, kind.corrupt === 'set-aside', cached)
+    if (raw === undefined) return { value: kind.empty(), version: '', text: '' }
     if (cached?.version === raw.version) return { ...raw, value: cached.value as T }
     // What is only looked at, and is small, can't be a bomb: the parser minds no depth.
     const looked = !keep && raw.text.length < JSON_LIMITS.containers
     const value = parseJson(raw.text, kind.check, kind.mend, looked ? () => undefined : bombIn)
-    if (keep) this.#remember(path, { ...raw, value })
+    if (keep) this.#remember(path, { version: raw.version, text: raw.text, value })
     return { ...raw, value: value as T }
   }
 
@@ -272,6 +303,48 @@ export class JsonFiles {
 }
 
 class CorruptFile extends Error {}
+
+/** Mode and owner. */
+interface Access {
+  mode: number
+  owner?: { uid: number; gid: number }
+}
+
+/** A snapshot, and whose the file is; absent when it is missing. */
+interface Loaded<T> extends Snapshot<T> {
+  access?: Access
+}
+
+/** What is wrong with a change's value; undefined when it may be written. */
+function wrongIn<T>(
+  kind: JsonKind<T>,
+  current: T,
+  value: T,
+  rows: RowChanges<unknown> | undefined
+): string | undefined {
+  const { row } = kind
+  if (row === undefined || rows === undefined || !Array.isArray(current)) return kind.check(value)
+  if (current.length + rows.set.length > row.most) return kind.check(value)
+  for (const [, one] of rows.set) {
+    const wrong = row.check(one)
+    if (wrong !== undefined) return wrong
+  }
+  return undefined
+}
+
+/** The text of a change's value: where only some rows change, the others are taken as they stand. */
+function textOf<T>(
+  kind: JsonKind<T>,
+  current: Snapshot<T>,
+  value: T,
+  rows: RowChanges<unknown> | undefined
+): string {
+  const changed =
+    rows === undefined || !Array.isArray(current.value) || current.version === ''
+      ? undefined
+      : changedText(current.text, current.value.length, rows)
+  return changed ?? serialise(value, kind.rows)
+}
 
 /** The name, or with a number behind it when it is taken: no set-aside copy replaces another. */
 async function freeName(path: string): Promise<string> {
@@ -342,8 +415,9 @@ function versionText(info: { ino: bigint; size: bigint; mtimeNs: bigint; ctimeNs
 
 async function readWhole(
   path: string,
-  refuseLinks: boolean
-): Promise<{ text: string; version: string } | undefined> {
+  refuseLinks: boolean,
+  known: Cached | undefined
+): Promise<{ text: string; version: string; access: Access } | undefined> {
   let file
   try {
     // A symbolic link in a data folder would lead the store elsewhere; settings may be links to /etc.
@@ -354,25 +428,34 @@ async function readWhole(
     throw new ProductError('UNREADABLE', reason, error)
   }
   try {
-    const version = versionText(await file.stat({ bigint: true }))
+    const info = await file.stat({ bigint: true })
+    const version = versionText(info)
+    const owner = { uid: Number(info.uid), gid: Number(info.gid) }
+    const access = { mode: Number(info.mode), owner }
+    if (known?.version === version) return { text: known.text, version, access }
     // Decoded in one piece: Node.js' own decoding of a large file glues pieces, at twice the memory and time.
-    return { text: (await file.readFile()).toString('utf8'), version }
+    return { text: (await file.readFile()).toString('utf8'), version, access }
   } finally {
     await file.close()
   }
 }
 
-async function replace(path: string, text: string, mode: number | undefined, lock: HeldLock): Promise<void> {
+async function replace(
+  path: string,
+  bytes: Buffer,
+  access: Access,
+  beforeRename: () => Promise<void>
+): Promise<void> {
   try {
-    const owner = mode === undefined ? undefined : await ownerBelow(dirname(path))
-    await replaceDurably(path, text, {
-      ...(mode === undefined ? {} : { mode }),
-      ...(owner === undefined ? {} : { owner }),
-      beforeRename: () => lock.check()
-    })
+    await replaceDurably(path, bytes, { ...access, beforeRename })
   } catch (error) {
     throw asProductError(path, error)
   }
+}
+
+async function accessOfNew(path: string, mode: number): Promise<Access> {
+  const owner = await ownerBelow(dirname(path))
+  return { mode, ...(owner === undefined ? {} : { owner }) }
 }
 
 /** Makes a data folder that is missing, as all data folders are. @throws ProductError DISK */

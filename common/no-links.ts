@@ -13,12 +13,19 @@ import { ProductError, systemCode } from './errors.js'
 export async function refuseLinks(roots: readonly string[], folder: string): Promise<void> {
   const root = roots.find(one => folder.startsWith(one + sep))
   if (root === undefined) return
-  for (let at = folder; at !== root; at = dirname(at)) {
-    const info = await lstat(at).catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
-      throw error
-    })
-    if (info?.isSymbolicLink() !== true) continue
-    throw new ProductError('DISK', `${relative(root, at)} is a symbolic link; put the folder itself there`)
+  const folders: string[] = []
+  for (let at = folder; at !== root; at = dirname(at)) folders.push(at)
+  const links = await Promise.all(folders.map(isLink))
+  const link = folders.find((_, at) => links[at])
+  if (link === undefined) return
+  throw new ProductError('DISK', `${relative(root, link)} is a symbolic link; put the folder itself there`)
+}
+
+async function isLink(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSymbolicLink()
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false
+    throw error
   }
 }

@@ -5,13 +5,12 @@ import {
   checkListChanges,
   madeOf,
   sha256,
-  textOf,
   type ListChanges,
   type ListVersion
 } from '../../common/list-changes.js'
 import { changesBetween } from '../../common/list-text.js'
 import { isListName, type ListName } from '../../common/names.js'
-import { Blocklist, phpArray, shapeCheck, type BlocklistEntry } from '../../common/shapes.js'
+import { Blocklist, BlocklistEntry, LIMITS, phpArray, shapeCheck } from '../../common/shapes.js'
 
 const LIST: JsonKind<BlocklistEntry[]> = {
   check: shapeCheck(Blocklist),
@@ -19,6 +18,7 @@ const LIST: JsonKind<BlocklistEntry[]> = {
   empty: () => [],
   corrupt: 'set-aside',
   mode: 0o640,
+  row: { check: shapeCheck(BlocklistEntry), most: LIMITS.listEntries },
   rows: true
 }
 
@@ -97,9 +97,8 @@ export class LocalLists {
   /** Replaces a list's entries. */
   async replace(name: ListName, value: BlocklistEntry[]): Promise<void> {
     await this.files.change(this.#path(name), LIST, current => {
-      const changes = changesBetween(current.value, value)
-      if (changes === undefined || !areFew(changes, value.length)) return { value, result: undefined }
-      return { value, text: textOf(current, changes, value), result: undefined }
+      const rows = changesBetween(current.value, value)
+      return rows === undefined ? { value, result: undefined } : { value, rows, result: undefined }
     })
   }
 

@@ -1,5 +1,6 @@
 import { parseAddress } from '../../common/address.js'
 import { isoTime, timeOf } from '../../common/clock.js'
+import type { RowChanges } from '../../common/list-text.js'
 import type { BlocklistEntry } from '../../common/shapes.js'
 import type { AuditDraft, Audited } from './audit-row.js'
 
@@ -12,19 +13,15 @@ export const MOST_UNASKED = 1000
 const FIELDS = ['active', 'pending', 'expires', 'reason', 'source', 'tags'] as const
 type Fields = Partial<Record<(typeof FIELDS)[number], unknown>>
 
-/**
- * What the server itself changed in a list: entries keep their places and new ones stand at the end (as
- * `changeEntries` and `expireEntries` leave them).
- */
+/** What the server itself changed in a list: `set` are entries at their places, new ones at the end. */
 export function draftsOfChange(
   before: readonly BlocklistEntry[],
-  after: readonly BlocklistEntry[],
+  set: RowChanges<BlocklistEntry>['set'],
   jail: string,
   what: (entry: BlocklistEntry) => Audited
 ): AuditDraft[] {
-  return after.flatMap((entry, at) => {
-    const old = before[at]
-    return old === entry ? [] : [{ what: what(entry), jail, ip: keyOf(entry), ...sidesOf(old, entry) }]
+  return set.map(([at, entry]) => {
+    return { what: what(entry), jail, ip: keyOf(entry), ...sidesOf(before[at], entry) }
   })
 }
 

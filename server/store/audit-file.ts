@@ -1,14 +1,16 @@
 import { constants } from 'node:fs'
-import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { open, rename, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
-import { ownerBelow } from '../../common/json-file.js'
+import { syncFolder } from '../../common/durable-file.js'
+import { makeFolder, ownerBelow } from '../../common/json-file.js'
 
 /** A trail's file is set aside as `.1` before a write that finds it this large; bytes. */
 export const ROTATE_AT = 16 * 1024 * 1024
 /** Older files kept, `.1` the youngest. */
 export const KEPT_FILES = 8
+const APPEND = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW
 /** As all data: the group may read it (kinds.ts). */
 const MODE = 0o640
 
@@ -29,17 +31,18 @@ export async function appendLines(
   rotateAt: number = ROTATE_AT
 ): Promise<void> {
   try {
-    const info = await stat(path).catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT') return undefined
-      throw error
-    })
-    await lock.check()
-    if (info !== undefined && info.size >= rotateAt) await rotate(path)
-    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW
-    const file = await open(path, flags, MODE)
+    let file = await open(path, APPEND, MODE)
     try {
-      await append(file, lines, lock)
-      if (info === undefined) await adopt(path, file)
+      let { size } = await file.stat()
+      if (size >= rotateAt) {
+        await lock.check()
+        await file.close()
+        await rotate(path)
+        file = await open(path, APPEND, MODE)
+        size = (await file.stat()).size
+      }
+      await append(file, size, lines, lock)
+      if (size === 0) await adopt(path, file)
     } finally {
       await file.close()
     }
@@ -48,15 +51,18 @@ export async function appendLines(
   }
 }
 
-/** Writes a new file of whole lines, durably. @throws ProductError DISK */
+/** Writes a new file of whole lines, durably, its name included. @throws ProductError DISK */
 export async function writeLines(path: string, lines: string): Promise<void> {
   try {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
-    const file = await open(path, flags, MODE)
+    const file = await open(path, flags, MODE).catch(async (error: unknown) => {
+      if (systemCode(error) !== 'ENOENT') throw error
+      await makeFolder(dirname(path))
+      return open(path, flags, MODE)
+    })
     try {
-      await file.writeFile(lines)
-      await adopt(path, file)
-      await file.sync()
+      await Promise.all([file.writeFile(lines), adopt(path, file)])
+      await Promise.all([file.sync(), syncFolder(dirname(path))])
     } catch (error) {
       // A full disk takes the file's name and not its lines.
       await unlink(path).catch(() => undefined)
@@ -69,8 +75,7 @@ export async function writeLines(path: string, lines: string): Promise<void> {
   }
 }
 
-async function append(file: FileHandle, lines: string, lock: HeldLock): Promise<void> {
-  const { size } = await file.stat()
+async function append(file: FileHandle, size: number, lines: string, lock: HeldLock): Promise<void> {
   // A writer that was killed may have left half a line: it must not swallow the first of these.
   const torn = size > 0 && (await file.read(Buffer.alloc(1), 0, 1, size - 1)).buffer[0] !== 0x0a
   const bytes = Buffer.from(torn ? `\n${lines}` : lines)

@@ -4,32 +4,20 @@ import { basename, dirname, join } from 'node:path'
 import { setImmediate as breathe } from 'node:timers/promises'
 import { isoTime, type Clock } from '../../common/clock.js'
 import { systemCode } from '../../common/errors.js'
-import { syncFolder } from '../../common/durable-file.js'
-import {
-  makeFolder,
-  namesIn,
-  serialise,
-  type JsonFiles,
-  type JsonKind,
-  type Snapshot
-} from '../../common/json-file.js'
+import { namesIn, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isListName, type ServerName } from '../../common/names.js'
 import { appendLines, asDiskError, removeFile, ROTATE_AT, writeLines } from './audit-file.js'
 import { olderLines, type Place } from './audit-read.js'
 import { readRow, type AuditActor, type AuditDraft } from './audit-row.js'
 import type { Paths } from './folders.js'
 
-/** A file that is about to be replaced, whole texts. To be used under that file's lock. */
-export interface Replacing {
-  path: string
-  from: string
-  to: string
-}
-
-/** A change of a file, as `JsonFiles.change` wants it: `written` tells the trail that it has been made. */
+/** A change of a file, as `JsonFiles.change` wants it: its rows are noted `before`, and told once it is `written`. */
 export interface AuditedChange<T> {
   value: T
-  text: string
+  text?: string
+  /** @throws ProductError DISK: the change must not be made then */
+  before: (bytes: Buffer) => Promise<void>
+  /** Never throws. */
   written: () => Promise<void>
 }
 
@@ -61,53 +49,49 @@ export class AuditStore {
   ) {}
 
   /**
-   * To be called before a file is replaced, under its lock. @param server whose trail; undefined for users' and
-   * clients' @returns to be called once the file has been replaced, still under the lock: never throws
-   * @throws ProductError DISK: the change must not be made then
+   * A file's change with what it tells the trail.
+   * @param server whose trail; undefined for users' and clients' @param current the file as it is now
+   * @param text of `value`, where a client's own spelling is kept
    */
-  async begin(
+  change<T extends object>(
     server: ServerName | undefined,
-    file: Replacing,
+    { path, current }: { path: string; current: Snapshot<T> },
+    value: T,
     actor: AuditActor,
-    drafts: readonly AuditDraft[]
-  ): Promise<() => Promise<void>> {
+    drafts: readonly AuditDraft[],
+    text?: string
+  ): AuditedChange<T> {
     const trail = this.paths.audit(server)
-    const note = noteOf(trail, file.path)
-    await this.#settle(trail, note, file.from)
-    if (drafts.length === 0) return () => Promise.resolve()
-    const { batch, lines } = await this.#lines(actor, drafts)
-    const head: Note = { batch, from: hashOf(file.from), to: hashOf(file.to), rows: drafts.length }
-    await makeFolder(dirname(note))
-    await writeLines(note, `${JSON.stringify(head)}\n${lines}`)
-    await syncFolder(dirname(note))
-    return async () => {
-      try {
-        await this.#append(trail, lines)
-        await removeFile(note)
-      } catch (error) {
-        this.delayed(error)
+    const note = noteOf(trail, path)
+    let noted = ''
+    return {
+      value,
+      ...(text === undefined ? {} : { text }),
+      before: async bytes => {
+        await this.#settle(trail, note, current.text)
+        if (drafts.length === 0) return
+        const { batch, lines } = await this.#lines(actor, drafts)
+        const from = this.#hashes.get(current.value) ?? hashOf(current.text)
+        const to = hashOf(bytes)
+        this.#hashes.set(value, to)
+        const head: Note = { batch, from, to, rows: drafts.length }
+        await writeLines(note, `${JSON.stringify(head)}\n${lines}`)
+        noted = lines
+      },
+      written: async () => {
+        if (noted === '') return
+        try {
+          await this.#append(trail, noted)
+          await removeFile(note)
+        } catch (error) {
+          this.delayed(error)
+        }
       }
     }
   }
 
-  /**
-   * A file's change as `JsonFiles.change` wants it, with its rows begun.
-   * @param current the file as it is now @param text of `value`, where a client's own spelling is kept @throws as `begin`
-   */
-  async change<T>(
-    server: ServerName | undefined,
-    { path, kind, current }: { path: string; kind: JsonKind<T>; current: Snapshot<T> },
-    value: T,
-    actor: AuditActor,
-    drafts: readonly AuditDraft[],
-    text = serialise(value, kind.rows)
-  ): Promise<AuditedChange<T>> {
-    return {
-      value,
-      text,
-      written: await this.begin(server, { path, from: current.text, to: text }, actor, drafts)
-    }
-  }
+  /** Hashes of the texts that values were last written as: one of a long list takes as long as all else of a change. */
+  readonly #hashes = new WeakMap<object, string>()
 
   /** Appends rows of what replaces no file, such as a hand-over. @throws ProductError DISK, LOCK_TIMEOUT, LOCK_LOST */
   async note(server: ServerName, actor: AuditActor, drafts: readonly AuditDraft[]): Promise<void> {
@@ -122,7 +106,7 @@ export class AuditStore {
       if (path === undefined) continue
       // Under the file's lock: no writer is between its note and its change.
       await this.files.locked(path, async () => {
-        await this.#settle(trail, join(dirname(trail), name), await textOf(path))
+        await this.#settle(trail, join(dirname(trail), name), (await textOf(path)) ?? '')
       })
     }
   }
@@ -150,6 +134,7 @@ export class AuditStore {
   /** @param text the changed file as it is now */
   async #settle(trail: string, note: string, text: string): Promise<void> {
     const left = await textOf(note)
+    if (left === undefined) return
     if (left === '') return removeFile(note)
     const { head, lines } = parseNote(left)
     const now = hashOf(text)
@@ -216,13 +201,14 @@ function parseNote(text: string): { head: Note | undefined; lines: string[] } {
   }
 }
 
-function hashOf(text: string): string {
+function hashOf(text: string | Buffer): string {
   return createHash('sha256').update(text).digest('base64url')
 }
 
-async function textOf(path: string): Promise<string> {
+/** A file's text; undefined when it is missing. */
+async function textOf(path: string): Promise<string | undefined> {
   return readFile(path, 'utf8').catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return ''
+    if (systemCode(error) === 'ENOENT') return undefined
     throw asDiskError(path, error)
   })
 }

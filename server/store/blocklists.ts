@@ -3,12 +3,21 @@ import { timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { sha256 } from '../../common/list-changes.js'
+import type { RowChanges } from '../../common/list-text.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
 import { asksForBlock, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import type { AuditedChange, AuditStore } from './audit.js'
 import { draftsOfChange, draftsOfUpload } from './audit-drafts.js'
 import { THE_SERVER, type AuditActor, type AuditDraft } from './audit-row.js'
-import { changeEntries, expireEntries, type ChangeOutcome, type EntryChange } from './entry-changes.js'
+import {
+  changeEntries,
+  expireEntries,
+  followChanges,
+  placesOf,
+  type ChangeOutcome,
+  type EntryChange,
+  type EntryPlaces
+} from './entry-changes.js'
 import type { Paths } from './folders.js'
 import { GroupCommit } from './group-commit.js'
 import { KINDS } from './kinds.js'
@@ -145,20 +154,53 @@ export class BlocklistStore {
       const changes = await decide(current.value)
       if (current.version === '') await this.#refuseWhileSetAside(server, list)
       const { latest } = await this.#handOvers.of(server, list)
-      const after = latest ?? 0
-      const changed = changeEntries(current.value, jailOfList(list), changes, this.clock(), after)
+      const places = this.#placesOf(current.value)
+      const jail = jailOfList(list)
+      const changed = changeEntries(current.value, jail, changes, this.clock(), latest ?? 0, places)
       if (changed.list === current.value) return { result: changed.outcomes }
       if (changed.list.length > LIMITS.listEntries) {
         throw new ProductError('CONFLICT', `a list may have at most ${LIMITS.listEntries} entries`)
       }
-      const drafts = draftsOfChange(current.value, changed.list, jailOfList(list), entry =>
+      const { rows } = changed
+      const drafts = draftsOfChange(current.value, rows.set, jail, entry =>
         entry.active === false ? 'unblock' : 'block'
       )
-      const written = await this.#audited(server, list, current, changed.list, actor, drafts)
-      // First the flag, then the list: killed in between, the client is merely asked to look once more.
-      await this.index.set(server, list, 'waits')
-      return { ...this.#told(written, server, list, 'waits', wake), result: changed.outcomes }
+      const told = this.#asked(server, list, current, changed, actor, drafts, wake)
+      const written = async () => {
+        this.#places.delete(current.value)
+        followChanges(places, current.value.length, rows)
+        this.#places.set(changed.list, places)
+        await told.written()
+      }
+      return { ...told, written, result: changed.outcomes }
     })
+  }
+
+  /** Places of the entries of lists in memory: they go with the list. */
+  readonly #places = new WeakMap<readonly BlocklistEntry[], EntryPlaces>()
+
+  #placesOf(list: readonly BlocklistEntry[]): EntryPlaces {
+    const known = this.#places.get(list) ?? placesOf(list)
+    this.#places.set(list, known)
+    return known
+  }
+
+  /**
+   * The change of a list that its client has to fetch. The flag is there before the list: killed in between, the client
+   * is merely asked to look once more.
+   */
+  #asked(
+    server: ServerName,
+    list: ListName,
+    current: Snapshot<BlocklistEntry[]>,
+    { list: value, rows }: { list: BlocklistEntry[]; rows: RowChanges<BlocklistEntry> },
+    actor: AuditActor,
+    drafts: readonly AuditDraft[],
+    wake: boolean
+  ): AuditedChange<BlocklistEntry[]> & { rows: RowChanges<BlocklistEntry> } {
+    const audited = this.#audited(server, list, current, value, actor, drafts)
+    const before = (bytes: Buffer) => both(audited.before(bytes), this.index.set(server, list, 'waits'))
+    return { ...this.#told(audited, server, list, 'waits', wake), before, rows }
   }
 
   readonly #nextEnds = new Map<string, { version: string; end: number }>()
@@ -187,10 +229,10 @@ export class BlocklistStore {
       const { latest } = await this.#handOvers.of(server, list)
       const next = expireEntries(current.value, now, latest ?? 0)
       if (next === current.value) return { result: false }
-      const drafts = draftsOfChange(current.value, next, jailOfList(list), () => 'expired')
-      const written = await this.#audited(server, list, current, next, THE_SERVER, drafts)
-      await this.index.set(server, list, 'waits')
-      return { ...this.#told(written, server, list, 'waits', false), result: true }
+      const set = next.flatMap((entry, at) => (entry === current.value[at] ? [] : [[at, entry] as const]))
+      const changed = { list: next, rows: { set, gone: [] } }
+      const drafts = draftsOfChange(current.value, set, jailOfList(list), () => 'expired')
+      return { ...this.#asked(server, list, current, changed, THE_SERVER, drafts, false), result: true }
     })
   }
 
@@ -286,7 +328,7 @@ export class BlocklistStore {
       await this.#handOvers.noteGone(server, list, current.value, merged.list)
       const text = merged.kept === 0 ? upload.text : undefined
       const drafts = await this.#draftsOfUpload(server, list, current, merged.list, upload.entries)
-      const written = await this.#audited(server, list, current, merged.list, actor, drafts, text)
+      const written = this.#audited(server, list, current, merged.list, actor, drafts, text)
       return {
         ...written,
         result: merged.kept,
@@ -315,7 +357,7 @@ export class BlocklistStore {
       await this.#handOvers.noteGone(server, list, current.value, next)
       const drafts = await this.#draftsOfUpload(server, list, current, next, next)
       const text = isNew ? upload.text : undefined
-      const written = await this.#audited(server, list, current, next, actor, drafts, text)
+      const written = this.#audited(server, list, current, next, actor, drafts, text)
       const state = stateOf(await this.index.of(server), list)
       return { ...this.#told(written, server, list, state, false), result: undefined }
     })
@@ -334,13 +376,13 @@ export class BlocklistStore {
     wanted: (present: string | undefined) => boolean,
     actor: AuditActor
   ): Promise<void> {
-    await this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
+    await this.files.change(this.paths.list(server, list), KINDS.blocklist, current => {
       if (!wanted(current.version === '' ? undefined : current.text)) return { result: undefined }
       const { entries, text } = taken
       const row: AuditDraft = { what: 'list-stored', jail: jailOfList(list), count: entries.length }
-      const written = await this.#audited(server, list, current, entries, actor, [row], text)
-      await this.index.set(server, list, state)
-      return { ...written, result: undefined }
+      const written = this.#audited(server, list, current, entries, actor, [row], text)
+      const before = (bytes: Buffer) => both(written.before(bytes), this.index.set(server, list, state))
+      return { ...written, before, result: undefined }
     })
   }
 
@@ -359,7 +401,7 @@ export class BlocklistStore {
   }
 
   /** The change of a list as JsonFiles wants it, its audit rows noted before and told after (AuditStore). */
-  async #audited(
+  #audited(
     server: ServerName,
     list: ListName,
     current: Snapshot<BlocklistEntry[]>,
@@ -367,8 +409,8 @@ export class BlocklistStore {
     actor: AuditActor,
     drafts: readonly AuditDraft[],
     text?: string
-  ): Promise<AuditedChange<BlocklistEntry[]>> {
-    const file = { path: this.paths.list(server, list), kind: KINDS.blocklist, current }
+  ): AuditedChange<BlocklistEntry[]> {
+    const file = { path: this.paths.list(server, list), current }
     return this.audit.change(server, file, value, actor, drafts, text)
   }
 
@@ -389,8 +431,10 @@ export class BlocklistStore {
 
   /** Tells browsers of a list's change, and its host when it has something to fetch. */
   async #tell(server: ServerName, list: ListName, update: ListState, wake = true): Promise<void> {
-    await this.live.publish('blocklist_changed', { server, jail: jailOfList(list), list, update })
-    if (update === 'waits' && wake) await this.live.wake(server)
+    await Promise.all([
+      this.live.publish('blocklist_changed', { server, jail: jailOfList(list), list, update }),
+      update === 'waits' && wake ? this.live.wake(server) : undefined
+    ])
   }
 
   async #refuseWhileSetAside(server: ServerName, list: ListName): Promise<void> {
@@ -401,6 +445,11 @@ export class BlocklistStore {
       `${copy}. The host's next sync restores it from its own copy; or mend it and put it back as ${list}, or delete the set-aside copy to start afresh`
     )
   }
+}
+
+/** Resolves when both have ended. @throws what the first of them threw, then too */
+async function both(...all: [Promise<void>, Promise<void>]): Promise<void> {
+  for (const ended of await Promise.allSettled(all)) if (ended.status === 'rejected') throw ended.reason
 }
 
 /** When the first active entry ends, in milliseconds; Infinity when none does. */

@@ -149,11 +149,11 @@ export class ClientStore {
     decide: (clients: ClientEntry[]) => { next: ClientEntry[]; rows: AuditDraft[] }
   ): Promise<void> {
     const path = this.paths.clientList()
-    await this.files.change(path, KINDS.clientList, async current => {
+    await this.files.change(path, KINDS.clientList, current => {
       const { next, rows } = decide(current.value)
       if (rows.length === 0) return { result: undefined }
-      const file = { path, kind: KINDS.clientList, current }
-      return { ...(await this.audit.change(undefined, file, next, actor, rows)), result: undefined }
+      const file = { path, current }
+      return { ...this.audit.change(undefined, file, next, actor, rows), result: undefined }
     })
   }
 }

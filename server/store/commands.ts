@@ -163,7 +163,7 @@ export class CommandStore {
     const path = this.paths.commands(server)
     if (actor !== THE_SERVER) await this.settle(server)
     let changed: HostCommand[] = []
-    const result = await this.files.change(path, KINDS.commands, async current => {
+    const result = await this.files.change(path, KINDS.commands, current => {
       const now = timedOut(current.value, this.clock())
       const { commands, rows, result } = decide(now)
       const value = pruned(commands)
@@ -173,9 +173,9 @@ export class CommandStore {
       const lateRows = late.map(one => endRow(one, before.get(one.id) ?? 'pending'))
       const text = serialise(value, KINDS.commands.rows)
       if (text === current.text) return { result }
-      const file = { path, kind: KINDS.commands, current }
+      const file = { path, current }
       const all = [...lateRows, ...rows]
-      return { ...(await this.audit.change(server, file, value, actor, all, text)), result }
+      return { ...this.audit.change(server, file, value, actor, all, text), result }
     })
     await this.#tell(server, changed)
     return result

@@ -1,5 +1,6 @@
 import { parseAddress, type Address } from '../../common/address.js'
 import { isoTime, LAST_MOMENT, timeOf } from '../../common/clock.js'
+import type { RowChanges } from '../../common/list-text.js'
 import { asksForBlock, type BlocklistEntry } from '../../common/shapes.js'
 
 /** What an admin asks of one address in one list. */
@@ -18,22 +19,26 @@ export interface EntryChange {
 export type ChangeOutcome = 'blocked' | 'already-blocked' | 'unblocked' | 'already-unblocked' | 'not-blocked'
 
 /**
- * Applies changes to a list (sync-contract.md §4.1), each address once, in one pass over the list.
+ * Applies changes to a list (sync-contract.md §4.1), each address once.
  * @param after every stamp is later than this (milliseconds): the last hand-over, so that a change after it
  *   shows as one whatever the clocks do
- * @returns the new list, or the very same array when nothing changed, and one outcome per change
+ * @param places of the list; they stay those of the list as it was
+ * @returns the new list, or the very same array when nothing changed; what makes it of the old one; and one outcome per
+ *   change
  */
 export function changeEntries(
   list: BlocklistEntry[],
   jail: string,
   changes: readonly EntryChange[],
   now: number,
-  after: number
-): { list: BlocklistEntry[]; outcomes: ChangeOutcome[] } {
-  const places = placesOf(list)
+  after: number,
+  places = placesOf(list)
+): { list: BlocklistEntry[]; rows: RowChanges<BlocklistEntry>; outcomes: ChangeOutcome[] } {
   const next = [...list]
+  const changed = new Set<number>()
+  const fresh = new Map<Address, number[]>()
   const outcomes = changes.map(change => {
-    const found = places.get(change.ip) ?? []
+    const found = places.get(change.ip) ?? fresh.get(change.ip) ?? []
     const outcome = outcomeOf(
       change,
       found.map(at => next[at]),
@@ -41,30 +46,42 @@ export function changeEntries(
     )
     if (outcome !== 'blocked' && outcome !== 'unblocked') return outcome
     if (found.length === 0) {
-      places.set(change.ip, [next.length])
+      fresh.set(change.ip, [next.length])
+      changed.add(next.length)
       next.push(newEntry(change, jail, Math.max(now, after + 1)))
     }
     for (const at of found) {
       const entry = next[at]
-      if (entry !== undefined) next[at] = changedEntry(entry, change, now, after)
+      if (entry === undefined) continue
+      changed.add(at)
+      next[at] = changedEntry(entry, change, now, after)
     }
     return outcome
   })
-  const changed = outcomes.some(outcome => outcome === 'blocked' || outcome === 'unblocked')
-  return { list: changed ? next : list, outcomes }
+  const set = [...changed].sort((a, b) => a - b).map(at => [at, next[at] as BlocklistEntry] as const)
+  return { list: set.length > 0 ? next : list, rows: { set, gone: [] }, outcomes }
 }
 
 /** Where each address stands in a list; an old list may name one twice. */
-function placesOf(list: readonly BlocklistEntry[]): Map<Address, number[]> {
-  const places = new Map<Address, number[]>()
-  list.forEach((entry, at) => {
-    const ip = parseAddress(entry.ip)
-    if (ip === undefined) return
-    const known = places.get(ip)
-    if (known === undefined) places.set(ip, [at])
-    else known.push(at)
-  })
+export type EntryPlaces = Map<Address, number[]>
+
+export function placesOf(list: readonly BlocklistEntry[]): EntryPlaces {
+  const places: EntryPlaces = new Map()
+  list.forEach((entry, at) => addPlace(places, entry, at))
   return places
+}
+
+/** Makes the places of a list those of what `changeEntries` made of it. */
+export function followChanges(places: EntryPlaces, length: number, rows: RowChanges<BlocklistEntry>): void {
+  for (const [at, entry] of rows.set) if (at >= length) addPlace(places, entry, at)
+}
+
+function addPlace(places: EntryPlaces, entry: BlocklistEntry, at: number): void {
+  const ip = parseAddress(entry.ip)
+  if (ip === undefined) return
+  const known = places.get(ip)
+  if (known === undefined) places.set(ip, [at])
+  else known.push(at)
 }
 
 function outcomeOf(change: EntryChange, found: (BlocklistEntry | undefined)[], now: number): ChangeOutcome {

@@ -75,9 +75,9 @@ export class KeyStore {
 
   async #change(actor: AuditActor, row: AuditDraft, decide: (keys: ApiKey[]) => ApiKey[]): Promise<void> {
     const path = this.paths.apiKeys()
-    await this.files.change(path, KINDS.apiKeys, async current => {
-      const file = { path, kind: KINDS.apiKeys, current }
-      const written = await this.audit.change(undefined, file, decide(current.value), actor, [row])
+    await this.files.change(path, KINDS.apiKeys, current => {
+      const file = { path, current }
+      const written = this.audit.change(undefined, file, decide(current.value), actor, [row])
       return { ...written, result: undefined }
     })
   }

@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import type { JsonKind } from '../../common/json-file.js'
 import {
   Blocklist,
+  BlocklistEntry,
   ClientList,
   DayEvents,
   LIMITS,
@@ -10,7 +11,6 @@ import {
   UserList,
   phpArray,
   shapeCheck,
-  type BlocklistEntry,
   type ClientEntry,
   type UserEntry
 } from '../../common/shapes.js'
@@ -116,6 +116,7 @@ export const KINDS = {
   blocklist: kind<BlocklistEntry[]>(Blocklist, () => [], {
     rows: true,
     mend: phpArray,
+    row: { check: shapeCheck(BlocklistEntry), most: LIMITS.listEntries },
     most: LIMITS.uploadBytes
   }),
   events: kind<StoredEvent[]>(DayEvents, () => [], { rows: true, mend: phpArray }),
@@ -135,7 +136,7 @@ export const KINDS = {
 function kind<T>(
   schema: Type.TSchema,
   empty: () => T,
-  options: Partial<Pick<JsonKind<T>, 'mode' | 'corrupt' | 'rows' | 'mend' | 'most'>> = {}
+  options: Partial<Pick<JsonKind<T>, 'mode' | 'corrupt' | 'rows' | 'row' | 'mend' | 'most'>> = {}
 ): JsonKind<T> {
   return { check: shapeCheck(schema), empty, mode: DATA, corrupt: 'set-aside', rows: false, ...options }
 }

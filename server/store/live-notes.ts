@@ -83,6 +83,8 @@ export class LiveNotes {
 
   async #writeAll(): Promise<void> {
     try {
+      // What is told in the same turn goes with the first.
+      await Promise.resolve()
       while (this.#waiting.length > 0) {
         const lines = this.#waiting
         this.#waiting = []
@@ -97,17 +99,17 @@ export class LiveNotes {
 
   async #append(lines: string): Promise<void> {
     const path = this.paths.liveNotes()
-    const isNew = (await versionOf(path)) === ''
     const file = await open(path, APPEND, MODE)
     try {
-      if (isNew) {
+      // One write: the system keeps those of several processes apart.
+      const { bytesWritten } = await file.write(lines)
+      const { size } = await file.stat()
+      if (size === bytesWritten) {
         const owner = await ownerBelow(dirname(path))
         if (owner !== undefined) await file.chown(owner.uid, owner.gid)
       }
-      // One write: the system keeps those of several processes apart.
-      await file.write(lines)
       // Nobody who tells of something waits for that.
-      if ((await file.stat()).size >= this.fullBytes) this.#settingAside ??= this.#setAside()
+      if (size >= this.fullBytes) this.#settingAside ??= this.#setAside()
     } finally {
       await file.close()
     }

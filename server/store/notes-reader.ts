@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { lstat, open, type FileHandle } from 'node:fs/promises'
 import { systemCode } from '../../common/errors.js'
 import { readNote, type LiveNote } from '../../common/live-messages.js'
 
@@ -68,6 +68,8 @@ export class NotesReader {
   async #lookOnce(): Promise<void> {
     if (this.#former !== undefined) await this.#read(this.#former)
     if (this.#current !== undefined) await this.#read(this.#current)
+    // Held open, its inode can't become another's.
+    if (this.#current !== undefined && (await inodeAt(this.path)) === this.#current.inode) return
     const next = await opened(this.path)
     if (next === undefined || next.inode === this.#current?.inode) return await next?.file.close()
     const before = await opened(`${this.path}.1`)
@@ -102,6 +104,14 @@ export class NotesReader {
       }
     }
   }
+}
+
+/** The inode of the file; undefined when there is none. */
+async function inodeAt(path: string): Promise<number | undefined> {
+  return lstat(path).then(
+    ({ ino }) => ino,
+    () => undefined
+  )
 }
 
 async function opened(path: string): Promise<Opened | undefined> {

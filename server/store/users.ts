@@ -100,11 +100,11 @@ export class UserStore {
     decide: (users: UserEntry[]) => { next: UserEntry[]; rows: AuditDraft[] }
   ): Promise<void> {
     const path = this.paths.userList()
-    await this.files.change(path, KINDS.userList, async current => {
+    await this.files.change(path, KINDS.userList, current => {
       const { next, rows } = decide(current.value)
       if (rows.length === 0) return { result: undefined }
-      const file = { path, kind: KINDS.userList, current }
-      return { ...(await this.audit.change(undefined, file, next, actor, rows)), result: undefined }
+      const file = { path, current }
+      return { ...this.audit.change(undefined, file, next, actor, rows), result: undefined }
     })
   }
 }

@@ -285,15 +285,15 @@ export class WhitelistStore {
   ): Promise<{ outcomes: WhitelistOutcome[]; changed: readonly WhitelistEntry[] }> {
     const path = this.paths.whitelist()
     let changed: readonly WhitelistEntry[] = []
-    const outcomes = await this.files.change(path, KINDS.whitelist, async current => {
+    const outcomes = await this.files.change(path, KINDS.whitelist, current => {
       const { entries, outcomes } = decide(current.value)
       const rows = rowsOf(current.value, entries)
       if (rows.length === 0) return { result: outcomes }
       const before = new Set(current.value)
       const after = new Set(entries)
       changed = [...current.value, ...entries].filter(entry => !before.has(entry) || !after.has(entry))
-      const file = { path, kind: KINDS.whitelist, current }
-      const written = await this.audit.change(undefined, file, [...entries], actor, rows)
+      const file = { path, current }
+      const written = this.audit.change(undefined, file, [...entries], actor, rows)
       return { ...written, result: outcomes }
     })
     return { outcomes, changed }

@@ -247,8 +247,11 @@ t.test('a process killed between change and line leaves what completes the trail
     const at = start(t)
     await at.change('block', '10.0.0.1')
     const path = at.archive('web-1', 'blocklists', sshd)
-    const file = { path, from: await readFile(path, 'utf8'), to: serialise(next, true) }
-    const told = await at.store.audit.begin(web1, file, ALICE, [row(2), row(3)])
+    const text = await readFile(path, 'utf8')
+    const file = { path, to: serialise(next, true), current: { text, value: [], version: 'v' } }
+    const change = at.store.audit.change(web1, file, next, ALICE, [row(2), row(3)])
+    await change.before(Buffer.from(file.to))
+    const told = change.written
     return { at, path, file, told }
   }
 
@@ -319,8 +322,13 @@ t.test('a process killed between change and line leaves what completes the trail
     const at = start(t)
     await at.store.users.add('bob', 'a password of bob', 'viewer', ALICE)
     const path = join(at.dir, 'settings', 'users.json')
-    const file = { path, from: await readFile(path, 'utf8'), to: '[]\n' }
-    await at.store.audit.begin(undefined, file, ALICE, [{ what: 'user-removed', user: 'bob' }])
+    const file = {
+      path,
+      current: { text: await readFile(path, 'utf8'), value: [], version: 'v' },
+      to: '[]\n'
+    }
+    const rows = [{ what: 'user-removed' as const, user: 'bob' }]
+    await at.store.audit.change(undefined, file, [], ALICE, rows).before(Buffer.from(file.to))
     await writeFile(path, file.to)
     await at.store.housekeeping()
     t.match((await at.store.trails.page(undefined, {}, 1)).rows, [{ what: 'user-removed', recovered: true }])
