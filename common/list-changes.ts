@@ -14,7 +14,7 @@ export const CHANGES_SUFFIX = '.changes'
 /** Rows that may be changed at once; more are sent as a whole list. */
 const MOST_CHANGES = 5000
 /** A list of which more than this part changes is sent whole. */
-const LARGEST_PART = 1 / 4
+const LARGEST_PART = 1 / 2
 
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
 const Place = Type.Integer({ minimum: 0 })
