@@ -4,6 +4,7 @@ import type { FormData } from 'undici'
 import * as Type from 'typebox'
 import { ProductError, messageOf, systemCode } from '../common/errors.js'
 import { parseJson } from '../common/json-file.js'
+import { CHANGES_HEADER, CHANGES_TYPE } from '../common/list-changes.js'
 import { isListName, printable, type ListName } from '../common/names.js'
 import { LIMITS, shapeCheck, type ShapeCheck } from '../common/shapes.js'
 import { basicHeaders } from './basic.js'
@@ -46,6 +47,14 @@ export interface Offered {
   commands?: ReceivedCommand[]
 }
 
+/** What download.php delivers: a list's text, or (`changes`) the changes that make it of the copy the host has. */
+export interface Downloaded {
+  text: string
+  changes: boolean
+  /** Whether syncback.php takes changes in place of a whole list. */
+  takesChanges: boolean
+}
+
 /** A file to be sent. */
 export interface OutgoingFile {
   name: string
@@ -56,6 +65,8 @@ export interface OutgoingFile {
 export interface SyncedBack {
   files: string[]
   refused: { file: string; message: string }[]
+  /** Lists of which changes were sent that the server can't make: it wants them whole. */
+  whole: string[]
 }
 
 const PAUSES = [500, 1500, 4000]
@@ -93,6 +104,7 @@ const SyncBackReply = shapeCheck(
   Type.Object({
     success: Type.Boolean(),
     files: Type.Optional(Type.Array(Type.String())),
+    whole: Type.Optional(Type.Array(Type.String())),
     errors: Type.Optional(FileErrors)
   })
 )
@@ -179,15 +191,24 @@ export class ServerLink {
     if (reply.status !== 200) throw refused(what, reply)
   }
 
-  /** Fetches a list from download.php; undefined when the server has no copy for us (any more). */
-  async download(list: ListName): Promise<string | undefined> {
+  /**
+   * Fetches a list from download.php; undefined when the server has no copy for us (any more).
+   * @param base SHA-256 (hex) of the copy the host has, for a server that tells changes; empty when it has none.
+   *   Without it the list comes whole.
+   */
+  async download(list: ListName, base?: string): Promise<Downloaded | undefined> {
     const url = new URL(this.#options.urls.download)
     url.searchParams.set('file', list)
-    const body = () => new URLSearchParams(this.#credentials()).toString()
+    const told = base === undefined ? {} : { base }
+    const body = () => new URLSearchParams({ ...this.#credentials(), ...told }).toString()
     const reply = await this.#repeat('downloading ' + list, url.href, body, LIMITS.uploadBytes)
     if (reply.status === 404) return undefined
     if (reply.status !== 200) throw refused('downloading ' + list, reply)
-    return reply.text
+    return {
+      text: reply.text,
+      changes: base !== undefined && reply.headers['content-type']?.startsWith(CHANGES_TYPE) === true,
+      takesChanges: reply.headers[CHANGES_HEADER] === 'taken'
+    }
   }
 
   /** Sends lists to syncback.php. @throws ProductError NETWORK, REFUSED when no list was taken */
@@ -200,14 +221,15 @@ export class ServerLink {
       REPLY_BYTES
     )
     const told = parsed(reply, SyncBackReply) as
-      { success: boolean; files?: string[]; errors?: { file: string; message: string }[] } | undefined
+      { success: boolean; files?: string[]; whole?: string[]; errors?: SyncedBack['refused'] } | undefined
     const errors = (told?.errors ?? []).map(({ file, message }) => ({
       file: printable(file),
       message: printable(message, 300)
     }))
     if (reply.status !== 200 && errors.length === 0) throw refused(what, reply)
     if (reply.status === 200 && told?.success !== true) throw refused(what, reply)
-    return { files: reply.status === 200 ? (told?.files ?? []).filter(isListName) : [], refused: errors }
+    const named = (names: string[] = []) => (reply.status === 200 ? names.filter(isListName) : [])
+    return { files: named(told?.files), whole: named(told?.whole), refused: errors }
   }
 
   /** Asks the server for no more than an answer. @throws ProductError NETWORK */

@@ -15,6 +15,24 @@ export function changesBetween<T extends object>(
   before: readonly T[],
   after: readonly T[]
 ): RowChanges<T> | undefined {
+  return sameplaced(before, after) ?? moved(before, after)
+}
+
+/** The changes if no row goes, and most stay where they are; undefined else. */
+function sameplaced<T>(before: readonly T[], after: readonly T[]): RowChanges<T> | undefined {
+  if (after.length < before.length) return undefined
+  const set: (readonly [number, T])[] = []
+  for (let place = 0; place < after.length; place++) {
+    const row = after[place] as T
+    if (place < before.length && row === before[place]) continue
+    set.push([place, row])
+    // Shifted rows would all count as others.
+    if (set.length > before.length / 2 && place < before.length) return undefined
+  }
+  return { set, gone: [] }
+}
+
+function moved<T>(before: readonly T[], after: readonly T[]): RowChanges<T> | undefined {
   const places = new Map<T, number>()
   const set: (readonly [number, T])[] = []
   const gone: number[] = []

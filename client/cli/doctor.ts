@@ -175,7 +175,7 @@ async function checkFirewall(
   const dryRunFile = join(config.state, 'dry-run-firewall.json')
   const firewall = await chooseFirewall(config.firewall, { run, files, dryRunFile, ufwPaths })
   const inForce = await firewall.list()
-  const { lists } = await new LocalLists(files, config.blocklistDir).all()
+  const lists = await new LocalLists(files, config.blocklistDir).all()
   const guard = guardOf(
     ownAddresses(),
     await serverAddresses(Object.values(config.urls)),

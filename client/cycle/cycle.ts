@@ -3,10 +3,11 @@ import type { Clock } from '../../common/clock.js'
 import { ProductError, messageOf } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
 import type { ListName } from '../../common/names.js'
-import { LIMITS, type BlocklistEntry } from '../../common/shapes.js'
+import type { BlocklistEntry } from '../../common/shapes.js'
 import type { Firewall } from '../firewall/types.js'
 import { inForceCheck, planFirewall } from '../firewall/plan.js'
-import type { Offered, OutgoingFile, SyncedBack } from '../server-link.js'
+import type { Downloaded, Offered, OutgoingFile, SyncedBack } from '../server-link.js'
+import { ListExchange } from './list-exchange.js'
 import type { HeldLists } from './held-lists.js'
 import type { LocalLists } from './local-lists.js'
 import { settle } from './settle.js'
@@ -19,7 +20,7 @@ export type Step = 'events' | 'asked' | 'downloaded' | 'applied' | 'settled' | '
 export interface Link {
   upload(file: OutgoingFile): Promise<void>
   ask(told: Record<string, string>): Promise<Offered>
-  download(list: ListName): Promise<string | undefined>
+  download(list: ListName, base?: string): Promise<Downloaded | undefined>
   syncBack(files: readonly OutgoingFile[]): Promise<SyncedBack>
 }
 
@@ -77,10 +78,6 @@ export interface CycleResult {
   failures: string[]
 }
 
-/** Bytes and lists sent back in one request. */
-const BATCH_BYTES = 16 * 1024 * 1024
-const BATCH_FILES = 50
-
 /**
  * One cycle: log → events → server → lists → firewall → server (sync-contract.md §4, §5). A server that can't be
  * reached doesn't stop the host from keeping its firewall in line with the lists it has.
@@ -120,22 +117,23 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   await sendEvents(parts, result, attempt)
   await step('events')
   let offered: Offered | undefined
-  let held = new Map<ListName, number>()
+  const exchange = new ListExchange(parts)
   await attempt(async () => {
-    const { hashes, lengths } = await parts.lists.all()
-    held = lengths
-    const have = [...hashes].map(([list, hash]) => `${list}=${hash}`).join(',')
-    offered = await parts.link.ask({ have, ...parts.told })
+    offered = await exchange.ask(parts.told)
   })
   await step('asked')
   const guard = offered === undefined ? parts.guard : ((await parts.onAnswer?.(offered)) ?? parts.guard)
-  for (const list of offered?.restore ?? []) await attempt(() => restore(parts, list))
-  for (const list of offered?.updates ?? []) await attempt(() => fetchList(parts, list, held, result))
+  for (const list of offered?.restore ?? []) await attempt(() => exchange.restore(list))
+  for (const list of offered?.updates ?? []) {
+    await attempt(async () => {
+      if (await exchange.fetch(list)) result.downloaded.push(list)
+    })
+  }
   await step('downloaded')
-  const { lists } = await parts.lists.all()
+  const lists = await parts.lists.all()
   const whole = await checkWhole(parts, lists, offered, result)
   const changed = await applyLists({ ...parts, guard }, lists, whole, result, step)
-  await sendBack(parts, [...new Set([...result.downloaded, ...changed])], result, attempt)
+  await sendBack(parts, exchange, [...new Set([...result.downloaded, ...changed])], result, attempt)
   await step('synced-back')
   return result
 }
@@ -160,40 +158,6 @@ async function sendEvents(parts: CycleParts, result: CycleResult, attempt: Attem
       if (!goOn) break
     }
   })
-}
-
-async function restore(parts: CycleParts, list: ListName): Promise<void> {
-  parts.report('warn', { event: 'restoring', list, message: 'the server lost this list and asked for it' })
-  await parts.link.upload({ name: list, text: await parts.lists.text(list) })
-}
-
-async function fetchList(
-  parts: CycleParts,
-  list: ListName,
-  held: Map<ListName, number>,
-  result: CycleResult
-): Promise<void> {
-  const text = await parts.link.download(list)
-  if (text === undefined) {
-    // Another cycle of this host fetched it, or the hand-over is too old: the next cycle is offered it again.
-    parts.report('warn', { event: 'not_handed_out', list })
-    return
-  }
-  held.set(list, text.length)
-  const all = [...held.values()].reduce((sum, length) => sum + length, 0)
-  if (all > LIMITS.hostCharacters) {
-    throw new ProductError(
-      'REFUSED',
-      `with ${list} its lists would fill more than ${LIMITS.hostCharacters} bytes`
-    )
-  }
-  try {
-    await parts.lists.keep(list, text)
-  } catch (error) {
-    if (error instanceof ProductError) throw error
-    throw new ProductError('REFUSED', `the server sent a bad ${list}: ${messageOf(error)}`, error)
-  }
-  result.downloaded.push(list)
 }
 
 /**
@@ -309,37 +273,19 @@ function byFamily(blocks: Iterable<Address>): { 4: number; 6: number } {
 
 async function sendBack(
   parts: CycleParts,
+  exchange: ListExchange,
   names: readonly ListName[],
   result: CycleResult,
   attempt: Attempt
 ): Promise<void> {
-  let batch: OutgoingFile[] = []
-  let bytes = 0
-  const flush = async (): Promise<boolean> => {
-    const files = batch
-    batch = []
-    bytes = 0
-    return files.length === 0 || attempt(() => sendBatch(parts, files, result))
-  }
-  for (const name of names) {
-    const text = await parts.lists.text(name)
-    const full = bytes + text.length > BATCH_BYTES || batch.length >= BATCH_FILES
-    if (full && !(await flush())) return
-    batch.push({ name, text })
-    bytes += text.length
-  }
-  await flush()
-}
-
-async function sendBatch(
-  parts: CycleParts,
-  batch: readonly OutgoingFile[],
-  result: CycleResult
-): Promise<void> {
-  const { files, refused } = await parts.link.syncBack(batch)
-  result.syncedBack.push(...files)
-  for (const { file, message } of refused) {
-    result.failures.push(`${file} was not taken back: ${message}`)
-    parts.report('error', { event: 'not_taken_back', file, message })
-  }
+  await exchange.sendBack(names, request =>
+    attempt(async () => {
+      const { files, refused } = await request()
+      result.syncedBack.push(...files)
+      for (const { file, message } of refused) {
+        result.failures.push(`${file} was not taken back: ${message}`)
+        parts.report('error', { event: 'not_taken_back', file, message })
+      }
+    })
+  )
 }

@@ -1,14 +1,18 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { ProductError } from '../../common/errors.js'
-import type { ServerName } from '../../common/names.js'
+import { CHANGES_HEADER, CHANGES_TYPE } from '../../common/list-changes.js'
+import type { Delivery } from '../store/downloads.js'
+import type { Received } from './receive.js'
 
 /**
- * download.php: delivers a handed-out copy and deletes it once all of it has been sent (sync-contract.md §3).
+ * download.php: delivers a handed-out copy and deletes it once all of it has been sent (sync-contract.md §3). A client
+ * that names, beyond the concept, the `base` it holds gets only what was changed, where that is little: it makes the copy
+ * of it, or asks update.php once more.
  * @throws ProductError FILE_PARAMETER, NOT_IN_DOWNLOAD
  */
 export async function deliver(
   app: FastifyInstance,
-  server: ServerName,
+  { server, fields }: Received,
   name: string | undefined,
   reply: FastifyReply
 ): Promise<FastifyReply> {
@@ -24,9 +28,19 @@ export async function deliver(
       )
     })
   })
+  const base = fields.get('base')
+  if (base !== undefined) reply.header(CHANGES_HEADER, 'taken')
+  if (base !== undefined && base !== '' && delivery.changes !== undefined) {
+    await delivery.file.close()
+    return reply.header('content-type', CHANGES_TYPE).send(JSON.stringify(delivery.changes))
+  }
+  return whole(delivery, name, reply)
+}
+
+function whole({ file, bytes }: Delivery, name: string, reply: FastifyReply): FastifyReply {
   return reply
     .header('content-disposition', `attachment; filename="${name}"`)
     .header('content-type', 'application/json')
-    .header('content-length', delivery.bytes)
-    .send(delivery.file.createReadStream())
+    .header('content-length', bytes)
+    .send(file.createReadStream())
 }

@@ -39,6 +39,7 @@ const REPLIES = {
     success: Type.Boolean(),
     message: Type.String(),
     files: Type.Array(Type.String()),
+    whole: Type.Optional(Type.Array(Type.String())),
     errors: Type.Optional(FileErrors)
   })
 }
@@ -95,7 +96,7 @@ export default async function endpoints(
   endpoint('update', [], REPLIES.update, async (received, request) => offerLists(received, request.ip))
   endpoint('download', [], undefined, async (received, request, reply) => {
     const { file } = request.query as { file?: string }
-    return deliver(app, received.server, file, reply)
+    return deliver(app, received, file, reply)
   })
   for (const name of ['syncback', 'backsync']) {
     endpoint(name, ['file[]', 'file'], REPLIES.syncback, async (received, _request, reply) => {

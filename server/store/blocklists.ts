@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { parseAddress, type Address, type AddressSet } from '../../common/address.js'
 import { timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import { sha256 } from '../../common/list-changes.js'
 import type { RowChanges } from '../../common/list-text.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
 import { asksForBlock, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
@@ -79,16 +79,18 @@ export class BlocklistStore {
 
   /** SHA-256 (hex) of a list's bytes; undefined when there is no such list. */
   async hash(server: ServerName, list: ListName): Promise<string | undefined> {
-    const { text, version } = await this.read(server, list)
-    return version === '' ? undefined : this.#hash(this.paths.list(server, list), version, text)
+    const current = await this.read(server, list)
+    return current.version === '' ? undefined : this.hashOf(server, list, current)
   }
 
   readonly #hashed = new Map<string, { version: string; hash: string }>()
 
-  #hash(path: string, version: string, text: string): string {
+  /** SHA-256 (hex) of the bytes that a list was read with. */
+  hashOf(server: ServerName, list: ListName, { version, text }: Snapshot<unknown>): string {
+    const path = this.paths.list(server, list)
     const known = this.#hashed.get(path)
     if (known?.version === version) return known.hash
-    const hash = createHash('sha256').update(text).digest('hex')
+    const hash = sha256(text)
     this.#hashed.set(path, { version, hash })
     return hash
   }
@@ -276,7 +278,7 @@ export class BlocklistStore {
   async handOut(
     server: ServerName,
     list: ListName,
-    write: (text: string) => Promise<void>,
+    write: (current: Snapshot<BlocklistEntry[]>) => Promise<void>,
     actor: AuditActor
   ): Promise<boolean> {
     const path = this.paths.list(server, list)
@@ -285,7 +287,7 @@ export class BlocklistStore {
         await this.index.set(server, list, 'in-sync')
         return { result: false }
       }
-      await write(current.text)
+      await write(current)
       await this.#handOvers.record(server, list, current.value)
       // Offered once more and unchanged: told already. Before the mark: killed in between, it is told twice.
       const again = (await this.index.of(server)).get(list) === false

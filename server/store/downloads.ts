@@ -3,9 +3,11 @@ import { constants } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../common/clock.js'
 import { ProductError, systemCode } from '../../common/errors.js'
-import { namesIn, type JsonFiles } from '../../common/json-file.js'
+import { namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import { areFew, type ListChanges } from '../../common/list-changes.js'
 import { isListName, type ListName, type ServerName } from '../../common/names.js'
 import { refuseLinks } from '../../common/no-links.js'
+import type { BlocklistEntry } from '../../common/shapes.js'
 import { THE_SERVER, type AuditActor } from './audit-row.js'
 import type { BlocklistStore, Protection } from './blocklists.js'
 import type { Paths } from './folders.js'
@@ -17,6 +19,8 @@ import type { WhitelistStore } from './whitelist.js'
 export interface Delivery {
   file: FileHandle
   bytes: number
+  /** What the server changed since the host had the list last; undefined when that is not known, or not little. */
+  changes: ListChanges | undefined
   /** Deletes the copy: call it once it has been delivered whole. A newer copy made meanwhile stays. */
   delivered(): Promise<void>
 }
@@ -87,7 +91,11 @@ export class DownloadStore {
     const hash = has === undefined ? undefined : await this.lists.hash(server, list)
     const differs = hash !== undefined && has?.get(list) !== hash
     const changed = waits || expired || lifted.length > 0 || differs
-    return changed && this.lists.handOut(server, list, text => this.#write(server, list, text), actor)
+    const write = async (current: Snapshot<BlocklistEntry[]>) => {
+      await this.#write(server, list, current)
+      if (has !== undefined) await this.#noteChanges(server, list, current)
+    }
+    return changed && this.lists.handOut(server, list, write, actor)
   }
 
   async #protection(server: ServerName): Promise<Protection | undefined> {
@@ -110,13 +118,31 @@ export class DownloadStore {
     }
   }
 
-  async #write(server: ServerName, list: ListName, text: string): Promise<void> {
+  async #write(server: ServerName, list: ListName, { text }: Snapshot<unknown>): Promise<void> {
     await this.files.change(this.paths.download(server, list), KINDS.blocklist, current => ({
       value: current.value,
       text,
       result: undefined
     }))
     this.files.forget(this.paths.download(server, list))
+  }
+
+  /** What a copy holds that its host hasn't seen yet, while the copy lies there as it was written. */
+  readonly #changes = new Map<string, { version: string; changes: ListChanges }>()
+
+  /**
+   * Every change made here is pending until its host has synced it back, and stands where its entry stood or at the
+   * end. If that is not all (another hand changed the list), the host notices by the hash and asks for the whole.
+   */
+  async #noteChanges(server: ServerName, list: ListName, current: Snapshot<BlocklistEntry[]>): Promise<void> {
+    const path = this.paths.download(server, list)
+    this.#changes.delete(path)
+    const set = current.value.flatMap((row, place) => (row.pending === true ? [[place, row] as const] : []))
+    const rows = { set, gone: [] }
+    if (!areFew(rows, current.value.length)) return
+    const result = this.lists.hashOf(server, list, current)
+    const changes = { ...rows, result, bytes: Buffer.byteLength(current.text) }
+    this.#changes.set(path, { version: await versionOf(path), changes })
   }
 
   /** Opens a copy for delivery, or gives undefined when there is none. */
@@ -132,13 +158,17 @@ export class DownloadStore {
       throw error
     }
     const { ino, size } = await file.stat()
-    return { file, bytes: size, delivered: () => this.#remove(path, ino) }
+    const noted = this.#changes.get(path)
+    const changes = noted?.version === (await versionOf(path)) ? noted.changes : undefined
+    return { file, bytes: size, changes, delivered: () => this.#remove(path, ino) }
   }
 
   async #remove(path: string, inode: number): Promise<void> {
     await this.files.locked(path, async () => {
       const present = await stat(path).catch(() => undefined)
-      if (present?.ino === inode) await unlink(path)
+      if (present?.ino !== inode) return
+      this.#changes.delete(path)
+      await unlink(path)
     })
   }
 

@@ -78,7 +78,7 @@ export class EventStore {
    * @throws ProductError UPLOAD_JSON, UPLOAD_CONTENT: nothing changes then
    */
   async replace(server: ServerName, day: EventsFileName, text: string): Promise<void> {
-    const events = parseUpload(text, KINDS.events)
+    const events = parseUpload<StoredEvent[]>(text, KINDS.events)
     events.forEach((event, at) => {
       if (parseAddress(event.ip) === undefined) {
         throw new ProductError('UPLOAD_CONTENT', `event ${at + 1}: ip is no IPv4 or IPv6 address or network`)

@@ -2,6 +2,7 @@ import { parseAddress } from '../../common/address.js'
 import { LAST_MOMENT, timeOf } from '../../common/clock.js'
 import { ProductError, messageOf } from '../../common/errors.js'
 import { parseJson, type JsonKind } from '../../common/json-file.js'
+import { checkListChanges, type ListChanges } from '../../common/list-changes.js'
 import { isListName, jailOfList, listOfJail, printable, type ListName } from '../../common/names.js'
 import type { BlocklistEntry } from '../../common/shapes.js'
 import { KINDS } from './kinds.js'
@@ -11,12 +12,30 @@ import { KINDS } from './kinds.js'
  * @throws ProductError UPLOAD_JSON or UPLOAD_CONTENT saying what is wrong and where, without the content
  */
 export function readUploadedList(list: ListName, text: string): BlocklistEntry[] {
-  const entries = parseUpload(text, KINDS.blocklist)
+  const entries = parseUpload<BlocklistEntry[]>(text, KINDS.blocklist)
+  checkEntries(list, entries)
+  return entries
+}
+
+/**
+ * Reads changes of a blocklist that a client sent, checked as far as a whole list's entries are.
+ * @throws ProductError as `readUploadedList`
+ */
+export function readUploadedChanges(list: ListName, text: string): ListChanges & { base: string } {
+  const { base, ...changes } = parseUpload<ListChanges>(text, { check: checkListChanges })
+  if (base === undefined) throw new ProductError('UPLOAD_CONTENT', 'the changes lack their base')
+  checkEntries(
+    list,
+    changes.set.map(([, row]) => row)
+  )
+  return { base, ...changes }
+}
+
+function checkEntries(list: ListName, entries: readonly BlocklistEntry[]): void {
   entries.forEach((entry, at) => {
     const wrong = wrongJail(list, entry) ?? wrongTime(entry)
     if (wrong !== undefined) throw new ProductError('UPLOAD_CONTENT', `entry ${at + 1}: ${wrong}`)
   })
-  return entries
 }
 
 /**
@@ -35,7 +54,7 @@ export function checkAddresses(upload: readonly BlocklistEntry[], known: readonl
 }
 
 /** Parses an upload. @throws ProductError UPLOAD_JSON when it is no JSON, UPLOAD_CONTENT for a wrong shape */
-export function parseUpload<T>(text: string, kind: JsonKind<T>): T {
+export function parseUpload<T>(text: string, kind: Pick<JsonKind<T>, 'check' | 'mend'>): T {
   try {
     return parseJson(text, kind.check, kind.mend) as T
   } catch (error) {

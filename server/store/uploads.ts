@@ -77,12 +77,14 @@ export class UploadStore {
     }
     return {
       name,
-      use: work =>
-        (bytes > SMALL ? this.#large : this.#small).use(bytes, async () =>
-          work(decode(await readFile(path)))
-        ),
+      use: work => this.withRoom(bytes, async () => work(decode(await readFile(path)))),
       discard: () => unlink(path).catch(() => undefined)
     }
+  }
+
+  /** Runs `work`, which holds that many bytes of lists, once there is room for them in memory. */
+  async withRoom<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+    return (bytes > SMALL ? this.#large : this.#small).use(bytes, work)
   }
 
   /**

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { serialise } from '../../common/json-file.js'
 import type { Installation } from '../support/installation.js'
 
 const STAMP = '2026-11-01T00:00:00+00:00'
@@ -24,5 +25,5 @@ export function entriesOf(
 export async function writeList(at: Installation, entries: readonly object[]): Promise<void> {
   const folder = at.path('archive', 'web-1', 'blocklists')
   await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, 'sshd.blocklist.json'), JSON.stringify(entries))
+  await writeFile(join(folder, 'sshd.blocklist.json'), serialise(entries, true))
 }

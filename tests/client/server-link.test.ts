@@ -109,7 +109,11 @@ t.test('lists are synced back in one request, as file[]', async t => {
   const reply = '{"success":true,"message":"ok","files":["a.blocklist.json","b.blocklist.json"]}'
   const { link, seen } = await answering(t, [says(200, reply)])
   const files = ['a', 'b'].map(jail => ({ name: `${jail}.blocklist.json`, text: '[]' }))
-  t.strictSame(await link.syncBack(files), { files: ['a.blocklist.json', 'b.blocklist.json'], refused: [] })
+  t.strictSame(await link.syncBack(files), {
+    files: ['a.blocklist.json', 'b.blocklist.json'],
+    refused: [],
+    whole: []
+  })
   t.equal(seen.length, 1)
   t.equal(seen[0]?.body.match(/name="file\[\]"; filename="[ab]\.blocklist\.json"/g)?.length, 2)
 })
@@ -139,7 +143,7 @@ t.test('a sync-back tells what was taken and what was not', async t => {
 t.test('a download gives the bytes as they are; 404 means there is no copy', async t => {
   const list = '[ {"ip":"203.0.113.1"} ]\n'
   const { link, seen } = await answering(t, [says(200, list), says(404, '{"success":false,"message":"x"}')])
-  t.equal(await link.download(SSHD), list)
+  t.strictSame(await link.download(SSHD), { text: list, changes: false, takesChanges: false })
   t.equal(await link.download(SSHD), undefined)
   t.equal(seen[0]?.url, '/base/endpoint/download.php?file=sshd.blocklist.json')
   t.notMatch(seen[0]?.url, 'correct')

@@ -6,7 +6,7 @@ import { LocalLists } from '../../../client/cycle/local-lists.js'
 import { guardOf } from '../../../client/cycle/protect.js'
 import type { Guard } from '../../../client/cycle/wanted.js'
 import type { Firewall, InForce } from '../../../client/firewall/types.js'
-import type { Offered, OutgoingFile, SyncedBack } from '../../../client/server-link.js'
+import type { Downloaded, Offered, OutgoingFile, SyncedBack } from '../../../client/server-link.js'
 import { address, type Address } from '../../../common/address.js'
 import type { ProductError } from '../../../common/errors.js'
 import { JsonFiles, type SetAside } from '../../../common/json-file.js'
@@ -72,9 +72,10 @@ export class FakeServer implements Link {
     }
   }
 
-  async download(list: ListName): Promise<string | undefined> {
+  async download(list: ListName): Promise<Downloaded | undefined> {
     this.#call(`download ${list}`)
-    return this.flags.get(list) === false ? this.lists.get(list) : undefined
+    const text = this.flags.get(list) === false ? this.lists.get(list) : undefined
+    return text === undefined ? undefined : { text, changes: false, takesChanges: false }
   }
 
   async syncBack(files: readonly OutgoingFile[]): Promise<SyncedBack> {
@@ -88,7 +89,7 @@ export class FakeServer implements Link {
       const message = this.refuses.get(name)
       return message === undefined ? [] : [{ file: name, message }]
     })
-    return { files: taken.map(({ name }) => name), refused }
+    return { files: taken.map(({ name }) => name), refused, whole: [] }
   }
 
   #call(name: string): void {

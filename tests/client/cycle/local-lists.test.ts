@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { mkdir, readFile, readdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { LocalLists } from '../../../client/cycle/local-lists.js'
+import { sha256 } from '../../../common/list-changes.js'
 import { JsonFiles, type SetAside } from '../../../common/json-file.js'
 import { listName } from '../../../common/names.js'
 import { ownFolder } from '../../support/own-folder.js'
@@ -22,7 +22,8 @@ function listsIn(t: Test) {
 
 t.test('a folder that is not there holds no lists', async t => {
   const { lists } = listsIn(t)
-  t.strictSame(await lists.all(), { lists: new Map(), hashes: new Map(), lengths: new Map() })
+  t.strictSame(await lists.all(), new Map())
+  t.strictSame(await lists.held(), new Map())
   t.equal(await lists.text(SSHD), '')
 })
 
@@ -34,8 +35,8 @@ t.test('a downloaded list is kept to the byte, for its owner and group alone', a
   t.equal((await stat(path(SSHD))).mode & 0o777, 0o640)
   t.equal(await lists.text(SSHD), text)
   const all = await lists.all()
-  t.strictSame([...all.lists], [[SSHD, [{ ip: '203.0.113.1', jail: 'sshd', extra: [1] }]]])
-  t.equal(all.hashes.get(SSHD), createHash('sha256').update(text).digest('hex'))
+  t.strictSame([...all], [[SSHD, [{ ip: '203.0.113.1', jail: 'sshd', extra: [1] }]]])
+  t.strictSame([...(await lists.held())], [[SSHD, { hash: sha256(text), length: text.length }]])
 })
 
 t.test('keeping what is there already writes nothing', async t => {
@@ -51,7 +52,7 @@ t.test('keeping what is there already writes nothing', async t => {
 t.test('a list written by PHP, an object of numbered rows, is read as the array it was', async t => {
   const { lists } = listsIn(t)
   await lists.keep(SSHD, '{"0":{"ip":"203.0.113.1"},"2":{"ip":"203.0.113.2"}}')
-  t.strictSame((await lists.all()).lists.get(SSHD), [{ ip: '203.0.113.1' }, { ip: '203.0.113.2' }])
+  t.strictSame((await lists.all()).get(SSHD), [{ ip: '203.0.113.1' }, { ip: '203.0.113.2' }])
 })
 
 t.test('a bad list is not kept: the old copy stays', async t => {
@@ -83,14 +84,14 @@ t.test('a corrupt copy is set aside with its bytes, told once, and no longer cou
   await lists.keep(NGINX, '[]')
   await writeFile(path(SSHD), '[{"ip":"203.0.113.1"},')
   const all = await lists.all()
-  t.strictSame([...all.lists.keys()], [NGINX])
-  t.strictSame([...all.hashes.keys()], [NGINX])
+  t.strictSame([...all.keys()], [NGINX])
+  t.strictSame([...(await lists.held()).keys()], [NGINX])
   t.match(aside, [{ path: path(SSHD), reason: 'not JSON' }])
   t.equal(await readFile(aside[0]?.movedTo ?? '', 'utf8'), '[{"ip":"203.0.113.1"},')
   await lists.all()
   t.equal(aside.length, 1)
   await lists.keep(SSHD, '[]')
-  t.strictSame([...(await lists.all()).lists.keys()], [NGINX, SSHD])
+  t.strictSame([...(await lists.all()).keys()], [NGINX, SSHD])
   t.equal((await readdir(folder)).length, 3, 'what was set aside stays beside the new copy')
 })
 
@@ -100,7 +101,7 @@ t.test('only names of lists are read', async t => {
   for (const name of ['sshd.json', '.sshd.blocklist.json', 'a b.blocklist.json', 'update.json', 'x.txt'])
     await writeFile(path(name), 'no JSON')
   await writeFile(path('SSHD_2-x.blocklist.json'), '[]')
-  t.strictSame([...(await lists.all()).lists.keys()], ['SSHD_2-x.blocklist.json'])
+  t.strictSame([...(await lists.all()).keys()], ['SSHD_2-x.blocklist.json'])
 })
 
 t.test('a link among the lists is not followed', async t => {
