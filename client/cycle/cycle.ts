@@ -268,10 +268,9 @@ async function applyLists(
     awaited.overlapping(ip) === undefined || refusalOf(ip, parts.guard) !== undefined
   const remove = plan.remove.filter(ip => (whole || goes(ip)) && mayGo(ip))
   await parts.lock.check()
-  const written = await parts.firewall.apply(add, remove)
+  const after = (await parts.firewall.apply(add, remove)) ?? before
   result.added = add.length
   result.removed = remove.length
-  const after = written ? await parts.firewall.list() : before
   const inForce = inForceCheck(after)
   result.inForce = byFamily(after.own)
   // What stood behind a wider block that has just gone was never there itself.

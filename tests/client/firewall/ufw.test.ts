@@ -27,6 +27,17 @@ t.test('ufw', { skip }, async t => {
     host,
     make: run => new UfwFirewall(run, paths),
     foreign: foreignRules,
+    steal: async block => {
+      const [tool, chain] = block.includes(':')
+        ? (['ip6tables', 'ufw6-user-input'] as const)
+        : (['iptables', 'ufw-user-input'] as const)
+      await host.exec(tool, '-D', chain, '-s', block, '-j', 'DROP')
+    },
+    packets: async block => {
+      const saved = await host.exec(block.includes(':') ? 'ip6tables-save' : 'iptables-save', '-c')
+      const line = saved.split('\n').find(one => one.includes(` -s ${block}`)) ?? ''
+      return parseInt(line.slice(1))
+    },
     damages: {
       'a rule was lost from the kernel': () =>
         host.exec('iptables', '-D', 'ufw-user-input', '-s', '192.0.2.7', '-j', 'DROP'),
