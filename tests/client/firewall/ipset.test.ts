@@ -21,6 +21,24 @@ t.test('ipset', { skip: available('ipset', 'iptables', 'ip6tables') ?? false }, 
     return parseInt(counted ?? '')
   }
 
+  const damages = {
+    'the rule in INPUT is gone': () => host.exec('iptables', '-D', 'INPUT', ...rule),
+    'the rules of IPv6 are flushed': () => host.exec('ip6tables', '-D', 'FORWARD', '1'),
+    'another rule stands first': async () => {
+      await host.exec('iptables', '-D', 'INPUT', ...rule)
+      await host.exec('iptables', '-A', 'INPUT', ...rule)
+    },
+    'a rule is there twice': () => host.exec('iptables', '-A', 'FORWARD', ...rule),
+    'a set was emptied': () => host.exec('ipset', 'flush', 'fail2ban-report-6'),
+    'all is gone': async () => {
+      for (const tables of ['iptables', 'ip6tables']) {
+        for (const chain of ['INPUT', 'FORWARD']) await host.exec(tables, '-D', chain, '1')
+      }
+      await host.exec('ipset', 'destroy', 'fail2ban-report-4')
+      await host.exec('ipset', 'destroy', 'fail2ban-report-6')
+    }
+  }
+
   await conforms(t, {
     host,
     make: run => new IpsetFirewall(run),
@@ -31,23 +49,8 @@ t.test('ipset', { skip: available('ipset', 'iptables', 'ip6tables') ?? false }, 
     },
     steal: block => host.exec('ipset', 'del', set(block), block),
     packets,
-    damages: {
-      'the rule in INPUT is gone': () => host.exec('iptables', '-D', 'INPUT', ...rule),
-      'the rules of IPv6 are flushed': () => host.exec('ip6tables', '-D', 'FORWARD', '1'),
-      'another rule stands first': async () => {
-        await host.exec('iptables', '-D', 'INPUT', ...rule)
-        await host.exec('iptables', '-A', 'INPUT', ...rule)
-      },
-      'a rule is there twice': () => host.exec('iptables', '-A', 'FORWARD', ...rule),
-      'a set was emptied': () => host.exec('ipset', 'flush', 'fail2ban-report-6'),
-      'all is gone': async () => {
-        for (const tables of ['iptables', 'ip6tables']) {
-          for (const chain of ['INPUT', 'FORWARD']) await host.exec(tables, '-D', chain, '1')
-        }
-        await host.exec('ipset', 'destroy', 'fail2ban-report-4')
-        await host.exec('ipset', 'destroy', 'fail2ban-report-6')
-      }
-    }
+    damages,
+    meanwhile: damages
   })
 
   t.test('a whole address family is refused by name', async t => {
