@@ -4,7 +4,7 @@ import { ProductError, messageOf } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
 import type { ListName } from '../../common/names.js'
 import { LIMITS, type BlocklistEntry } from '../../common/shapes.js'
-import type { Firewall } from '../firewall/types.js'
+import type { Firewall, InForce } from '../firewall/types.js'
 import { inForceCheck, planFirewall } from '../firewall/plan.js'
 import type { Offered, OutgoingFile, SyncedBack } from '../server-link.js'
 import type { HeldLists } from './held-lists.js'
@@ -129,12 +129,15 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   })
   await step('asked')
   const guard = offered === undefined ? parts.guard : ((await parts.onAnswer?.(offered)) ?? parts.guard)
+  // Read while the lists come: nothing of ours touches the firewall before they are applied.
+  const listed = parts.firewall.list()
+  listed.catch(() => undefined)
   for (const list of offered?.restore ?? []) await attempt(() => restore(parts, list))
   for (const list of offered?.updates ?? []) await attempt(() => fetchList(parts, list, held, result))
   await step('downloaded')
   const { lists } = await parts.lists.all()
   const whole = await checkWhole(parts, lists, offered, result)
-  const changed = await applyLists({ ...parts, guard }, lists, whole, result, step)
+  const changed = await applyLists({ ...parts, guard }, lists, whole, listed, result, step)
   await sendBack(parts, [...new Set([...result.downloaded, ...changed])], result, attempt)
   await step('synced-back')
   return result
@@ -228,12 +231,14 @@ async function checkWhole(
  * Brings the firewall in line, reads it back and writes what it shows into the lists.
  * @param whole whether a block goes when no list asks for it; else only when a list asks for its end, a wider one
  *   takes its place, or it must not be there at all
+ * @param listed what is in force so far
  * @returns lists it changed
  */
 async function applyLists(
   parts: CycleParts,
   lists: ReadonlyMap<ListName, BlocklistEntry[]>,
   whole: boolean,
+  listed: Promise<InForce>,
   result: CycleResult,
   step: (name: Step) => Promise<void>
 ): Promise<ListName[]> {
@@ -241,7 +246,7 @@ async function applyLists(
   const wanted = wantedOf(lists, parts.guard, now)
   result.skipped = wanted.skipped
   for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
-  const before = await parts.firewall.list()
+  const before = await listed
   const plan = planFirewall(wanted.block, before, wanted.ended)
   const cannot = new Set<Address>()
   if (parts.guard.unsure !== undefined) {
