@@ -234,8 +234,8 @@ export class AddressSet {
   }
 
   /** The members that no wider member covers: what a firewall has to hold. */
-  outermost(): Set<Address> {
-    if (this.#widths[4].length + this.#widths[6].length === 0) return new Set(this.#members)
+  outermost(): ReadonlySet<Address> {
+    if (this.#widths[4].length + this.#widths[6].length === 0) return this.#members
     const kept = new Set<Address>()
     for (const member of this.#members) if (this.covering(member) === member) kept.add(member)
     return kept

@@ -1,6 +1,6 @@
 import { familyOf, networksOfRange, parseAddress, rangeOf, type Address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
-import { FAMILIES, NO_HITS, type Family, type Hits } from './families.js'
+import { FAMILIES, type Family, type Hits } from './families.js'
 
 const FAMILY = 'inet'
 const NAME = 'fail2ban_report'
@@ -116,11 +116,10 @@ export interface NftTable {
   /** The kernel's own number of the table: another one is another table, even under the same name. */
   handle: unknown
   /** What each set holds, by its name; a set that was not asked for, or is not there, holds nothing. */
-  content: NftContent
+  content: Map<string, Address[]>
+  /** Counters of blocks that have dropped something; none when they were not asked for. */
+  hits: Map<Address, Hits>
 }
-
-/** Blocks with their counters, which are 0 when they were not asked for. */
-export type NftContent = Map<string, Map<Address, Hits>>
 
 /**
  * Reads what nft's `-j list` prints of tables, sets or the ruleset; tables of others are passed over.
@@ -128,7 +127,7 @@ export type NftContent = Map<string, Map<Address, Hits>>
  */
 export function parseTable(text: string): NftTable {
   const frame: string[] = []
-  const found: NftTable = { frameIntact: false, handle: undefined, content: new Map() }
+  const found: NftTable = { frameIntact: false, handle: undefined, content: new Map(), hits: new Map() }
   for (const { table, set, chain, rule } of objectsOf(text)) {
     if (table && isOurs({ family: table.family, table: table.name })) {
       frame.push(JSON.stringify({ table: { flags: table.flags } }))
@@ -142,8 +141,8 @@ export function parseTable(text: string): NftTable {
       ({ name, family }) => name === set.name && TYPES[family] === set.type
     )
     if (known === undefined || !Array.isArray(set.elem)) continue
-    const blocks = new Map<Address, Hits>()
-    for (const element of set.elem as unknown[]) readElement(element, known.family, blocks)
+    const blocks: Address[] = []
+    for (const element of set.elem as unknown[]) readElement(element, known.family, blocks, found.hits)
     found.content.set(known.name, blocks)
   }
   found.frameIntact = frame.sort().join() === FRAME.join()
@@ -164,11 +163,13 @@ function objectsOf(text: string): Record<string, Json | undefined>[] {
 }
 
 // An element is a value, or {elem: {val, counter}}, the counter null with -s; a value is an address, {prefix} or {range}.
-function readElement(element: unknown, family: Family, into: Map<Address, Hits>): void {
+function readElement(element: unknown, family: Family, blocks: Address[], hits: Map<Address, Hits>): void {
   const wrapped = (element as { elem?: { val: unknown; counter?: Hits | null } }).elem
   const value = (wrapped === undefined ? element : wrapped.val) as NftValue
-  const hits = wrapped?.counter ?? NO_HITS
-  for (const block of networksOf(value, family)) into.set(block, hits)
+  for (const block of networksOf(value, family)) {
+    blocks.push(block)
+    if (wrapped?.counter && wrapped.counter.packets > 0) hits.set(block, wrapped.counter)
+  }
 }
 
 type NftValue = string | { prefix?: { addr: string; len: number }; range?: [string, string] }

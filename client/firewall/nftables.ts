@@ -4,7 +4,7 @@ import { ProductError } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
 import { NO_HITS, afterChange, type Hits } from './families.js'
 import { SETS, TABLE, bySet, parseTable, tableText } from './nft-table.js'
-import type { NftContent, NftSet, NftTable } from './nft-table.js'
+import type { NftSet, NftTable } from './nft-table.js'
 import type { Firewall, InForce } from './types.js'
 
 /**
@@ -70,10 +70,9 @@ export class NftablesFirewall implements Firewall {
 
   /** Makes the table anew, with what it holds now, `add`, and without `remove`, as one transaction. */
   async #replace(add: readonly Address[], remove: readonly Address[]): Promise<void> {
+    const table = await this.#read()
     const held = new Map<Address, Hits>()
-    for (const blocks of (await this.#read())?.content.values() ?? []) {
-      for (const [block, hits] of blocks) held.set(block, hits)
-    }
+    for (const block of blocksIn(table)) held.set(block, table?.hits.get(block) ?? NO_HITS)
     // `add` first, for `delete` fails on a table that is not there.
     await this.#nft(`add table ${TABLE}\ndelete table ${TABLE}\n${tableText(afterChange(held, add, remove))}`)
   }
@@ -88,34 +87,33 @@ export class NftablesFirewall implements Firewall {
     add: readonly Address[],
     remove: readonly Address[]
   ): Promise<NftTable | undefined> {
+    const held = blocksIn(before)
     const [adds, removes] = [bySet(add), bySet(remove)]
-    const change: string[] = []
-    const probe: string[] = []
-    const content: NftContent = new Map(before.content)
-    const relist: NftSet[] = []
+    const content = new Map(before.content)
+    const [change, probe, relist] = [[] as string[], [] as string[], [] as NftSet[]]
     for (const set of SETS) {
-      const held = before.content.get(set.name) ?? new Map<Address, Hits>()
-      const [fresh, ends] = [adds.get(set) ?? [], removes.get(set) ?? []]
-      const gone = ends.filter(block => held.has(block))
-      // Put by hand where it does not belong: part of a range, or a single address among the networks.
-      if (gone.length < ends.length && ends.some(block => !held.has(block) && holds(before, block)))
+      const [fresh, ends, blocks] = [adds.get(set) ?? [], removes.get(set) ?? [], content.get(set.name) ?? []]
+      // A single address that somebody put among the networks has no element where it belongs.
+      if (set.networks && blocks.some(block => !block.includes('/') && remove.includes(block)))
         return undefined
-      if (set.networks && gone.length * held.size > DELETE_WORK) return undefined
-      if (fresh.length + ends.length === 0) continue
+      const gone = ends.filter(block => held.has(block))
+      if (set.networks && gone.length * blocks.length > DELETE_WORK) return undefined
       change.push(elements('delete', set, gone), elements('add', set, fresh))
-      if (set.networks) relist.push(set)
-      else {
-        probe.push(elements('delete', set, fresh), elements('create', set, ends))
-        content.set(set.name, changed(held, fresh, gone))
+      if (set.networks) {
+        if (fresh.length + ends.length > 0) relist.push(set)
+        continue
       }
+      probe.push(elements('delete', set, fresh), elements('create', set, ends))
+      const left = new Set(gone)
+      content.set(set.name, [...blocks.filter(block => !left.has(block)), ...fresh])
     }
     // Refused when the sets hold something else than was listed.
     if (!(await this.#takes(['-f', '-'], change))) return undefined
     // With -c the kernel carries a batch out and takes it back at its end: it deletes no element that is not there,
-    // and creates none that is. The whole list would take the longer, the more there is beside the change.
+    // and creates none that is. That costs what the change costs, and no list of all that is beside it.
     if (!(await this.#takes(['-c', '-f', '-'], probe))) return undefined
     for (const set of relist) content.set(set.name, await this.#elementsOf(set))
-    return (await this.#frameIs(before.handle)) ? { ...before, content } : undefined
+    return (await this.#stands(before.handle)) ? { ...before, content } : undefined
   }
 
   /** False when nft or the kernel refuse a batch: then nothing of it was done. */
@@ -125,15 +123,15 @@ export class NftablesFirewall implements Firewall {
   }
 
   /** What a set holds; nothing when it is not there. */
-  async #elementsOf(set: NftSet): Promise<Map<Address, Hits>> {
+  async #elementsOf(set: NftSet): Promise<Address[]> {
     const args = ['-j', '-s', 'list', 'set', ...TABLE.split(' '), set.name]
     const result = await this.run('nft', args, { timeout: TIMEOUT })
-    const table = result.code === 0 ? parseTable(result.stdout) : undefined
-    return table?.content.get(set.name) ?? new Map<Address, Hits>()
+    return (result.code === 0 ? parseTable(result.stdout).content.get(set.name) : undefined) ?? []
   }
 
-  /** Whether the table is still that one, its frame intact. Of all lists with rules, only this one leaves elements out. */
-  async #frameIs(handle: unknown): Promise<boolean> {
+  /** Whether that very table is there, its frame intact. */
+  async #stands(handle: unknown): Promise<boolean> {
+    // nft 1.0.6 fetches all elements for `list table` and `list chain`, even if told to leave them out; here it doesn't.
     const table = parseTable(await outputOf(this.run, 'nft', ['-j', '-t', 'list', 'ruleset', 'inet']))
     return table.frameIntact && table.handle === handle
   }
@@ -143,27 +141,13 @@ export class NftablesFirewall implements Firewall {
   }
 }
 
+// Behind an altered frame nobody can tell what the sets stop: nothing counts, so the caller mends it.
 function inForceIn(table: NftTable | undefined): InForce {
-  const found: InForce = { own: new Set(), alike: new Set() }
-  // Behind an altered frame nobody can tell what the sets stop: nothing counts, so the caller mends it.
-  if (table?.frameIntact !== true) return found
-  for (const blocks of table.content.values()) for (const block of blocks.keys()) found.own.add(block)
-  return found
+  return { own: table?.frameIntact === true ? blocksIn(table) : new Set(), alike: new Set() }
 }
 
-function holds({ content }: NftTable, block: Address): boolean {
-  return [...content.values()].some(blocks => blocks.has(block))
-}
-
-function changed(
-  held: ReadonlyMap<Address, Hits>,
-  add: readonly Address[],
-  remove: readonly Address[]
-): Map<Address, Hits> {
-  const blocks = new Map(held)
-  for (const block of remove) blocks.delete(block)
-  for (const block of add) blocks.set(block, NO_HITS)
-  return blocks
+function blocksIn(table: NftTable | undefined): Set<Address> {
+  return new Set([...(table?.content.values() ?? [])].flat())
 }
 
 // One statement for all of a set: nft reads and sorts the whole of a set of networks once for each statement.
