@@ -75,18 +75,34 @@ export function prefixOf(item: Address): number {
 /** First and last address of a network as numbers. */
 export function rangeOf(item: Address): Range {
   const family = familyOf(item)
-  const slash = item.indexOf('/')
-  const host = slash < 0 ? item : item.slice(0, slash)
-  const first = family === 4 ? number4(host) : number6(host)
+  const first = BigInt(numberOf(item))
   const hostBits = BigInt((family === 4 ? 32 : 128) - prefixOf(item))
   return { family, first, last: first + (1n << hostBits) - 1n }
 }
 
-function number4(host: string): bigint {
-  let value = 0
-  for (const part of host.split('.')) value = value * 256 + Number(part)
-  return BigInt(value)
+/** The first address as a number; those of IPv4 fit into one that is quick to reckon with. */
+function numberOf(item: Address): number | bigint {
+  if (familyOf(item) === 4) return number4(item)
+  const slash = item.indexOf('/')
+  return number6(slash < 0 ? item : item.slice(0, slash))
 }
+
+// Digit by digit: every address of a list is looked up some times in each cycle.
+function number4(item: Address): number {
+  let value = 0
+  let part = 0
+  for (let at = 0; at < item.length; at++) {
+    const code = item.charCodeAt(at)
+    if (code === SLASH) break
+    if (code === DOT) {
+      value = value * 256 + part
+      part = 0
+    } else part = part * 10 + (code - ZERO)
+  }
+  return value * 256 + part
+}
+
+const [DOT, SLASH, ZERO] = [46, 47, 48]
 
 function number6(host: string): bigint {
   let value = 0n
@@ -121,13 +137,20 @@ function spellNumber(family: 4 | 6, value: bigint): string {
   return spell(ipaddr.fromByteArray(bytes))
 }
 
+/** Networks of one prefix length by their leading bits, as a number. */
+interface Width {
+  bits: number
+  networks: Map<number | bigint, Address>
+}
+
 /**
- * A set of networks that answers "is this covered?" by looking at prefixes, not at every member: the cost is
- * one look-up per prefix length in use, whatever the size of the set.
+ * A set of addresses and networks that answers "is this covered?" by looking at prefixes, not at every member: the
+ * cost is one look-up per prefix length in use, whatever the size of the set.
  */
 export class AddressSet {
   readonly #members = new Set<Address>()
-  readonly #lengths: Record<4 | 6, Set<number>> = { 4: new Set(), 6: new Set() }
+  /** The members that are networks, widest first. */
+  readonly #widths: Record<4 | 6, Width[]> = { 4: [], 6: [] }
   /** Members by their first address, made when first needed. */
   readonly #byFirst: Record<4 | 6, { first: bigint; member: Address }[] | undefined> = {
     4: undefined,
@@ -144,8 +167,18 @@ export class AddressSet {
 
   add(member: Address): void {
     this.#members.add(member)
-    this.#lengths[familyOf(member)].add(prefixOf(member))
-    this.#byFirst[familyOf(member)] = undefined
+    const family = familyOf(member)
+    this.#byFirst[family] = undefined
+    if (!member.includes('/')) return
+    const bits = prefixOf(member)
+    const widths = this.#widths[family]
+    let width = widths.find(item => item.bits === bits)
+    if (width === undefined) {
+      width = { bits, networks: new Map() }
+      widths.push(width)
+      widths.sort((a, b) => a.bits - b.bits)
+    }
+    width.networks.set(leading(numberOf(member), bits), member)
   }
 
   /** True when this very address or network is a member. */
@@ -155,17 +188,20 @@ export class AddressSet {
 
   /** The widest member that contains all of `item` (itself included), or undefined. */
   covering(item: Address): Address | undefined {
-    return this.coverings(item).next().value
+    if (this.#widths[familyOf(item)].length > 0) return this.coverings(item).next().value
+    return this.#members.has(item) ? item : undefined
   }
 
   /** All members that contain all of `item` (itself included), widest first. */
   *coverings(item: Address): Generator<Address, undefined> {
     const own = prefixOf(item)
-    const widths = [...this.#lengths[familyOf(item)]].filter(bits => bits <= own).sort((a, b) => a - b)
-    for (const bits of widths) {
-      const candidate = bits === own ? item : widen(item, bits)
-      if (this.#members.has(candidate)) yield candidate
+    const first = numberOf(item)
+    for (const { bits, networks } of this.#widths[familyOf(item)]) {
+      if (bits >= own) break
+      const network = networks.get(leading(first, bits))
+      if (network !== undefined) yield network
     }
+    if (this.#members.has(item)) yield item
     return undefined
   }
 
@@ -198,16 +234,16 @@ export class AddressSet {
   }
 
   /** The members that no wider member covers: what a firewall has to hold. */
-  outermost(): Set<Address> {
-    const single = this.#lengths[4].size <= 1 && this.#lengths[6].size <= 1
-    if (single) return new Set(this.#members)
+  outermost(): ReadonlySet<Address> {
+    if (this.#widths[4].length + this.#widths[6].length === 0) return this.#members
     const kept = new Set<Address>()
     for (const member of this.#members) if (this.covering(member) === member) kept.add(member)
     return kept
   }
 }
 
-function widen(item: Address, bits: number): Address {
-  const slash = item.indexOf('/')
-  return address(`${slash < 0 ? item : item.slice(0, slash)}/${bits}`)
+function leading(first: number | bigint, bits: number): number | bigint {
+  if (typeof first === 'bigint') return first >> BigInt(128 - bits)
+  // A shift by 32 is none at all.
+  return bits === 0 ? 0 : first >>> (32 - bits)
 }

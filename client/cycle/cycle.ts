@@ -4,7 +4,7 @@ import { ProductError, messageOf } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
 import type { ListName } from '../../common/names.js'
 import type { BlocklistEntry } from '../../common/shapes.js'
-import type { Firewall } from '../firewall/types.js'
+import type { Firewall, InForce } from '../firewall/types.js'
 import { inForceCheck, planFirewall } from '../firewall/plan.js'
 import type { Downloaded, Offered, OutgoingFile, SyncedBack } from '../server-link.js'
 import { ListExchange } from './list-exchange.js'
@@ -123,6 +123,9 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   })
   await step('asked')
   const guard = offered === undefined ? parts.guard : ((await parts.onAnswer?.(offered)) ?? parts.guard)
+  // Read while the lists come: nothing of ours touches the firewall before they are applied.
+  const listed = parts.firewall.list()
+  listed.catch(() => undefined)
   for (const list of offered?.restore ?? []) await attempt(() => exchange.restore(list))
   for (const list of offered?.updates ?? []) {
     await attempt(async () => {
@@ -132,7 +135,7 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   await step('downloaded')
   const lists = await parts.lists.all()
   const whole = await checkWhole(parts, lists, offered, result)
-  const changed = await applyLists({ ...parts, guard }, lists, whole, result, step)
+  const changed = await applyLists({ ...parts, guard }, lists, whole, listed, result, step)
   await sendBack(parts, exchange, [...new Set([...result.downloaded, ...changed])], result, attempt)
   await step('synced-back')
   return result
@@ -192,12 +195,14 @@ async function checkWhole(
  * Brings the firewall in line, reads it back and writes what it shows into the lists.
  * @param whole whether a block goes when no list asks for it; else only when a list asks for its end, a wider one
  *   takes its place, or it must not be there at all
+ * @param listed what is in force so far
  * @returns lists it changed
  */
 async function applyLists(
   parts: CycleParts,
   lists: ReadonlyMap<ListName, BlocklistEntry[]>,
   whole: boolean,
+  listed: Promise<InForce>,
   result: CycleResult,
   step: (name: Step) => Promise<void>
 ): Promise<ListName[]> {
@@ -205,7 +210,7 @@ async function applyLists(
   const wanted = wantedOf(lists, parts.guard, now)
   result.skipped = wanted.skipped
   for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
-  const before = await parts.firewall.list()
+  const before = await listed
   const plan = planFirewall(wanted.block, before, wanted.ended)
   const cannot = new Set<Address>()
   if (parts.guard.unsure !== undefined) {
@@ -232,10 +237,9 @@ async function applyLists(
     awaited.overlapping(ip) === undefined || refusalOf(ip, parts.guard) !== undefined
   const remove = plan.remove.filter(ip => (whole || goes(ip)) && mayGo(ip))
   await parts.lock.check()
-  const written = await parts.firewall.apply(add, remove)
+  const after = (await parts.firewall.apply(add, remove)) ?? before
   result.added = add.length
   result.removed = remove.length
-  const after = written ? await parts.firewall.list() : before
   const inForce = inForceCheck(after)
   result.inForce = byFamily(after.own)
   // What stood behind a wider block that has just gone was never there itself.

@@ -23,11 +23,11 @@ export class DryRunFirewall implements Firewall {
 
   async list(): Promise<InForce> {
     const { value } = await this.files.read(this.path, BLOCKS)
-    return { own: addressesOf(value), alike: new Set(), packets: new Map() }
+    return { own: addressesOf(value), alike: new Set() }
   }
 
-  async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
-    return this.files.change(this.path, BLOCKS, ({ value }) => {
+  async apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined> {
+    const written = await this.files.change(this.path, BLOCKS, ({ value }) => {
       const blocks = addressesOf(value)
       const before = blocks.size
       for (const block of remove) blocks.delete(block)
@@ -36,6 +36,7 @@ export class DryRunFirewall implements Firewall {
       const same = removed === 0 && blocks.size === before
       return same ? { result: false } : { value: [...blocks], result: true }
     })
+    return written ? this.list() : undefined
   }
 
   async clear(): Promise<void> {

@@ -18,9 +18,11 @@ export function byFamily(items: Iterable<Address>): PerFamily<Address[]> {
 
 /** Hits of one block, for tools that let a rebuilt entry go on counting. */
 export interface Hits {
-  packets: number
-  bytes: number
+  readonly packets: number
+  readonly bytes: number
 }
+
+export const NO_HITS: Hits = { packets: 0, bytes: 0 }
 
 /**
  * The content after a change: what is held without `remove`, and `add`. Where the two overlap, which happens only
@@ -35,7 +37,7 @@ export function afterChange(
   const all = new AddressSet()
   for (const block of held.keys()) if (!gone.has(block)) all.add(block)
   for (const block of add) all.add(block)
-  return new Map([...all.outermost()].map(block => [block, held.get(block) ?? { packets: 0, bytes: 0 }]))
+  return new Map([...all.outermost()].map(block => [block, held.get(block) ?? NO_HITS]))
 }
 
 /** Refuses a batch with blocks that the firewall cannot hold. @throws ProductError FIREWALL naming them */

@@ -34,21 +34,18 @@ export class IpsetFirewall implements Firewall {
   }
 
   async list(): Promise<InForce> {
-    const found: InForce = { own: new Set(), alike: new Set(), packets: new Map() }
+    const found: InForce = { own: new Set(), alike: new Set() }
     const names = await this.#setNames()
     for (const family of FAMILIES) {
       const held = await this.#held(family, names)
       // Without the rule at the first place something may accept a packet that the set would stop.
       if (held === undefined || rulesToMend(await readFilter(this.run, family), family) !== '') continue
-      for (const [block, { packets }] of held) {
-        found.own.add(block)
-        found.packets.set(block, packets)
-      }
+      for (const block of held.keys()) found.own.add(block)
     }
     return found
   }
 
-  async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
+  async apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined> {
     refuseImpossible(this, add)
     const adds = byFamily(add)
     const removes = byFamily(remove)
@@ -73,7 +70,7 @@ export class IpsetFirewall implements Firewall {
       await restoreRules(this.run, family, mend)
       written = true
     }
-    return written
+    return written ? this.list() : undefined
   }
 
   async clear(): Promise<void> {
@@ -135,9 +132,7 @@ function dropRule(family: Family): string {
 /** Rules that use our set, with their chain, wherever somebody put them. */
 function rulesWithSet(table: FilterTable, family: Family): string[] {
   return [...table].flatMap(([chain, rules]) =>
-    rules
-      .filter(rule => rule.text.includes(`--match-set ${SETS[family]} `))
-      .map(rule => `${chain} ${rule.text}`)
+    rules.filter(rule => rule.includes(`--match-set ${SETS[family]} `)).map(rule => `${chain} ${rule}`)
   )
 }
 
@@ -147,8 +142,8 @@ function rulesToMend(table: FilterTable, family: Family): string {
   const lines: string[] = []
   for (const chain of CHAINS) {
     const rules = table.get(chain) ?? []
-    const copies = rules.filter(item => item.text === rule).length
-    if (copies === 1 && rules[0]?.text === rule) continue
+    const copies = rules.filter(item => item === rule).length
+    if (copies === 1 && rules[0] === rule) continue
     for (let left = copies; left > 0; left--) lines.push(`-D ${chain} ${rule}`)
     lines.push(`-I ${chain} 1 ${rule}`)
   }

@@ -1,30 +1,25 @@
 import { outputOf, type RunCommand } from '../../common/command.js'
 import type { Family } from './families.js'
 
-/** A rule as iptables-save prints it, without chain and counters (`-s 1.2.3.4/32 -j DROP`). */
-export interface Rule {
-  text: string
-  packets: number
-}
-
-/** Rules of the filter table by chain, in order. A chain without rules has an empty array. */
-export type FilterTable = Map<string, Rule[]>
+/**
+ * Rules of the filter table by chain, in order, each as iptables-save prints it without its chain
+ * (`-s 1.2.3.4/32 -j DROP`). A chain without rules has an empty array.
+ */
+export type FilterTable = Map<string, string[]>
 
 const PROGRAM = { 4: 'iptables', 6: 'ip6tables' } as const
 
 /** Reads the filter table. @throws ProductError COMMAND */
 export async function readFilter(run: RunCommand, family: Family): Promise<FilterTable> {
-  const text = await outputOf(run, `${PROGRAM[family]}-save`, ['-c', '-t', 'filter'])
+  const text = await outputOf(run, `${PROGRAM[family]}-save`, ['-t', 'filter'])
   const table: FilterTable = new Map()
   for (const line of text.split('\n')) {
     if (line.startsWith(':')) {
       table.set(line.slice(1, line.indexOf(' ')), [])
       continue
     }
-    const parts = /^\[(\d+):\d+\] -A (\S+) (.*)$/.exec(line)
-    if (parts === null) continue
-    const [, packets = '0', chain = '', rule = ''] = parts
-    table.get(chain)?.push({ text: rule, packets: Number(packets) })
+    const [, chain = '', rule = ''] = /^-A (\S+) (.*)$/.exec(line) ?? []
+    table.get(chain)?.push(rule)
   }
   return table
 }

@@ -1,12 +1,36 @@
-import { networksOfRange, parseAddress, rangeOf, type Address } from '../../common/address.js'
+import { familyOf, networksOfRange, parseAddress, rangeOf, type Address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
-import { FAMILIES, type Family, type Hits, type PerFamily } from './families.js'
+import { FAMILIES, type Family, type Hits } from './families.js'
+
+const FAMILY = 'inet'
+const NAME = 'fail2ban_report'
 
 /** Name of this product's own table, as nft takes it. */
-export const TABLE = 'inet fail2ban_report'
+export const TABLE = `${FAMILY} ${NAME}`
 
-/** The sets that hold the blocks. */
-export const SETS = { 4: 'blocked4', 6: 'blocked6' } as const
+/** A set of the table. */
+export interface NftSet {
+  name: string
+  family: Family
+  /** Whether it holds networks; else single addresses. */
+  networks: boolean
+}
+
+/**
+ * The sets that hold the blocks, in the order of their rules. Single addresses stand apart from networks: elements of
+ * a set without intervals are changed by themselves, while nft first fetches the whole of a set with intervals.
+ */
+export const SETS: readonly NftSet[] = FAMILIES.flatMap(family => [
+  { name: `addresses${family}`, family, networks: false },
+  { name: `networks${family}`, family, networks: true }
+])
+
+/** What earlier versions kept all blocks in: they move over when the table is replaced by one of today's form. */
+const FORMER_SETS: readonly NftSet[] = FAMILIES.map(family => ({
+  name: `blocked${family}`,
+  family,
+  networks: true
+}))
 
 const HOOKS = ['input', 'forward'] as const
 const TYPES = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
@@ -14,17 +38,28 @@ const FIELDS = { 4: 'ip', 6: 'ip6' } as const
 // Ahead of the tables of iptables (0), firewalld (10) and fail2ban (-1): nothing can accept a packet first.
 const PRIORITY = -300
 
+/** Sorts blocks by the set they belong in; every set is there. */
+export function bySet(blocks: Iterable<Address>): Map<NftSet, Address[]> {
+  const sorted = new Map(SETS.map(set => [set, [] as Address[]]))
+  const places = [...sorted.values()]
+  for (const block of blocks) {
+    places[(familyOf(block) === 4 ? 0 : 2) + (block.includes('/') ? 1 : 0)]?.push(block)
+  }
+  return sorted
+}
+
 /**
  * The whole table in nft's language. Elements stand within their set: nft 1.0.6 forgets the counters of elements
  * that are added to a set made in the same transaction.
- * @param elements items for the braces of an element list
  */
-export function tableText(elements: PerFamily<readonly string[]>): string {
-  const sets = FAMILIES.map(family => {
-    const content = elements[family].length === 0 ? '' : ` elements = {\n${elements[family].join(',\n')}\n}`
-    return `  set ${SETS[family]} {\n    type ${TYPES[family]}; flags interval; counter;${content}\n  }\n`
+export function tableText(content: ReadonlyMap<Address, Hits>): string {
+  const sets = [...bySet(content.keys())].map(([{ name, family, networks }, blocks]) => {
+    const items = blocks.map(block => counted(block, content.get(block)))
+    const elements = items.length === 0 ? '' : ` elements = {\n${items.join(',\n')}\n}`
+    const flags = networks ? ' flags interval;' : ''
+    return `  set ${name} {\n    type ${TYPES[family]};${flags} counter;${elements}\n  }\n`
   })
-  const rules = FAMILIES.map(family => `    ${FIELDS[family]} saddr @${SETS[family]} drop\n`).join('')
+  const rules = SETS.map(({ name, family }) => `    ${FIELDS[family]} saddr @${name} drop\n`).join('')
   const chains = HOOKS.map(
     hook =>
       `  chain ${hook} {\n    type filter hook ${hook} priority ${PRIORITY}; policy accept;\n${rules}  }\n`
@@ -32,19 +67,24 @@ export function tableText(elements: PerFamily<readonly string[]>): string {
   return `table ${TABLE} {\n${[...sets, ...chains].join('')}}\n`
 }
 
-// What `nft -j list table` has to show for tableText(), one line a thing; also its order, handles left out.
+function counted(block: Address, hits: Hits | undefined): string {
+  if (hits === undefined || hits.packets === 0) return block
+  return `${block} counter packets ${hits.packets} bytes ${hits.bytes}`
+}
+
+// What nft has to show for tableText(), one line a thing; also its order, handles left out.
 const FRAME = [
   JSON.stringify({ table: { flags: undefined } }),
-  ...FAMILIES.map(family => setLine(SETS[family], TYPES[family], ['interval'])),
+  ...SETS.map(set => setLine(set.name, TYPES[set.family], set.networks ? ['interval'] : undefined)),
   ...HOOKS.flatMap(hook => [
     chainLine({ name: hook, type: 'filter', hook, prio: PRIORITY, policy: 'accept' }),
-    ...FAMILIES.map(family =>
+    ...SETS.map(({ name, family }) =>
       ruleLine(hook, [
         {
           match: {
             op: '==',
             left: { payload: { protocol: FIELDS[family], field: 'saddr' } },
-            right: `@${SETS[family]}`
+            right: `@${name}`
           }
         },
         { drop: null }
@@ -73,25 +113,44 @@ type Json = Record<string, unknown>
 export interface NftTable {
   /** True when every set, chain and rule is as it was made, and nothing else is there. */
   frameIntact: boolean
-  /** What the sets hold; empty when they were not asked for. */
-  elements: PerFamily<Map<Address, Hits>>
+  /** The kernel's own number of the table: another one is another table, even under the same name. */
+  handle: unknown
+  /** What each set holds, by its name; a set that was not asked for, or is not there, holds nothing. */
+  content: Map<string, Address[]>
+  /** Counters of blocks that have dropped something; none when they were not asked for. */
+  hits: Map<Address, Hits>
 }
 
-/** Reads the output of `nft -j list table`. @throws ProductError FIREWALL when it is none */
+/**
+ * Reads what nft's `-j list` prints of tables, sets or the ruleset; tables of others are passed over.
+ * @throws ProductError FIREWALL when it is no output of nft
+ */
 export function parseTable(text: string): NftTable {
   const frame: string[] = []
-  const elements: NftTable['elements'] = { 4: new Map(), 6: new Map() }
+  const found: NftTable = { frameIntact: false, handle: undefined, content: new Map(), hits: new Map() }
   for (const { table, set, chain, rule } of objectsOf(text)) {
-    if (table) frame.push(JSON.stringify({ table: { flags: table.flags } }))
-    if (chain) frame.push(chainLine(chain))
-    if (rule) frame.push(ruleLine(rule.chain, rule.expr))
-    if (!set) continue
+    if (table && isOurs({ family: table.family, table: table.name })) {
+      frame.push(JSON.stringify({ table: { flags: table.flags } }))
+      found.handle = table.handle
+    }
+    if (chain && isOurs(chain)) frame.push(chainLine(chain))
+    if (rule && isOurs(rule)) frame.push(ruleLine(rule.chain, rule.expr))
+    if (!set || !isOurs(set)) continue
     frame.push(setLine(set.name, set.type, set.flags))
-    const family = FAMILIES.find(item => SETS[item] === set.name && TYPES[item] === set.type)
-    if (family === undefined || !Array.isArray(set.elem)) continue
-    for (const element of set.elem as unknown[]) readElement(element, family, elements[family])
+    const known = [...SETS, ...FORMER_SETS].find(
+      ({ name, family }) => name === set.name && TYPES[family] === set.type
+    )
+    if (known === undefined || !Array.isArray(set.elem)) continue
+    const blocks: Address[] = []
+    for (const element of set.elem as unknown[]) readElement(element, known.family, blocks, found.hits)
+    found.content.set(known.name, blocks)
   }
-  return { frameIntact: frame.sort().join() === FRAME.join(), elements }
+  found.frameIntact = frame.sort().join() === FRAME.join()
+  return found
+}
+
+function isOurs({ family, table }: Json): boolean {
+  return family === FAMILY && table === NAME
 }
 
 function objectsOf(text: string): Record<string, Json | undefined>[] {
@@ -103,12 +162,14 @@ function objectsOf(text: string): Record<string, Json | undefined>[] {
   }
 }
 
-// An element is a value, or {elem: {val, counter}}; a value is an address, {prefix} or {range}.
-function readElement(element: unknown, family: Family, into: Map<Address, Hits>): void {
-  const wrapped = (element as { elem?: { val: unknown; counter?: Hits } }).elem
+// An element is a value, or {elem: {val, counter}}, the counter null with -s; a value is an address, {prefix} or {range}.
+function readElement(element: unknown, family: Family, blocks: Address[], hits: Map<Address, Hits>): void {
+  const wrapped = (element as { elem?: { val: unknown; counter?: Hits | null } }).elem
   const value = (wrapped === undefined ? element : wrapped.val) as NftValue
-  const { packets, bytes } = wrapped?.counter ?? { packets: 0, bytes: 0 }
-  for (const block of networksOf(value, family)) into.set(block, { packets, bytes })
+  for (const block of networksOf(value, family)) {
+    blocks.push(block)
+    if (wrapped?.counter && wrapped.counter.packets > 0) hits.set(block, wrapped.counter)
+  }
 }
 
 type NftValue = string | { prefix?: { addr: string; len: number }; range?: [string, string] }

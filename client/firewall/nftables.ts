@@ -2,13 +2,14 @@ import type { Address } from '../../common/address.js'
 import { outputOf, type RunCommand } from '../../common/command.js'
 import { ProductError } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
-import { FAMILIES, afterChange, byFamily, type Family, type Hits } from './families.js'
-import { SETS, TABLE, tableText, parseTable, type NftTable } from './nft-table.js'
+import { NO_HITS, afterChange, type Hits } from './families.js'
+import { SETS, TABLE, bySet, parseTable, tableText } from './nft-table.js'
+import type { NftSet, NftTable } from './nft-table.js'
 import type { Firewall, InForce } from './types.js'
 
 /**
- * nft 1.0.6 needs about a microsecond for each removal × element of the set: 100 out of 100,000 take 17 seconds.
- * Beyond this product a set is emptied and refilled in the same transaction instead, which takes three.
+ * nft 1.0.6 needs about a microsecond for each removal × element of a set of networks: 100 out of 100,000 take 17
+ * seconds. Beyond this product the table is replaced instead, which takes three.
  */
 const DELETE_WORK = 1_000_000
 
@@ -16,14 +17,14 @@ const DELETE_WORK = 1_000_000
 const TIMEOUT = 120_000
 
 /**
- * Blocks as interval sets in a table of our own, hooked ahead of all other tables: the rules of fail2ban, ufw and
- * docker are neither read nor touched. Every change is one nft transaction.
+ * Blocks as sets in a table of our own, hooked ahead of all other tables: the rules of fail2ban, ufw and docker are
+ * neither read nor touched. Every change is one nft transaction.
  */
 export class NftablesFirewall implements Firewall {
   readonly name = 'nftables'
 
-  /** Whether the frame was whole when it was last listed, and nothing was applied since. */
-  #sawIntact = false
+  /** The table as it was last listed, as long as nothing was applied since. */
+  #listed: NftTable | undefined
 
   constructor(private readonly run: RunCommand) {}
 
@@ -35,72 +36,104 @@ export class NftablesFirewall implements Firewall {
   }
 
   async list(): Promise<InForce> {
-    const table = await this.#read()
-    this.#sawIntact = table?.frameIntact === true
-    const found: InForce = { own: new Set(), alike: new Set(), packets: new Map() }
-    // Behind an altered frame nobody can tell what the sets stop: nothing counts, so the caller mends it.
-    if (table?.frameIntact !== true) return found
-    for (const family of FAMILIES) {
-      for (const [block, { packets }] of table.elements[family]) {
-        found.own.add(block)
-        found.packets.set(block, packets)
-      }
-    }
-    return found
+    // Without counters: nobody asks for them here, and they are a third of the work.
+    this.#listed = await this.#read('-s')
+    return inForceIn(this.#listed)
   }
 
-  async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
-    const sawIntact = this.#sawIntact
-    this.#sawIntact = false
-    if (sawIntact && add.length + remove.length === 0) return false
-    // Elements are read only where they are needed: that takes twice the time of the frame alone.
-    const first = await this.#read(remove.length === 0 ? '-t' : undefined)
-    if (first?.frameIntact === true) {
-      if (add.length + remove.length === 0) return false
-      if (await this.#change(first, add, remove)) return true
+  async apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined> {
+    const before = this.#listed ?? (await this.#read('-s'))
+    this.#listed = undefined
+    if (before?.frameIntact === true) {
+      if (add.length + remove.length === 0) return undefined
+      const after = await this.#change(before, add, remove)
+      if (after !== undefined) return inForceIn(after)
     }
-    const table = remove.length > 0 ? first : await this.#read()
-    const adds = byFamily(add)
-    const next = (family: Family) =>
-      counted(afterChange(table?.elements[family] ?? new Map(), adds[family], remove))
-    await this.#nft(
-      table?.frameIntact === true
-        ? FAMILIES.map(
-            family => `flush set ${TABLE} ${SETS[family]}\n` + elements('add', family, next(family))
-          ).join('')
-        : // `add` first, for `delete` fails on a table that is not there.
-          `add table ${TABLE}\ndelete table ${TABLE}\n${tableText({ 4: next(4), 6: next(6) })}`
-    )
-    return true
+    await this.#replace(add, remove)
+    return inForceIn(await this.#read('-s'))
   }
 
   async clear(): Promise<void> {
-    this.#sawIntact = false
+    this.#listed = undefined
     await this.#nft(`add table ${TABLE}\ndelete table ${TABLE}\n`)
   }
 
-  /** Undefined when there is no table of ours. @param terse `-t` leaves the elements out */
-  async #read(terse?: '-t'): Promise<NftTable | undefined> {
-    const args = ['-j', ...(terse === undefined ? [] : [terse]), 'list', 'table', ...TABLE.split(' ')]
+  /** Undefined when there is no table of ours. @param stateless `-s` leaves the counters out */
+  async #read(stateless?: '-s'): Promise<NftTable | undefined> {
+    const options = stateless === undefined ? ['-j'] : ['-j', stateless]
+    const args = [...options, 'list', 'table', ...TABLE.split(' ')]
     const result = await this.run('nft', args, { timeout: TIMEOUT })
     if (result.code === 0) return parseTable(result.stdout)
     if (/No such file or directory/.test(result.stderr)) return undefined
     throw new ProductError('FIREWALL', `nft said: ${printable(result.stderr.trim(), 500)}`)
   }
 
-  /** Changes single elements. @returns false when the sets have to be refilled */
-  async #change(table: NftTable, add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
-    const [gone, fresh] = [byFamily(remove), byFamily(add)]
-    const parts: string[] = []
-    for (const family of FAMILIES) {
-      const held = table.elements[family]
-      const removals = gone[family].filter(block => held.has(block))
-      if (removals.length * held.size > DELETE_WORK) return false
-      parts.push(elements('delete', family, removals), elements('add', family, fresh[family]))
+  /** Makes the table anew, with what it holds now, `add`, and without `remove`, as one transaction. */
+  async #replace(add: readonly Address[], remove: readonly Address[]): Promise<void> {
+    const table = await this.#read()
+    const held = new Map<Address, Hits>()
+    for (const block of blocksIn(table)) held.set(block, table?.hits.get(block) ?? NO_HITS)
+    // `add` first, for `delete` fails on a table that is not there.
+    await this.#nft(`add table ${TABLE}\ndelete table ${TABLE}\n${tableText(afterChange(held, add, remove))}`)
+  }
+
+  /**
+   * Changes single elements, and asks the kernel whether it did.
+   * @param before the table as listed, its frame intact
+   * @returns the table after the change; undefined when it can't be changed in this way, or is not as it should be
+   */
+  async #change(
+    before: NftTable,
+    add: readonly Address[],
+    remove: readonly Address[]
+  ): Promise<NftTable | undefined> {
+    const held = blocksIn(before)
+    const [adds, removes] = [bySet(add), bySet(remove)]
+    const content = new Map(before.content)
+    const [change, probe, relist] = [[] as string[], [] as string[], [] as NftSet[]]
+    for (const set of SETS) {
+      const [fresh, ends, blocks] = [adds.get(set) ?? [], removes.get(set) ?? [], content.get(set.name) ?? []]
+      // A single address that somebody put among the networks has no element where it belongs.
+      if (set.networks && blocks.some(block => !block.includes('/') && remove.includes(block)))
+        return undefined
+      const gone = ends.filter(block => held.has(block))
+      if (set.networks && gone.length * blocks.length > DELETE_WORK) return undefined
+      change.push(elements('delete', set, gone), elements('add', set, fresh))
+      if (set.networks) {
+        if (fresh.length + ends.length > 0) relist.push(set)
+        continue
+      }
+      probe.push(elements('delete', set, fresh), elements('create', set, ends))
+      const left = new Set(gone)
+      content.set(set.name, [...blocks.filter(block => !left.has(block)), ...fresh])
     }
-    const result = await this.run('nft', ['-f', '-'], { input: parts.join(''), timeout: TIMEOUT })
-    // Refused: the sets hold something else than the caller saw. The refill sorts that out, or says why not.
-    return result.code === 0
+    // Refused when the sets hold something else than was listed.
+    if (!(await this.#takes(['-f', '-'], change))) return undefined
+    // With -c the kernel carries a batch out and takes it back at its end: it deletes no element that is not there,
+    // and creates none that is. That costs what the change costs, and no list of all that is beside it.
+    if (!(await this.#takes(['-c', '-f', '-'], probe))) return undefined
+    for (const set of relist) content.set(set.name, await this.#elementsOf(set))
+    return (await this.#stands(before.handle)) ? { ...before, content } : undefined
+  }
+
+  /** False when nft or the kernel refuse a batch: then nothing of it was done. */
+  async #takes(args: readonly string[], parts: readonly string[]): Promise<boolean> {
+    const input = parts.join('')
+    return input === '' || (await this.run('nft', args, { input, timeout: TIMEOUT })).code === 0
+  }
+
+  /** What a set holds; nothing when it is not there. */
+  async #elementsOf(set: NftSet): Promise<Address[]> {
+    const args = ['-j', '-s', 'list', 'set', ...TABLE.split(' '), set.name]
+    const result = await this.run('nft', args, { timeout: TIMEOUT })
+    return (result.code === 0 ? parseTable(result.stdout).content.get(set.name) : undefined) ?? []
+  }
+
+  /** Whether that very table is there, its frame intact. */
+  async #stands(handle: unknown): Promise<boolean> {
+    // nft 1.0.6 fetches all elements for `list table` and `list chain`, even if told to leave them out; here it doesn't.
+    const table = parseTable(await outputOf(this.run, 'nft', ['-j', '-t', 'list', 'ruleset', 'inet']))
+    return table.frameIntact && table.handle === handle
   }
 
   async #nft(input: string): Promise<void> {
@@ -108,13 +141,16 @@ export class NftablesFirewall implements Firewall {
   }
 }
 
-function counted(content: ReadonlyMap<Address, Hits>): string[] {
-  return [...content].map(([block, { packets, bytes }]) =>
-    packets === 0 ? block : `${block} counter packets ${packets} bytes ${bytes}`
-  )
+// Behind an altered frame nobody can tell what the sets stop: nothing counts, so the caller mends it.
+function inForceIn(table: NftTable | undefined): InForce {
+  return { own: table?.frameIntact === true ? blocksIn(table) : new Set(), alike: new Set() }
 }
 
-// One statement for all of a set: nft reads and sorts the whole set once for each statement.
-function elements(what: 'add' | 'delete', family: Family, items: readonly string[]): string {
-  return items.length === 0 ? '' : `${what} element ${TABLE} ${SETS[family]} {\n${items.join(',\n')}\n}\n`
+function blocksIn(table: NftTable | undefined): Set<Address> {
+  return new Set([...(table?.content.values() ?? [])].flat())
+}
+
+// One statement for all of a set: nft reads and sorts the whole of a set of networks once for each statement.
+function elements(what: 'add' | 'create' | 'delete', set: NftSet, items: readonly string[]): string {
+  return items.length === 0 ? '' : `${what} element ${TABLE} ${set.name} {\n${items.join(',\n')}\n}\n`
 }

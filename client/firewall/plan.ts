@@ -16,25 +16,25 @@ export interface Plan {
 export function planFirewall(wanted: AddressSet, inForce: InForce, ended: AddressSet): Plan {
   const target = wanted.outermost()
   const remove = new Set<Address>()
-  const remaining = new AddressSet()
-  for (const block of inForce.own) {
-    if (target.has(block)) remaining.add(block)
-    else remove.add(block)
-  }
+  for (const block of inForce.own) if (!target.has(block)) remove.add(block)
+  const others = new AddressSet()
   for (const block of inForce.alike) {
-    if (target.has(block) || !ended.has(block)) remaining.add(block)
+    if (target.has(block) || !ended.has(block)) others.add(block)
     else remove.add(block)
   }
   for (const block of inForce.behind ?? []) {
     if (ended.has(block) && !target.has(block)) remove.add(block)
   }
-  const add = [...target].filter(block => remaining.covering(block) === undefined)
+  // Own blocks that stay are members of the target, of which none covers another.
+  const add = [...target].filter(block => !inForce.own.has(block) && others.covering(block) === undefined)
   return { add, remove: [...remove] }
 }
 
 /** Tells for an address or network whether one block in force covers all of it. */
-export function inForceCheck(inForce: InForce): (item: Address) => boolean {
-  const blocks = new AddressSet(inForce.own)
-  for (const block of inForce.alike) blocks.add(block)
-  return item => blocks.covering(item) !== undefined
+export function inForceCheck({ own, alike }: InForce): (item: Address) => boolean {
+  const networks = new AddressSet()
+  for (const blocks of [own, alike]) {
+    for (const block of blocks) if (block.includes('/')) networks.add(block)
+  }
+  return item => own.has(item) || alike.has(item) || networks.covering(item) !== undefined
 }

@@ -14,8 +14,6 @@ export interface InForce {
    * that accepts, where the old client put them). Not in force; they too go when a blocklist asks for their end.
    */
   behind?: Set<Address>
-  /** Packets dropped so far per block, where the backend counts them. */
-  packets: Map<Address, number>
 }
 
 /** A place where blocks are put in force. One file per backend; each touches nothing but its own entries. */
@@ -34,10 +32,11 @@ export interface Firewall {
    * holds an address that another member of `add` or a remaining block covers. Also mends the frame the blocks
    * live in (table, chains, sets, jump rules) when it is missing or altered, even with nothing to add or remove.
    * Blocks found stored behind a broken frame come back in force with it, so that mending never opens a gap.
-   * @returns false when nothing was written: what was listed before still stands
+   * @returns what is in force now, read back from the firewall after the change; of what the change didn't touch,
+   *   what was last listed. Undefined when nothing was written: what was listed before still stands
    * @throws ProductError FIREWALL or COMMAND, saying what the tool said
    */
-  apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean>
+  apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined>
 
   /**
    * Why this backend has no means to hold a block, or undefined when it has; as of the last `list`. The caller

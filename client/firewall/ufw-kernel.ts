@@ -8,8 +8,8 @@ import { USER_CHAIN } from './ufw-rules.js'
 export interface UfwKernel {
   /** False when packets don't reach the user rules: ufw is off, or its chains were flushed. */
   reached: boolean
-  /** Sources whose packets are dropped before any user rule can accept them, with the packets dropped so far. */
-  dropped: Map<Address, number>
+  /** Sources whose packets are dropped before any user rule can accept them. */
+  dropped: Set<Address>
   /** Sources of all rules that drop by source alone, wherever they stand. */
   sources: Set<Address>
 }
@@ -38,20 +38,20 @@ export function sourceOfDrop(rule: string): Address | undefined {
 /** Reads the kernel's side of ufw. @throws ProductError COMMAND */
 export async function readUfwKernel(run: RunCommand, family: Family): Promise<UfwKernel> {
   const table = await readFilter(run, family)
-  const found: UfwKernel = { reached: false, dropped: new Map(), sources: new Set() }
+  const found: UfwKernel = { reached: false, dropped: new Set(), sources: new Set() }
   if (!JUMPS[family].every(([from, to]) => hasJump(table, from, to))) return found
   found.reached = true
   let first = true
-  for (const { text, packets } of table.get(USER_CHAIN[family]) ?? []) {
-    const block = sourceOfDrop(text)
+  for (const rule of table.get(USER_CHAIN[family]) ?? []) {
+    const block = sourceOfDrop(rule)
     if (block !== undefined) {
       found.sources.add(block)
-      if (first) found.dropped.set(block, packets)
-    } else if (!HARMLESS.test(text)) first = false
+      if (first) found.dropped.add(block)
+    } else if (!HARMLESS.test(rule)) first = false
   }
   return found
 }
 
 function hasJump(table: FilterTable, from: string, to: string): boolean {
-  return table.get(from)?.some(rule => rule.text === `-j ${to}`) === true
+  return table.get(from)?.some(rule => rule === `-j ${to}`) === true
 }

@@ -69,35 +69,35 @@ export class UfwFirewall implements Firewall {
    * the other denials by other hands.
    */
   async list(): Promise<Required<InForce>> {
-    return this.#locked(async () => {
-      const found = {
-        own: new Set<Address>(),
-        alike: new Set<Address>(),
-        behind: new Set<Address>(),
-        packets: new Map<Address, number>()
+    return this.#locked(() => this.#list())
+  }
+
+  async #list(): Promise<Required<InForce>> {
+    const found = {
+      own: new Set<Address>(),
+      alike: new Set<Address>(),
+      behind: new Set<Address>()
+    }
+    for (const { rules, kernel } of await this.#read()) {
+      for (const { block, own } of rules.parts) {
+        if (block === undefined) continue
+        if (kernel.dropped.has(block)) found[own ? 'own' : 'alike'].add(block)
+        else if (!own) found.behind.add(block)
       }
-      for (const { rules, kernel } of await this.#read()) {
-        for (const { block, own } of rules.parts) {
-          const packets = block === undefined ? undefined : kernel.dropped.get(block)
-          if (block !== undefined && packets === undefined && !own) found.behind.add(block)
-          if (block === undefined || packets === undefined) continue
-          found[own ? 'own' : 'alike'].add(block)
-          found.packets.set(block, packets)
-        }
-      }
-      return found
-    })
+    }
+    return found
   }
 
   /** A member of `remove` loses all its plain denials, whoever made them. */
-  async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
+  async apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined> {
     const [adds, gone] = [byFamily(add), new Set(remove)]
     return this.#locked(async () => {
       const states = await this.#read()
       refuseImpossible(this, add)
-      return this.#change(states, ({ family, rules }) =>
+      const written = await this.#change(states, ({ family, rules }) =>
         ufwRulesText(rules, family, ownAfter(rules, adds[family], gone), gone)
       )
+      return written ? this.#list() : undefined
     })
   }
 

@@ -16,6 +16,8 @@ const FEW = 100
 /** Rules that are made one by one for comparison. */
 const ONE_BY_ONE = 200
 const UFW_SIZE = 10_000
+/** What somebody writes by hand whose blocklist may hold networks. */
+const YARDSTICK = 'nft -f of the same addresses into a set with intervals'
 
 /** Whole cold cycles of the client on nftables, beside bare `nft -f` of the same set and `node -e 0`. */
 export async function nftablesCycle(): Promise<BenchRow[]> {
@@ -35,7 +37,7 @@ export async function nftablesCycle(): Promise<BenchRow[]> {
     for (const size of SIZES) {
       const { fresh, few, bare } = await onNftables(at, host, size, cycle)
       taken.push([size, medianOf(fresh)])
-      rows.push(row(`cycle, ${size} new addresses on nftables`, fresh, bare, 'nft -f of the same set'))
+      rows.push(row(`cycle, ${size} new addresses on nftables`, fresh, bare, YARDSTICK))
       if (size === SIZES.at(-1)) {
         const what = `cycle, ${FEW} changes in a list of ${size} on nftables`
         rows.push(row(what, few, medianOf(fresh), 'cycle of the whole list'))

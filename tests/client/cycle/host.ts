@@ -113,15 +113,15 @@ export class FakeFirewall implements Firewall {
   fault: ProductError | undefined
 
   async list(): Promise<InForce> {
-    return { own: new Set(this.own), alike: new Set(this.alike), packets: new Map() }
+    return { own: new Set(this.own), alike: new Set(this.alike) }
   }
 
-  async apply(add: readonly Address[], remove: readonly Address[]): Promise<boolean> {
+  async apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined> {
     this.batches.push({ add: [...add], remove: [...remove] })
     if (this.fault !== undefined) throw this.fault
     for (const block of remove) if (!this.own.delete(block)) this.alike.delete(block)
     for (const block of add) if (!this.vanish.has(block)) this.own.add(block)
-    return add.length + remove.length > 0
+    return add.length + remove.length > 0 ? this.list() : undefined
   }
 
   cannot(block: Address): string | undefined {

@@ -15,9 +15,9 @@ const UFW_ON = `*filter
 :INPUT DROP [0:0]
 :ufw-before-input - [0:0]
 :ufw-user-input - [0:0]
-[0:0] -A INPUT -j ufw-before-input
-[0:0] -A ufw-before-input -j ufw-user-input
-[3:180] -A ufw-user-input -s 192.0.2.7/32 -j DROP
+-A INPUT -j ufw-before-input
+-A ufw-before-input -j ufw-user-input
+-A ufw-user-input -s 192.0.2.7/32 -j DROP
 COMMIT
 `
 const RULES = ok('*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n')
@@ -148,5 +148,5 @@ t.test('without root only a dry run can be had', async t => {
 })
 
 t.test('an empty table has no empty element list', async t => {
-  t.notMatch(tableText({ 4: [], 6: [] }), /elements/)
+  t.notMatch(tableText(new Map()), /elements/)
 })

@@ -1,6 +1,8 @@
+import { deepEqual } from 'node:assert/strict'
 import type { Test } from 'tap'
 import { address, type Address } from '../../../common/address.js'
 import type { RunCommand } from '../../../common/command.js'
+import { ProductError } from '../../../common/errors.js'
 import type { Firewall, InForce } from '../../../client/firewall/types.js'
 import { connects, createNamespace, joinByVeth, listen, type Namespace } from '../../support/netns.js'
 
@@ -10,6 +12,12 @@ export interface Site {
   host: Namespace
   /** What stands beside our own entries, as text: must never change. */
   foreign(): Promise<string>
+  /** Those of them that somebody may do while a change is under way; ufw's own commands wait for it. */
+  meanwhile: Record<string, () => Promise<unknown>>
+  /** Takes a block out of the firewall as somebody would by hand. */
+  steal(block: Address): Promise<unknown>
+  /** Packets that a block dropped, as the tool shows them. */
+  packets(block: Address): Promise<number>
   /** Damages to the frame. After each, nothing counts as in force until it is mended. */
   damages: Record<string, () => Promise<unknown>>
 }
@@ -20,7 +28,7 @@ const sorted = (found: InForce) => [...found.own].sort()
 
 /** Writes of the tools, recognised by their arguments. */
 const isLoad = (program: string, args: readonly string[]) =>
-  args.includes('-f') || args[0] === 'restore' || program.endsWith('-restore')
+  (args.includes('-f') && !args.includes('-c')) || args[0] === 'restore' || program.endsWith('-restore')
 
 /** What every backend must do, on real parts. */
 export async function conforms(t: Test, site: Site): Promise<void> {
@@ -30,9 +38,15 @@ export async function conforms(t: Test, site: Site): Promise<void> {
     if (isLoad(program, args)) loads++
     return host.run(program, args, options)
   })
+  const readByAnother = async () => sorted(await site.make(host.run).list())
+  /** Every change has to tell what a list would show. */
+  const apply = async (add: Address[], remove: Address[]) => {
+    const told = await firewall.apply(add, remove)
+    if (told !== undefined) deepEqual(sorted(told), await readByAnother())
+  }
   const start = async (...blocks: Address[]) => {
     await firewall.clear()
-    await firewall.apply(blocks, [])
+    await apply(blocks, [])
   }
 
   await t.test('nothing is in force at the start', async t => {
@@ -48,7 +62,7 @@ export async function conforms(t: Test, site: Site): Promise<void> {
 
   await t.test('a removal ends just that block', async t => {
     await start(...all('192.0.2.7', '192.0.2.9', '2001:db8::7', '2001:db8::9'))
-    await firewall.apply([], all('192.0.2.7', '2001:db8::9'))
+    await apply([], all('192.0.2.7', '2001:db8::9'))
     t.same(sorted(await firewall.list()), ['192.0.2.9', '2001:db8::7'])
   })
 
@@ -64,7 +78,7 @@ export async function conforms(t: Test, site: Site): Promise<void> {
     )
     await start(...blocks)
     t.same(sorted(await firewall.list()), [...blocks].sort())
-    await firewall.apply(all('192.0.2.9'), all('192.0.2.7', '2001:db8::6'))
+    await apply(all('192.0.2.9'), all('192.0.2.7', '2001:db8::6'))
     t.same(sorted(await firewall.list()), [
       '10.1.0.0/16',
       '10.2.0.0/16',
@@ -81,18 +95,18 @@ export async function conforms(t: Test, site: Site): Promise<void> {
       all('10.0.0.0', '10.7.0.0/16', '10.255.255.255', '2001:db8::5')
     ]
     await start(...wide)
-    await firewall.apply(narrow, wide)
+    await apply(narrow, wide)
     t.same(sorted(await firewall.list()), [...narrow].sort())
-    await firewall.apply(wide, narrow)
+    await apply(wide, narrow)
     t.same(sorted(await firewall.list()), [...wide].sort())
   })
 
   await t.test('repeating a batch is harmless, and nothing is written when nothing changes', async t => {
     await start(...all('192.0.2.7', '2001:db8::7'))
-    await firewall.apply(all('192.0.2.7', '2001:db8::7'), all('192.0.2.99', '2001:db8::99'))
+    await apply(all('192.0.2.7', '2001:db8::7'), all('192.0.2.99', '2001:db8::99'))
     t.same(sorted(await firewall.list()), ['192.0.2.7', '2001:db8::7'])
     const before = loads
-    await firewall.apply([], [])
+    await apply([], [])
     t.equal(loads, before)
   })
 
@@ -101,13 +115,13 @@ export async function conforms(t: Test, site: Site): Promise<void> {
     const blocks = Array.from({ length: 10_000 }, (_, at) =>
       address(`11.${at >> 8}.${at & 255}.${(at * 7) & 255}`)
     )
-    await firewall.apply(blocks, [])
+    await apply(blocks, [])
     t.equal((await firewall.list()).own.size, 10_000)
-    await firewall.apply(all('192.0.2.7'), blocks.slice(0, 5_000))
+    await apply(all('192.0.2.7'), blocks.slice(0, 5_000))
     const { own } = await firewall.list()
     t.equal(own.size, 5_001)
     t.ok(own.has(address('192.0.2.7')))
-    await firewall.apply([], [...own])
+    await apply([], [...own])
     t.equal((await firewall.list()).own.size, 0)
   })
 
@@ -121,7 +135,7 @@ export async function conforms(t: Test, site: Site): Promise<void> {
     const batch = all('192.0.2.8', '192.0.2.9', '2001:db8::8', '2001:db8::bad')
     await t.rejects(failing.apply(batch, all('192.0.2.7')), { name: 'ProductError' })
     t.same(sorted(await firewall.list()), ['192.0.2.7', '2001:db8::7'])
-    await firewall.apply([], [])
+    await apply([], [])
     t.same(sorted(await firewall.list()), ['192.0.2.7', '2001:db8::7'])
     t.equal(await site.foreign(), foreign)
   })
@@ -132,13 +146,60 @@ export async function conforms(t: Test, site: Site): Promise<void> {
       await damage()
       const foreign = await site.foreign()
       t.not((await firewall.list()).own.size, 3, 'the damage is seen')
-      await firewall.apply([], [])
-      await firewall.apply(all('192.0.2.7', '2001:db8::7', '10.0.0.0/8'), [])
+      await apply([], [])
+      await apply(all('192.0.2.7', '2001:db8::7', '10.0.0.0/8'), [])
       t.same(sorted(await firewall.list()), ['10.0.0.0/8', '192.0.2.7', '2001:db8::7'])
       const before = loads
-      await firewall.apply([], [])
+      await apply([], [])
       t.equal(loads, before, 'it was mended once')
       t.equal(await site.foreign(), foreign)
+    })
+  }
+
+  /** One change after a list, something being done right after the tool has taken it. */
+  const disturbed = async (add: Address[], remove: Address[], disturb: () => Promise<unknown>) => {
+    let done = false
+    const hindered = site.make(async (program, args, options) => {
+      const result = await host.run(program, args, options)
+      if (isLoad(program, args) && !done) {
+        done = true
+        await disturb()
+      }
+      return result
+    })
+    await hindered.list()
+    try {
+      return sorted((await hindered.apply(add, remove))!)
+    } catch (error) {
+      // A change that fails says nothing.
+      if (error instanceof ProductError) return []
+      throw error
+    } finally {
+      t.ok(done)
+    }
+  }
+
+  const disturbances: Record<string, () => Promise<unknown>> = {
+    ...site.meanwhile,
+    'a new block is taken away': () => site.steal(address('192.0.2.8')),
+    'all new blocks are taken away': async () => {
+      for (const block of all('192.0.2.8', '2001:db8::8', '172.16.0.0/12')) await site.steal(block)
+    }
+  }
+  for (const [name, disturb] of Object.entries(disturbances)) {
+    await t.test(`${name} before it is read back: what is said to be in force is so`, async t => {
+      await start(...all('192.0.2.7', '2001:db8::7', '10.0.0.0/8'))
+      const told = await disturbed(
+        all('192.0.2.8', '2001:db8::8', '172.16.0.0/12'),
+        all('192.0.2.7', '10.0.0.0/8'),
+        disturb
+      )
+      const inForce = new Set(await readByAnother())
+      t.same(
+        told.filter(block => !inForce.has(block)),
+        []
+      )
+      await firewall.clear()
     })
   }
 
@@ -158,11 +219,10 @@ export async function conforms(t: Test, site: Site): Promise<void> {
     await start()
     t.same(await reach(), ['10.9.0.2', '10.9.0.3', '10.9.1.4', 'fd09::2', 'fd09::3'])
     const blocks = all('10.9.0.2', '10.9.1.0/24', 'fd09::2')
-    await firewall.apply(blocks, [])
+    await apply(blocks, [])
     t.same(await reach(), ['10.9.0.3', 'fd09::3'])
-    const { packets } = await firewall.list()
-    for (const block of blocks) t.ok(packets.get(block)! > 0, `${block} was counted`)
-    await firewall.apply([], all('10.9.0.2', 'fd09::2'))
+    for (const block of blocks) t.ok((await site.packets(block)) > 0, `${block} was counted`)
+    await apply([], all('10.9.0.2', 'fd09::2'))
     t.same(await reach(), ['10.9.0.2', '10.9.0.3', 'fd09::2', 'fd09::3'])
     await firewall.clear()
     t.same(await reach(), ['10.9.0.2', '10.9.0.3', '10.9.1.4', 'fd09::2', 'fd09::3'])
@@ -171,7 +231,7 @@ export async function conforms(t: Test, site: Site): Promise<void> {
   await t.test('clearing leaves no trace and nothing else is touched', async t => {
     await firewall.clear()
     const foreign = await site.foreign()
-    await firewall.apply(all('192.0.2.7', '2001:db8::7', '10.0.0.0/8'), [])
+    await apply(all('192.0.2.7', '2001:db8::7', '10.0.0.0/8'), [])
     t.equal(await site.foreign(), foreign)
     await firewall.clear()
     await firewall.clear()

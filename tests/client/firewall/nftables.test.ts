@@ -13,6 +13,25 @@ const FAIL2BAN = `table inet f2b-table {
 }
 `
 
+const FORMER = `table inet fail2ban_report {
+  set blocked4 {
+    type ipv4_addr; flags interval; counter;
+    elements = { 192.0.2.7 counter packets 5 bytes 300, 198.51.100.0/24 counter packets 7 bytes 420 }
+  }
+  set blocked6 { type ipv6_addr; flags interval; counter; elements = { 2001:db8::7 } }
+  chain input {
+    type filter hook input priority -300; policy accept;
+    ip saddr @blocked4 drop
+    ip6 saddr @blocked6 drop
+  }
+  chain forward {
+    type filter hook forward priority -300; policy accept;
+    ip saddr @blocked4 drop
+    ip6 saddr @blocked6 drop
+  }
+}
+`
+
 t.test('nftables', { skip: available('nft') ?? false }, async t => {
   const host = await createNamespace('host')
   t.teardown(() => host.destroy())
@@ -20,27 +39,40 @@ t.test('nftables', { skip: available('nft') ?? false }, async t => {
   await host.run('nft', ['-f', '-'], { input: FAIL2BAN })
   const table = ['inet', 'fail2ban_report']
 
+  const packets = async (block: string) => {
+    const [, counted] = (await nft('list', 'table', ...table)).split(`${block} counter packets `)
+    return parseInt(counted ?? '')
+  }
+
+  const damages = {
+    'the table is gone': () => nft('delete', 'table', ...table),
+    'the input chain was flushed': () => nft('flush', 'chain', ...table, 'input'),
+    'the forward chain is gone': async () => {
+      await nft('flush', 'chain', ...table, 'forward')
+      await nft('delete', 'chain', ...table, 'forward')
+    },
+    'a rule lets somebody in ahead': () =>
+      nft('insert', 'rule', ...table, 'input', 'tcp', 'dport', '22', 'accept'),
+    'a set is of another type': async () => {
+      await nft('flush', 'table', ...table)
+      await nft('delete', 'set', ...table, 'networks6')
+      await nft('add', 'set', ...table, 'networks6', '{ type ipv4_addr; flags interval; }')
+    },
+    'the table is switched off': () => nft('add', 'table', ...table, '{ flags dormant; }'),
+    'a set was emptied': () => nft('flush', 'set', ...table, 'addresses4')
+  }
+
   await conforms(t, {
     host,
     make: run => new NftablesFirewall(run),
     foreign: () => nft('list', 'table', 'inet', 'f2b-table'),
-    damages: {
-      'the table is gone': () => nft('delete', 'table', ...table),
-      'the input chain was flushed': () => nft('flush', 'chain', ...table, 'input'),
-      'the forward chain is gone': async () => {
-        await nft('flush', 'chain', ...table, 'forward')
-        await nft('delete', 'chain', ...table, 'forward')
-      },
-      'a rule lets somebody in ahead': () =>
-        nft('insert', 'rule', ...table, 'input', 'tcp', 'dport', '22', 'accept'),
-      'a set is of another type': async () => {
-        await nft('flush', 'table', ...table)
-        await nft('delete', 'set', ...table, 'blocked6')
-        await nft('add', 'set', ...table, 'blocked6', '{ type ipv4_addr; flags interval; }')
-      },
-      'the table is switched off': () => nft('add', 'table', ...table, '{ flags dormant; }'),
-      'a set was emptied': () => nft('flush', 'set', ...table, 'blocked4')
-    }
+    steal: block => {
+      const kind = block.includes('/') ? 'networks' : 'addresses'
+      return nft('delete', 'element', ...table, `${kind}${block.includes(':') ? 6 : 4}`, `{ ${block} }`)
+    },
+    packets,
+    damages,
+    meanwhile: damages
   })
 
   t.test('blocks stay in force while a damaged frame is mended', async t => {
@@ -57,21 +89,97 @@ t.test('nftables', { skip: available('nft') ?? false }, async t => {
     const firewall = new NftablesFirewall(host.run)
     await firewall.clear()
     await firewall.apply([address('192.0.2.7')], [])
-    await nft('flush', 'set', ...table, 'blocked4')
-    await nft('add', 'element', ...table, 'blocked4', '{ 192.0.2.7 counter packets 5 bytes 300 }')
+    await nft('flush', 'set', ...table, 'addresses4')
+    await nft('add', 'element', ...table, 'addresses4', '{ 192.0.2.7 counter packets 5 bytes 300 }')
     await nft('flush', 'chain', ...table, 'forward')
     await firewall.apply([], [])
-    t.equal((await firewall.list()).packets.get(address('192.0.2.7')), 5)
+    t.equal(await packets('192.0.2.7'), 5)
   })
 
   t.test('a range made by hand is read as networks and can be removed', async t => {
     const firewall = new NftablesFirewall(host.run)
     await firewall.clear()
     await firewall.apply([address('192.0.2.7')], [])
-    await nft('add', 'element', ...table, 'blocked4', '{ 198.51.100.1-198.51.100.3 }')
+    await nft('add', 'element', ...table, 'networks4', '{ 198.51.100.1-198.51.100.3 }')
     const { own } = await firewall.list()
     t.same([...own].sort(), ['192.0.2.7', '198.51.100.1', '198.51.100.2/31'])
     await firewall.apply([address('203.0.113.1')], [address('198.51.100.1')])
     t.same([...(await firewall.list()).own].sort(), ['192.0.2.7', '198.51.100.2/31', '203.0.113.1'])
+  })
+
+  /** A change of one address after a list, watched and meddled with. */
+  const change = async (meddle: {
+    input?: (text: string, load: number) => string
+    after?: () => Promise<unknown>
+  }) => {
+    await new NftablesFirewall(host.run).clear()
+    await new NftablesFirewall(host.run).apply([address('192.0.2.7'), address('198.51.100.0/24')], [])
+    const calls: string[] = []
+    let loads = 0
+    const firewall = new NftablesFirewall(async (program, args, options) => {
+      calls.push(args.join(' '))
+      if (args[0] !== '-f') return host.run(program, args, options)
+      loads++
+      const input = meddle.input?.(options!.input!, loads) ?? options!.input!
+      const result = await host.run(program, args, { ...options, input })
+      if (loads === 1) await meddle.after?.()
+      return result
+    })
+    await firewall.list()
+    calls.length = 0
+    const told = await firewall.apply([address('192.0.2.8')], [])
+    return { told: [...told!.own].sort(), calls }
+  }
+  const whole = ['192.0.2.7', '192.0.2.8', '198.51.100.0/24']
+
+  t.test('a change of single addresses is read back without a list of all', async t => {
+    const { told, calls } = await change({})
+    t.same(told, whole)
+    t.same(calls, ['-f -', '-c -f -', '-j -t list ruleset inet'])
+  })
+
+  t.test('a block that the kernel did not take is not said to be in force', async t => {
+    const without = (text: string) =>
+      text.replace(/add element .*\{\n192\.0\.2\.8\n\}/, '').replace(',\n192.0.2.8', '')
+    t.same((await change({ input: without })).told, ['192.0.2.7', '198.51.100.0/24'])
+    const once = (text: string, load: number) => (load === 1 ? without(text) : text)
+    t.same((await change({ input: once })).told, whole, 'it is put in with the whole table')
+  })
+
+  t.test('another table of the same form is not taken for the one that was listed', async t => {
+    const { told } = await change({
+      after: async () => {
+        const text = (await nft('list', 'table', ...table)).replace(/192\.0\.2\.7[^,]*,/, '')
+        await nft('delete', 'table', ...table)
+        await host.run('nft', ['-f', '-'], { input: text })
+      }
+    })
+    t.same(told, ['192.0.2.8', '198.51.100.0/24'])
+  })
+
+  t.test('a single address put among the networks by hand can be removed', async t => {
+    const firewall = new NftablesFirewall(host.run)
+    await firewall.clear()
+    await firewall.apply([address('192.0.2.7')], [])
+    await nft('add', 'element', ...table, 'networks4', '{ 192.0.2.8 }')
+    t.same([...(await firewall.list()).own].sort(), ['192.0.2.7', '192.0.2.8'])
+    t.same([...(await firewall.apply([], [address('192.0.2.8')]))!.own], ['192.0.2.7'])
+  })
+
+  t.test('the table of an earlier version moves over in one transaction, with its counters', async t => {
+    await new NftablesFirewall(host.run).clear()
+    await host.run('nft', ['-f', '-'], { input: FORMER })
+    const inputs: string[] = []
+    const firewall = new NftablesFirewall((program, args, options) => {
+      if (options?.input !== undefined) inputs.push(options.input)
+      return host.run(program, args, options)
+    })
+    t.equal((await firewall.list()).own.size, 0)
+    const told = await firewall.apply([address('192.0.2.8')], [])
+    t.same([...told!.own].sort(), ['192.0.2.7', '192.0.2.8', '198.51.100.0/24', '2001:db8::7'])
+    t.equal(inputs.length, 1)
+    t.equal(await packets('192.0.2.7'), 5)
+    t.equal(await packets('198.51.100.0/24'), 7)
+    t.notMatch(await nft('list', 'table', ...table), /blocked/)
   })
 })

@@ -1,13 +1,12 @@
 import t from 'tap'
-import { AddressSet, address, type Address } from '../../../common/address.js'
+import { AddressSet, address } from '../../../common/address.js'
 import { inForceCheck, planFirewall } from '../../../client/firewall/plan.js'
 import type { InForce } from '../../../client/firewall/types.js'
 
 const list = (text: string) => text.split(' ').filter(Boolean).map(address)
 const inForce = (own: string, alike = ''): InForce => ({
   own: new Set(list(own)),
-  alike: new Set(list(alike)),
-  packets: new Map<Address, number>()
+  alike: new Set(list(alike))
 })
 
 const cases: {

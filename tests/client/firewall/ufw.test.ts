@@ -28,6 +28,22 @@ t.test('ufw', { skip }, async t => {
     host,
     make: run => new UfwFirewall(run, paths),
     foreign: foreignRules,
+    meanwhile: {
+      'the chain was flushed': () => host.exec('iptables', '-F', 'ufw-user-input'),
+      'a rule lets somebody in ahead': () =>
+        host.exec('iptables', '-I', 'ufw-user-input', '1', '-p', 'tcp', '--dport', '443', '-j', 'ACCEPT')
+    },
+    steal: async block => {
+      const [tool, chain] = block.includes(':')
+        ? (['ip6tables', 'ufw6-user-input'] as const)
+        : (['iptables', 'ufw-user-input'] as const)
+      await host.run(tool, ['-D', chain, '-s', block, '-j', 'DROP'])
+    },
+    packets: async block => {
+      const saved = await host.exec(block.includes(':') ? 'ip6tables-save' : 'iptables-save', '-c')
+      const line = saved.split('\n').find(one => one.includes(` -s ${block}`)) ?? ''
+      return parseInt(line.slice(1))
+    },
     damages: {
       'a rule was lost from the kernel': () =>
         host.exec('iptables', '-D', 'ufw-user-input', '-s', '192.0.2.7', '-j', 'DROP'),
