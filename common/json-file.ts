@@ -220,13 +220,10 @@ export class JsonFiles {
     await Promise.all(removals)
   }
 
-  /** Forgets what is remembered of a file (or of everything below a folder). */
+  /** Forgets what is remembered of a file. */
   forget(path: string): void {
-    for (const [key, cached] of this.#cache) {
-      if (key !== path && !key.startsWith(path + '/')) continue
-      this.#cache.delete(key)
-      this.#cached -= cached.text.length
-    }
+    this.#cached -= this.#cache.get(path)?.text.length ?? 0
+    this.#cache.delete(path)
   }
 
   async #loadOrSetAside<T>(path: string, kind: JsonKind<T>): Promise<Snapshot<T>> {

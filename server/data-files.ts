@@ -43,9 +43,9 @@ function decode(path: string): string | undefined {
 
 /** Answers 404 to such a URL before any route sees it, but for routes whose path holds names. */
 export function refuseDataFiles(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.routeOptions.config.namesInPath === true) return
-    if (!namesDataFile(request.raw.url ?? '/')) return
-    await reply.code(404).send({ success: false, message: 'Not found.' })
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.routeOptions.config.namesInPath === true) return done()
+    if (!namesDataFile(request.raw.url ?? '/')) return done()
+    void reply.code(404).send({ success: false, message: 'Not found.' })
   })
 }

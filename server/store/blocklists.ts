@@ -68,6 +68,14 @@ export class BlocklistStore {
     return versionOf(this.paths.list(server, list))
   }
 
+  /** A server's lists, each with its version. */
+  async versions(server: ServerName): Promise<[ListName, string][]> {
+    const names = await this.names(server)
+    return Promise.all(
+      names.map(async list => [list, await this.version(server, list)] as [ListName, string])
+    )
+  }
+
   /** SHA-256 (hex) of a list's bytes; undefined when there is no such list. */
   async hash(server: ServerName, list: ListName): Promise<string | undefined> {
     const { text, version } = await this.read(server, list)
@@ -175,6 +183,11 @@ export class BlocklistStore {
     const after = await this.read(server, list)
     this.#nextEnds.set(path, { version: after.version, end: nextEnd(after.value) })
     return expired
+  }
+
+  /** When the first entry of a list ends, as `expireDue` last saw it; milliseconds, Infinity when none does. */
+  nextEnd(server: ServerName, list: ListName): number {
+    return this.#nextEnds.get(this.paths.list(server, list))?.end ?? Infinity
   }
 
   async #expire(server: ServerName, list: ListName): Promise<boolean> {
