@@ -30,6 +30,7 @@ export function namesDataFile(url: string): boolean {
  * its own error, past all hooks and the headers they set.
  */
 export function decodable(url: string): string {
+  if (!url.includes('%')) return url
   return decode(url.split('?', 1)[0] ?? '') === undefined ? '/.undecodable' : url
 }
 

@@ -2,7 +2,15 @@ import { createHash } from 'node:crypto'
 import { parseAddress, type Address, type AddressSet } from '../../common/address.js'
 import { timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import {
+  corruptCopies,
+  namesIn,
+  namesNow,
+  versionNow,
+  versionOf,
+  type JsonFiles,
+  type Snapshot
+} from '../../common/json-file.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
 import { asksForBlock, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import type { AuditedChange, AuditStore } from './audit.js'
@@ -68,12 +76,10 @@ export class BlocklistStore {
     return versionOf(this.paths.list(server, list))
   }
 
-  /** A server's lists, each with its version. */
-  async versions(server: ServerName): Promise<[ListName, string][]> {
-    const names = await this.names(server)
-    return Promise.all(
-      names.map(async list => [list, await this.version(server, list)] as [ListName, string])
-    )
+  /** A server's lists, each with its version, as they are at this moment: for a poll. */
+  versionsNow(server: ServerName): [ListName, string][] {
+    const names = namesNow(this.paths.lists(server)).filter(isListName)
+    return names.map(list => [list, versionNow(this.paths.list(server, list))])
   }
 
   /** SHA-256 (hex) of a list's bytes; undefined when there is no such list. */

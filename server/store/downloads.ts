@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../common/clock.js'
 import { ProductError, systemCode } from '../../common/errors.js'
-import { namesIn, type JsonFiles } from '../../common/json-file.js'
+import { namesIn, namesNow, type JsonFiles } from '../../common/json-file.js'
 import { isListName, type ListName, type ServerName } from '../../common/names.js'
 import { refuseLinks } from '../../common/no-links.js'
 import { THE_SERVER, type AuditActor } from './audit-row.js'
@@ -98,12 +98,12 @@ export class DownloadStore {
   readonly #idle = new Map<ServerName, { seen: string; until: number }>()
 
   async #look(server: ServerName): Promise<Sight> {
-    const [waiting, lists, copies] = await Promise.all([
-      this.index.ofAsking(server),
-      this.lists.versions(server),
-      namesIn(this.paths.downloads(server))
-    ])
-    return { waiting: [...waiting.keys()], lists, copies }
+    const waiting = await this.index.ofAsking(server)
+    return {
+      waiting: [...waiting.keys()],
+      lists: this.lists.versionsNow(server),
+      copies: namesNow(this.paths.downloads(server))
+    }
   }
 
   async #offerOne(
