@@ -1,4 +1,4 @@
-import { constants } from 'node:fs'
+import { constants, readdirSync, statSync } from 'node:fs'
 import { chown, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isoTime, type Clock } from './clock.js'
@@ -124,10 +124,10 @@ export class JsonFiles {
    * @throws ProductError FILE_CORRUPT for a corrupt file of a kind that refuses
    */
   async read<T>(path: string, kind: JsonKind<T>, keep = true): Promise<Snapshot<T>> {
+    const version = await this.version(path)
+    if (version === '') return { value: kind.empty(), version, text: '' }
     const cached = this.#cache.get(path)
-    if (cached !== undefined && cached.version === (await this.version(path))) {
-      return { value: cached.value as T, version: cached.version, text: cached.text }
-    }
+    if (cached?.version === version) return { value: cached.value as T, version, text: cached.text }
     try {
       return await this.#load(path, kind, keep)
     } catch (error) {
@@ -138,7 +138,7 @@ export class JsonFiles {
 
   /** As `versionOf`, with one look for all who ask at the same moment. */
   async version(path: string): Promise<string> {
-    return this.#versions.at(path, () => versionOf(path))
+    return this.#versions.at(path, () => versionNow(path))
   }
 
   /**
@@ -249,13 +249,10 @@ export class JsonFiles {
     await Promise.all(removals)
   }
 
-  /** Forgets what is remembered of a file (or of everything below a folder). */
+  /** Forgets what is remembered of a file. */
   forget(path: string): void {
-    for (const [key, cached] of this.#cache) {
-      if (key !== path && !key.startsWith(path + '/')) continue
-      this.#cache.delete(key)
-      this.#cached -= cached.text.length
-    }
+    this.#cached -= this.#cache.get(path)?.text.length ?? 0
+    this.#cache.delete(path)
   }
 
   /** @param locked for `locked`'s own work: it has looked for links */
@@ -405,6 +402,25 @@ export async function versionOf(path: string): Promise<string> {
     return versionText(await stat(path, { bigint: true }))
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return ''
+    throw error
+  }
+}
+
+/**
+ * As `versionOf`, at once. For what every poll looks at: the system knows it by heart and tells it in 2 µs, and to have
+ * a thread ask takes ten times as long.
+ */
+export function versionNow(path: string): string {
+  const info = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return info === undefined ? '' : versionText(info)
+}
+
+/** As `namesIn`, at once; for the same. */
+export function namesNow(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort()
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
     throw error
   }
 }

@@ -30,6 +30,7 @@ export function namesDataFile(url: string): boolean {
  * its own error, past all hooks and the headers they set.
  */
 export function decodable(url: string): string {
+  if (!url.includes('%')) return url
   return decode(url.split('?', 1)[0] ?? '') === undefined ? '/.undecodable' : url
 }
 
@@ -43,9 +44,9 @@ function decode(path: string): string | undefined {
 
 /** Answers 404 to such a URL before any route sees it, but for routes whose path holds names. */
 export function refuseDataFiles(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.routeOptions.config.namesInPath === true) return
-    if (!namesDataFile(request.raw.url ?? '/')) return
-    await reply.code(404).send({ success: false, message: 'Not found.' })
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.routeOptions.config.namesInPath === true) return done()
+    if (!namesDataFile(request.raw.url ?? '/')) return done()
+    void reply.code(404).send({ success: false, message: 'Not found.' })
   })
 }

@@ -5,17 +5,14 @@ import type { FastifyInstance } from 'fastify'
  * more than one Host (RFC 9112 §3.2), of which a proxy may have looked at the other.
  */
 export function refuseAmbiguous(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const { rawHeaders, httpVersionMajor } = request.raw
     let hosts = 0
     for (let at = 0; at < rawHeaders.length; at += 2) {
       const name = rawHeaders[at] ?? ''
       if (name.length === 4 && name.toLowerCase() === 'host') hosts++
     }
-    if (httpVersionMajor >= 1 && hosts <= 1) return
-    await reply
-      .header('connection', 'close')
-      .code(400)
-      .send({ success: false, message: 'Malformed request.' })
+    if (httpVersionMajor >= 1 && hosts <= 1) return done()
+    void reply.header('connection', 'close').code(400).send({ success: false, message: 'Malformed request.' })
   })
 }

@@ -22,13 +22,12 @@ export type CheckedClient = ClientEntry & { username: ServerName }
 const LONGEST_PASSWORD = 1024
 
 /**
- * Checks clients against client-list.json. A credential that was right is remembered for minutes as a keyed
- * hash, so that a poll costs no bcrypt; everything is forgotten when the list changes; a wrong one never is
- * remembered, and wrong ones are limited per address.
+ * Checks clients against client-list.json, as it is at each request. A password that was right for the hash there is
+ * remembered while it is used, so that a poll costs no bcrypt; a wrong one never is, and wrong ones are limited per
+ * address.
  */
 export class ClientAuthenticator {
   readonly #remembered: RememberedPasswords
-  #version = ''
 
   constructor(
     private readonly store: Pick<Store, 'clients' | 'passwords'>,
@@ -47,12 +46,8 @@ export class ClientAuthenticator {
    */
   async check(given: Credentials, peer: string): Promise<CheckedClient> {
     const key = peerKey(peer)
-    const { clients, version } = await this.#list()
+    const { clients } = await this.#list()
     this.attempts.check(key)
-    if (version !== this.#version) {
-      this.#remembered.forget()
-      this.#version = version
-    }
     const entry = clients.find(client => client.username === given.username && client.uuid === given.uuid)
     const password = given.password.slice(0, LONGEST_PASSWORD)
     if (entry === undefined || !isServerName(entry.username)) {
@@ -115,7 +110,7 @@ export class ClientAuthenticator {
     return this.#remembered.matches(`${by} ${entry.username}`, identity, password, entry.password, again)
   }
 
-  async #list(): Promise<{ clients: readonly ClientEntry[]; version: string }> {
+  async #list(): Promise<{ clients: readonly ClientEntry[] }> {
     const list = await this.store.clients.list().catch((error: unknown) => {
       throw error instanceof ProductError && error.code === 'FILE_CORRUPT'
         ? new ProductError('CLIENT_LIST_CORRUPT', undefined, error)

@@ -41,12 +41,15 @@ async function offerLists(app: FastifyInstance, received: Received, peer: string
   const { server, fields } = received
   const held = heldLists(fields.get('have'))
   const actor = clientActor(server, peer)
-  const { updates, restore } = await app.store.downloads.offer(server, held, actor, (list, error) =>
+  const failed = (list: ListName, error: unknown) =>
     app.log.error({ event: 'list_not_offered', server, list, err: error }, 'a list could not be handed out')
-  )
+  const [{ updates, restore }, known] = await Promise.all([
+    app.store.downloads.offer(server, held, actor, failed),
+    app.store.hosts.read(server)
+  ])
   const report = reportOf(fields, peer, app.clock())
   const whitelist = await whitelistOf(app, received, report)
-  await app.store.hosts.seen(server, report, updates.length === 0)
+  await app.store.hosts.seen(server, report, updates.length === 0, known)
   return { success: true, updates, ...(held === undefined ? {} : { restore }), ...whitelist }
 }
 

@@ -26,9 +26,9 @@ export async function addLive(app: FastifyInstance, logLines?: LogLines, tickMs?
   app.addHook('preClose', () => live.end())
   await app.register(websocket, { options: { maxPayload: MOST_RECEIVED } })
   // The package would let anybody in at any route, to close the connection then.
-  app.addHook('onRequest', async (request, reply) => {
-    if (!request.ws || request.routeOptions.config.takesSockets === true) return
-    await reply.code(404).send({ success: false, message: 'Not found.' })
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!request.ws || request.routeOptions.config.takesSockets === true) return done()
+    void reply.code(404).send({ success: false, message: 'Not found.' })
   })
   app.addHook('onReady', () => live.start(tickMs))
 }

@@ -1,7 +1,15 @@
 import { parseAddress, type Address, type AddressSet } from '../../common/address.js'
 import { timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
-import { corruptCopies, namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import {
+  corruptCopies,
+  namesIn,
+  namesNow,
+  versionNow,
+  versionOf,
+  type JsonFiles,
+  type Snapshot
+} from '../../common/json-file.js'
 import { sha256 } from '../../common/list-changes.js'
 import type { RowChanges } from '../../common/list-text.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
@@ -75,6 +83,12 @@ export class BlocklistStore {
   /** Changes whenever the list's file does; empty when there is none. Cheaper than `read`. */
   async version(server: ServerName, list: ListName): Promise<string> {
     return versionOf(this.paths.list(server, list))
+  }
+
+  /** A server's lists, each with its version, as they are at this moment: for a poll. */
+  versionsNow(server: ServerName): [ListName, string][] {
+    const names = namesNow(this.paths.lists(server)).filter(isListName)
+    return names.map(list => [list, versionNow(this.paths.list(server, list))])
   }
 
   /** SHA-256 (hex) of a list's bytes; undefined when there is no such list. */
@@ -219,6 +233,11 @@ export class BlocklistStore {
     const after = await this.read(server, list)
     this.#nextEnds.set(path, { version: after.version, end: nextEnd(after.value) })
     return expired
+  }
+
+  /** When the first entry of a list ends, as `expireDue` last saw it; milliseconds, Infinity when none does. */
+  nextEnd(server: ServerName, list: ListName): number {
+    return this.#nextEnds.get(this.paths.list(server, list))?.end ?? Infinity
   }
 
   async #expire(server: ServerName, list: ListName): Promise<boolean> {

@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../common/clock.js'
 import { ProductError, systemCode } from '../../common/errors.js'
-import { namesIn, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import { namesIn, namesNow, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { areFew, type ListChanges } from '../../common/list-changes.js'
 import { isListName, type ListName, type ServerName } from '../../common/names.js'
 import { refuseLinks } from '../../common/no-links.js'
@@ -31,6 +31,16 @@ export interface Offer {
   restore: ListName[]
 }
 
+/** What is to be seen of a server's lists without reading any. */
+interface Sight {
+  /** Lists that wait, or were handed out and never synced back. */
+  waiting: ListName[]
+  /** Each list and its version. */
+  lists: [ListName, string][]
+  /** What lies in the server's folder of copies. */
+  copies: string[]
+}
+
 /** The copies in `download/` between update.php and download.php (sync-contract.md §1, §3). */
 export class DownloadStore {
   constructor(
@@ -56,9 +66,12 @@ export class DownloadStore {
     actor: AuditActor,
     failed: (list: ListName, error: unknown) => void
   ): Promise<Offer> {
-    const protect = await this.#protection(server)
-    await this.index.make()
-    const waiting = new Set((await this.index.of(server)).keys())
+    const [protect, sight] = await Promise.all([this.#protection(server), this.#look(server)])
+    const seen = JSON.stringify([sight, protect?.key, has === undefined ? null : [...has]])
+    const idle = this.#idle.get(server)
+    if (idle?.seen === seen && this.clock() < idle.until) return { updates: [], restore: [] }
+    this.#idle.delete(server)
+    const waiting = new Set(sight.waiting)
     const updates: ListName[] = []
     const errors: unknown[] = []
     const all = [...new Set([...(await this.lists.names(server)), ...waiting])].sort()
@@ -74,7 +87,27 @@ export class DownloadStore {
     // Looked at again: a list may just have been found corrupt and set aside.
     const names = new Set(await this.lists.names(server))
     await this.#removeOthers(server, updates)
-    return { updates, restore: [...(has?.keys() ?? [])].filter(list => !names.has(list)).sort() }
+    const restore = [...(has?.keys() ?? [])].filter(list => !names.has(list)).sort()
+    if (updates.length + restore.length + errors.length + sight.waiting.length + sight.copies.length === 0) {
+      const until = all.reduce((first, list) => Math.min(first, this.lists.nextEnd(server, list)), Infinity)
+      this.#idle.set(server, { seen, until })
+    }
+    return { updates, restore }
+  }
+
+  /**
+   * What an offer that came to nothing went by, and until when: the next one comes to the same as long as all that it
+   * goes by is as it was. Most polls are such.
+   */
+  readonly #idle = new Map<ServerName, { seen: string; until: number }>()
+
+  async #look(server: ServerName): Promise<Sight> {
+    const waiting = await this.index.ofAsking(server)
+    return {
+      waiting: [...waiting.keys()],
+      lists: this.lists.versionsNow(server),
+      copies: namesNow(this.paths.downloads(server))
+    }
   }
 
   async #offerOne(

@@ -44,10 +44,14 @@ export class HostStore {
     return (await this.files.read(this.paths.host(server), KINDS.host)).value
   }
 
-  /** Notes that a host asked, and what it told. @param synced it completed a sync-back or had nothing to do */
-  async seen(server: ServerName, report: HostReport, synced: boolean): Promise<void> {
+  /**
+   * Notes that a host asked, and what it told.
+   * @param synced it completed a sync-back or had nothing to do
+   * @param read what is known of it, where that was read for this request
+   */
+  async seen(server: ServerName, report: HostReport, synced: boolean, read?: Host): Promise<void> {
     const now = this.clock()
-    const known = await this.read(server)
+    const known = read ?? (await this.read(server))
     const same = (['peer', 'version', 'firewall'] as const).every(
       key => (report[key] ?? known[key]) === known[key]
     )

@@ -3,14 +3,15 @@ import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import type { PasswordCheck } from './password-check.js'
 
-const REMEMBER_MS = 5 * 60_000
+/** After the last use: hosts ask every 5 minutes, and 1,000 checks of a hash take minutes. */
+const REMEMBER_MS = 60 * 60_000
 const MOST_REMEMBERED = 10_000
 /** Different passwords of one that are checked at a time. */
 const CHECKS_OF_ONE = 3
 
 /**
- * Checks passwords that come again with every request. One that was right is remembered for minutes as a keyed hash,
- * so that a request costs no bcrypt; a wrong one never is.
+ * Checks passwords that come again with every request. One that was right is remembered while it is used, as a keyed
+ * hash of it and of the stored hash it was right for, so that a request costs no bcrypt; a wrong one never is.
  */
 export class RememberedPasswords {
   readonly #key = randomBytes(32)
@@ -22,14 +23,10 @@ export class RememberedPasswords {
     private readonly clock: Clock
   ) {}
 
-  /** Forgets all: what they were checked against has changed. */
-  forget(): void {
-    this.#known.clear()
-  }
-
   /**
    * @param who whose checks are counted together: few of one run at a time
    * @param identity what the password belongs to, beside its hash
+   * @param hash as it is stored now: what was right for another one is no more
    * @param again runs before bcrypt, when it is this one's turn: throws when it has become pointless
    * @throws ProductError AUTH_RATE, BUSY_LOGIN; what `again` throws
    */
@@ -42,9 +39,10 @@ export class RememberedPasswords {
   ): Promise<boolean> {
     const now = this.clock()
     const token = this.token([...identity, hash, password])
-    if ((this.#known.get(token) ?? 0) > now) return true
-    if (!(await this.#checkOnce(who, token, () => this.passwords.matches(password, hash, again))))
+    const known = (this.#known.get(token) ?? 0) > now
+    if (!known && !(await this.#checkOnce(who, token, () => this.passwords.matches(password, hash, again))))
       return false
+    // Behind all others: what was not used for longest goes first.
     this.#known.delete(token)
     this.#known.set(token, now + REMEMBER_MS)
     const [oldest] = this.#known.keys()

@@ -136,18 +136,29 @@ export class Store {
 
   /**
    * Removes what killed processes left behind.
+   * @param most servers whose folders are looked at; the others have their turns with the next calls
    * @throws the first failure, once all else has been tidied: one server's folder hinders no other's
    */
-  async housekeeping(): Promise<void> {
+  async housekeeping(most = Infinity): Promise<void> {
     await this.files.removeAbandoned(this.paths.root.archive)
     await this.files.removeAbandoned(this.paths.root.settings)
     await this.audit.recover()
     const failed: unknown[] = []
     await this.whitelist.tellEnded().catch((error: unknown) => failed.push(error))
-    for (const server of await this.hosts.names()) {
+    for (const server of this.#turn(await this.hosts.names(), most)) {
       await this.#tidy(server).catch((error: unknown) => failed.push(error))
     }
     if (failed.length > 0) throw failed[0]
+  }
+
+  #tidied = ''
+
+  /** The next of the names, by the alphabet; behind the last comes the first. */
+  #turn(names: readonly ServerName[], most: number): ServerName[] {
+    const later = names.filter(name => name > this.#tidied)
+    const turn = [...later, ...names.filter(name => name <= this.#tidied)].slice(0, most)
+    this.#tidied = turn.at(-1) ?? ''
+    return turn
   }
 
   async #tidy(server: ServerName): Promise<void> {

@@ -1,4 +1,4 @@
-import { namesIn, versionOf, type JsonFiles } from '../../common/json-file.js'
+import { namesIn, type JsonFiles } from '../../common/json-file.js'
 import { isListName, isServerName, type ListName, type ServerName } from '../../common/names.js'
 import type { UpdateIndex } from '../../common/shapes.js'
 import type { Paths } from './folders.js'
@@ -22,18 +22,21 @@ export class UpdateIndexStore {
 
   /** The lists of a server that are not in sync. */
   async of(server: ServerName): Promise<Map<ListName, boolean>> {
-    const own = ofServer(await this.#read(), server)
-    const found = new Map<ListName, boolean>()
-    for (const [list, waits] of Object.entries(own)) if (isListName(list)) found.set(list, waits)
-    return found
+    return listsOf(await this.#read(), server)
   }
 
   /**
-   * Makes a missing index. To be called where hosts ask: without the file each look at it would read all lists of all
+   * As `of`, where hosts ask: makes a missing index, for without the file each look at it would read all lists of all
    * hosts.
    */
-  async make(): Promise<void> {
-    if ((await versionOf(this.paths.updateIndex())) !== '') return
+  async ofAsking(server: ServerName): Promise<Map<ListName, boolean>> {
+    const { value, version } = await this.files.read(this.paths.updateIndex(), KINDS.updateIndex)
+    if (version !== '') return listsOf(value, server)
+    await this.#make()
+    return this.of(server)
+  }
+
+  async #make(): Promise<void> {
     await this.files.change(this.paths.updateIndex(), KINDS.updateIndex, async ({ version }) =>
       version === '' ? { value: await this.#rebuilt(), result: undefined } : { result: undefined }
     )
@@ -42,7 +45,7 @@ export class UpdateIndexStore {
   /** Sets what is said of one list. Call it while holding the list's lock. Nothing is written if it says so already. */
   async set(server: ServerName, list: ListName, state: ListState): Promise<void> {
     const wanted = state === 'in-sync' ? undefined : state === 'waits'
-    await this.make()
+    if ((await this.files.version(this.paths.updateIndex())) === '') await this.#make()
     const said = await this.of(server)
     if (said.get(list) === wanted) return
     await this.files.change(this.paths.updateIndex(), KINDS.updateIndex, async ({ value, version }) => {
@@ -79,6 +82,13 @@ export class UpdateIndexStore {
     }
     return Object.fromEntries(index)
   }
+}
+
+function listsOf(index: UpdateIndex, server: ServerName): Map<ListName, boolean> {
+  const found = new Map<ListName, boolean>()
+  for (const [list, waits] of Object.entries(ofServer(index, server)))
+    if (isListName(list)) found.set(list, waits)
+  return found
 }
 
 function ofServer(index: UpdateIndex, server: ServerName): Record<string, boolean> {

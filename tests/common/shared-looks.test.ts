@@ -13,7 +13,10 @@ function looking() {
   return { begun, failing, look }
 }
 
-const turn = () => new Promise<void>(resolve => setImmediate(resolve))
+/** Until whatever may begin has begun: a look waits for the turn's end, and for the one under way. */
+async function turn(): Promise<void> {
+  for (let nr = 0; nr < 2; nr++) await new Promise<void>(resolve => setImmediate(resolve))
+}
 
 t.test('who asks while a look is under way gets the next one, which all of them share', async t => {
   const looks = new SharedLooks<number>()
@@ -38,6 +41,24 @@ t.test('who asks while a look is under way gets the next one, which all of them 
   await turn()
   begun[3]?.(4)
   t.equal(await fresh, 4, 'nothing is kept')
+})
+
+t.test('all who ask within one turn share a look that begins behind it', async t => {
+  const looks = new SharedLooks<number>()
+  let now = 1
+  let looked = 0
+  const look = () => {
+    looked++
+    return now
+  }
+  const asked = [looks.at('a', look), looks.at('a', look)]
+  await Promise.resolve()
+  asked.push(looks.at('a', look))
+  now = 2
+  t.strictSame(await Promise.all(asked), [2, 2, 2], 'it sees what came after the first of them asked')
+  t.equal(looked, 1)
+  now = 3
+  t.equal(await looks.at('a', look), 3)
 })
 
 t.test('looks at different things know nothing of each other', async t => {
