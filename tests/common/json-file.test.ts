@@ -251,7 +251,7 @@ t.test('a lock that was lost aborts the write', async t => {
 
 t.test('a file is replaced once what goes on beside its copy has ended', async t => {
   const { files } = make()
-  const dir = t.testdir({ 'numbers.json': '[1]' })
+  const dir = ownFolder(t, { 'numbers.json': '[1]' })
   const path = join(dir, 'numbers.json')
   const beside = gate()
   const change = files.change(path, NUMBERS, () => ({
@@ -275,7 +275,7 @@ t.test('a file is replaced once what goes on beside its copy has ended', async t
 
 t.test('what goes on beside the copy fails: the file stays, and no copy', async t => {
   const { files } = make()
-  const dir = t.testdir({ 'numbers.json': '[1]' })
+  const dir = ownFolder(t, { 'numbers.json': '[1]' })
   const path = join(dir, 'numbers.json')
   const failing = () => Promise.reject(new Error('no note'))
   await t.rejects(
@@ -289,7 +289,7 @@ t.test('what goes on beside the copy fails: the file stays, and no copy', async 
 
 t.test('a lock is held until what goes on beside a copy that failed has ended', async t => {
   const { files } = make()
-  const path = join(t.testdir({ gone: { 'numbers.json': '[1]' } }), 'gone', 'numbers.json')
+  const path = join(ownFolder(t, { gone: { 'numbers.json': '[1]' } }), 'gone', 'numbers.json')
   const beside = gate()
   let ended = false
   const change = files.change(path, NUMBERS, async () => {
@@ -322,7 +322,7 @@ t.test('of a change told by its rows no others are looked at, and the text is th
   for (const text of ['[\n{"id":1},\n{"id":2}\n]\n', '[{"id":1},{"id":2}]']) {
     const told = { whole: 0, row: 0 }
     const { files } = make()
-    const path = join(t.testdir({ 'rows.json': text }), 'rows.json')
+    const path = join(ownFolder(t, { 'rows.json': text }), 'rows.json')
     await files.change(path, rowsOf(told), ({ value: [one, two] }) => {
       const set = [[2, { id: 3 }]] as const
       return { value: [one!, two!, set[0][1]], rows: { set, gone: [] }, result: undefined }
@@ -342,7 +342,7 @@ t.test('of a change told by its rows no others are looked at, and the text is th
 
 t.test('a change sees what other hands made of a file that is known', async t => {
   const { files } = make()
-  const path = join(t.testdir(), 'numbers.json')
+  const path = join(ownFolder(t), 'numbers.json')
   await add(files, path, 1)
   await writeFile(path, '[5]')
   await add(files, path, 2)

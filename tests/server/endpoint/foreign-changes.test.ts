@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { hashSync } from '@node-rs/bcrypt'
 import t from 'tap'
 import { asBody, endpointApp, WEB1, type EndpointApp } from '../../support/endpoint.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 // What other processes change on the disk holds at the very next request, however often nothing was new before.
 
@@ -56,7 +57,7 @@ t.test('a client list changed by another process', async t => {
     ]
   ]
   for (const [what, clients, message] of refused) {
-    const at = await idle(t.testdir())
+    const at = await idle(ownFolder(t))
     const before = await readFile(clientsOf(at), 'utf8')
     await replace(clientsOf(at), JSON.stringify(clients))
     const reply = await at.post('update.php', asBody())
@@ -68,7 +69,7 @@ t.test('a client list changed by another process', async t => {
 })
 
 t.test('requests that come together with the one before the change are not let in behind it', async t => {
-  const at = await idle(t.testdir())
+  const at = await idle(ownFolder(t))
   const first = at.post('update.php', asBody())
   await replace(clientsOf(at), '[]')
   const later = await Promise.all([1, 2, 3].map(() => at.post('update.php', asBody())))
@@ -77,29 +78,29 @@ t.test('requests that come together with the one before the change are not let i
 })
 
 t.test('a list changed, added or removed by another process', async t => {
-  const changed = await idle(t.testdir())
+  const changed = await idle(ownFolder(t))
   // The same size and time, as a copy that keeps times would make it.
   const { atime, mtime } = await stat(listOf(changed))
   await replace(listOf(changed), listText('192.0.2.2'))
   await utimes(listOf(changed), atime, mtime)
   t.match(await changed.poll(), { updates: [LIST] })
 
-  const inPlace = await idle(t.testdir())
+  const inPlace = await idle(ownFolder(t))
   await writeFile(listOf(inPlace), listText('192.0.2.3'))
   t.match(await inPlace.poll(), { updates: [LIST] })
 
-  const added = await idle(t.testdir())
+  const added = await idle(ownFolder(t))
   await writeFile(listOf(added, 'nginx.blocklist.json'), '[]')
   t.match(await added.poll(), { updates: ['nginx.blocklist.json'] })
 
-  const removed = await idle(t.testdir())
+  const removed = await idle(ownFolder(t))
   await rm(listOf(removed))
   t.match(await removed.poll(), { updates: [], restore: [LIST] })
 })
 
 t.test('a list flagged by another process is offered, to hosts of both kinds', async t => {
   for (const which of ['poll', 'old'] as const) {
-    const at = await idle(t.testdir())
+    const at = await idle(ownFolder(t))
     await replace(at.path('archive', 'update.json'), JSON.stringify({ [WEB1.username]: { [LIST]: true } }))
     t.match(await at[which](), { updates: [LIST] })
     t.match(await at[which](), { updates: [LIST] }, 'and again: it never came back')
@@ -107,14 +108,14 @@ t.test('a list flagged by another process is offered, to hosts of both kinds', a
 })
 
 t.test('an entry that another process put on the whitelist is lifted and offered', async t => {
-  const at = await idle(t.testdir())
+  const at = await idle(ownFolder(t))
   await replace(at.path('archive', 'whitelist.json'), JSON.stringify([{ ip: '192.0.2.0/24', servers: [] }]))
   t.match(await at.old(), { updates: [LIST] })
   t.match(await readFile(listOf(at), 'utf8'), /"active":false/)
 })
 
 t.test('an entry whose end comes is offered, though no file changed', async t => {
-  const at = await idle(t.testdir())
+  const at = await idle(ownFolder(t))
   const expires = new Date(at.clock.now + 60_000).toISOString()
   await replace(listOf(at), JSON.stringify([entry('192.0.2.1', { expires })]))
   for (let nr = 0; nr < 2; nr++) t.strictSame(await at.old(), { success: true, updates: [] })
@@ -123,13 +124,13 @@ t.test('an entry whose end comes is offered, though no file changed', async t =>
 })
 
 t.test('a host that tells of another list than before is answered by what it tells', async t => {
-  const at = await idle(t.testdir())
+  const at = await idle(ownFolder(t))
   const reply = await at.post('update.php', asBody({ have: `${LIST}=${'0'.repeat(64)}` }))
   t.match(reply.json(), { updates: [LIST] })
 })
 
 t.test('a copy that a killed server left goes with the next poll', async t => {
-  const at = await idle(t.testdir())
+  const at = await idle(ownFolder(t))
   const copy = at.path('download', WEB1.username, 'blocklists', LIST)
   await mkdir(at.path('download', WEB1.username, 'blocklists'), { recursive: true })
   for (let nr = 0; nr < 2; nr++) {

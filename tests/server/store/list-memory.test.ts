@@ -7,6 +7,7 @@ import { serialise } from '../../../common/json-file.js'
 import { listOfJail, serverName } from '../../../common/names.js'
 import type { EntryChange } from '../../../server/store/entry-changes.js'
 import { Store } from '../../../server/store/store.js'
+import { ownFolder } from '../../support/own-folder.js'
 
 const [web1, sshd] = [serverName('web-1'), listOfJail('sshd')]
 const ALICE = { kind: 'user', name: 'alice', from: '192.0.2.7' } as const
@@ -32,7 +33,7 @@ const step = fc.oneof(
 )
 
 t.test('a store that knows a list changes it as one that has to read it, to the byte', async t => {
-  const dir = t.testdir()
+  const dir = ownFolder(t)
   let run = 0
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async steps => {
