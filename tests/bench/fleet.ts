@@ -58,10 +58,14 @@ export async function fleet(): Promise<BenchRow[]> {
 
 export const hostName = (nr: number) => `host-${String(nr).padStart(4, '0')}`
 
-/** Registers hosts, each with a list that waits. */
-export async function writeHosts(at: Installation, count: number): Promise<{ username: string }[]> {
+/** Registers hosts, each with a list that waits. @param cost of their passwords */
+export async function writeHosts(
+  at: Installation,
+  count: number,
+  cost = COST
+): Promise<{ username: string }[]> {
   await mkdir(at.path('settings'), { recursive: true })
-  const password = hashSync(PASSWORD, COST)
+  const password = hashSync(PASSWORD, cost)
   const clients = Array.from({ length: count }, (_, nr) => ({
     username: hostName(nr),
     password,
