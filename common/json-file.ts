@@ -137,7 +137,7 @@ export class JsonFiles {
   }
 
   /** As `versionOf`, with one look for all who ask at the same moment. */
-  async version(path: string): Promise<string> {
+  version(path: string): Promise<string> {
     return this.#versions.at(path, () => versionNow(path))
   }
 

@@ -9,7 +9,7 @@ export class SharedLooks<T> {
   readonly #next = new Map<string, Promise<T>>()
 
   /** @param look must change nothing that a caller of its own would have to know of @throws what `look` throws */
-  async at(key: string, look: () => T | Promise<T>): Promise<T> {
+  at(key: string, look: () => T | Promise<T>): Promise<T> {
     const next = this.#next.get(key)
     if (next !== undefined) return next
     const begun = this.#soon(key, look)

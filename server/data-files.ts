@@ -45,7 +45,9 @@ function decode(path: string): string | undefined {
 /** Answers 404 to such a URL before any route sees it, but for routes whose path holds names. */
 export function refuseDataFiles(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.routeOptions.config.namesInPath === true) return done()
+    const { config, url } = request.routeOptions
+    // A route's own path, to the letter, names none.
+    if (config.namesInPath === true || url === request.raw.url) return done()
     if (!namesDataFile(request.raw.url ?? '/')) return done()
     void reply.code(404).send({ success: false, message: 'Not found.' })
   })

@@ -61,9 +61,7 @@ export class ClientAuthenticator {
       this.attempts.failed(key)
       throw new ProductError('AUTH_PASSWORD')
     }
-    const allowed = allowedPeers(entry)
-    const from = parseAddress(peer)
-    if (allowed !== undefined && (from === undefined || allowed.covering(from) === undefined)) {
+    if (!mayCome(entry, peer)) {
       this.attempts.failed(key)
       throw new ProductError('AUTH_IP')
     }
@@ -89,10 +87,7 @@ export class ClientAuthenticator {
     }
     const asClient = { ...entry, password: entry.callback }
     const right = await this.#passwordMatches(asClient, given, 'callback', () => attempts.check(key))
-    const allowed = allowedPeers(entry)
-    const from = parseAddress(peer)
-    const mayCome = allowed === undefined || (from !== undefined && allowed.covering(from) !== undefined)
-    if (!right || !mayCome) {
+    if (!right || !mayCome(entry, peer)) {
       attempts.failed(key)
       throw new ProductError('CALLBACK')
     }
@@ -119,4 +114,11 @@ export class ClientAuthenticator {
     if (list.version === '') throw new ProductError('CLIENT_LIST_MISSING')
     return list
   }
+}
+
+function mayCome(entry: ClientEntry, peer: string): boolean {
+  const allowed = allowedPeers(entry)
+  if (allowed === undefined) return true
+  const from = parseAddress(peer)
+  return from !== undefined && allowed.covering(from) !== undefined
 }

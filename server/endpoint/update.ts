@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { parseAddress } from '../../common/address.js'
 import type { GivenCommand } from '../../common/commands.js'
-import { isListName, printable, type ListName } from '../../common/names.js'
+import { isListName, printable, type ListName, type ServerName } from '../../common/names.js'
 import { SharedLooks } from '../../common/shared-looks.js'
 import { clientActor } from '../store/audit-row.js'
 import type { HostReport } from '../store/hosts.js'
@@ -33,7 +33,7 @@ export function listOffers(app: FastifyInstance): (received: Received, peer: str
     const offer = await looks.at(JSON.stringify([server, peer, ...fields]), () =>
       offerLists(app, received, peer)
     )
-    return { ...offer, ...(await commandsOf(app, received)) }
+    return fields.has('commands') ? { ...offer, ...(await commandsOf(app, server)) } : offer
   }
 }
 
@@ -54,11 +54,7 @@ async function offerLists(app: FastifyInstance, received: Received, peer: string
 }
 
 /** What waits for a host that takes commands. Asked for last: what is given out is given once. */
-async function commandsOf(
-  app: FastifyInstance,
-  { server, fields }: Received
-): Promise<{ commands?: GivenCommand[] }> {
-  if (!fields.has('commands')) return {}
+async function commandsOf(app: FastifyInstance, server: ServerName): Promise<{ commands?: GivenCommand[] }> {
   try {
     const commands = await app.store.commands.take(server)
     for (const { id, type } of commands) {
