@@ -98,7 +98,8 @@ export class LocalLists {
   async replace(name: ListName, value: BlocklistEntry[]): Promise<void> {
     await this.files.change(this.#path(name), LIST, current => {
       const rows = changesBetween(current.value, value)
-      return rows === undefined ? { value, result: undefined } : { value, rows, result: undefined }
+      const few = rows !== undefined && areFew(rows, value.length)
+      return few ? { value, rows, result: undefined } : { value, result: undefined }
     })
   }
 

@@ -47,7 +47,15 @@ t.test('a few changes are told as few', t => {
   t.strictSame(changesBetween(before, [a, c, d, x]), { set: [[4, x]], gone: [1] })
   t.strictSame(changesBetween(before, [x, d]), { set: [[0, x]], gone: [1, 2] })
   t.strictSame(changesBetween([], [x]), { set: [[0, x]], gone: [] })
-  t.equal(changesBetween(before, [b, a, c, d]), undefined, 'another order')
+  t.strictSame(changesBetween(before, [b, a, c, d]), {
+    set: [
+      [0, b],
+      [1, a]
+    ],
+    gone: []
+  })
+  t.strictSame(changesBetween(before, [b, c, d, a]), { set: [[4, a]], gone: [0] })
+  t.equal(changesBetween(before, [c, d, b, a]), undefined, 'another order')
   t.equal(changesBetween(before, [a, x, b, c, d]), undefined, 'a new row between those that stay')
   t.end()
 })

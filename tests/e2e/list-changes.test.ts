@@ -1,4 +1,4 @@
-import { readFile, readdir, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -9,6 +9,7 @@ import { address } from '../../common/address.js'
 import { listName, serverName } from '../../common/names.js'
 import type { BlocklistEntry } from '../../common/shapes.js'
 import { endpointApp, WEB1 } from '../support/endpoint.js'
+import { gone } from '../support/gone.js'
 import { ownFolder } from '../support/own-folder.js'
 
 const ACTOR = { kind: 'cli' as const, name: 'root', from: 'cli' }
@@ -52,11 +53,11 @@ async function site(t: Test) {
     env: { F2BR_PASSWORD: WEB1.password, F2BR_UUID: WEB1.uuid }
   })
   const told: string[] = []
-  const cycle = (onStep: (step: Step) => void | Promise<void> = () => undefined): Promise<CycleResult> => {
+  const cycle = (onStep: (step: Step) => void = () => undefined): Promise<CycleResult> => {
     exchanges.length = 0
     return syncOnce(config, {
       report: (_, { event }) => void told.push(event),
-      onStep: onStep
+      onStep
     })
   }
   const change = (want: 'block' | 'unblock', ...ips: string[]) =>
@@ -84,7 +85,7 @@ async function site(t: Test) {
     )
     t.strictSame(await firewall(), [...blocked].sort(), `${about}: the firewall`)
     t.strictSame(JSON.parse(await readFile(at.path('archive', 'update.json'), 'utf8')), {}, `${about}: index`)
-    t.strictSame(await readdir(at.path('download', WEB1.username, 'blocklists')), [], `${about}: download/`)
+    await gone(at.path('download', WEB1.username, 'blocklists', SSHD))
   }
   await change('block', ...old)
   t.strictSame((await cycle()).failures, [])

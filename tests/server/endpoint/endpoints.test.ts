@@ -1,13 +1,13 @@
-import { once } from 'node:events'
-import { existsSync, watch } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isoTime } from '../../../common/clock.js'
 import type { BlocklistEntry } from '../../../common/shapes.js'
 import { listOfJail, serverName } from '../../../common/names.js'
 import { address } from '../../../common/address.js'
 import { WEB1, asBody, asFields, endpointApp, type EndpointApp } from '../../support/endpoint.js'
+import { gone } from '../../support/gone.js'
 import { ownFolder } from '../../support/own-folder.js'
 
 const web1 = serverName('web-1')
@@ -690,10 +690,3 @@ t.test('healthz answers, and says so when a folder is not usable', async t => {
   const reply = await at.app.inject('/healthz')
   t.strictSame(reply.json(), { status: 'ok' })
 })
-
-/** Waits until a file is gone: the server deletes a copy right after its last byte went out. */
-async function gone(path: string): Promise<void> {
-  const watcher = watch(dirname(path))
-  while (existsSync(path)) await once(watcher, 'change')
-  watcher.close()
-}
