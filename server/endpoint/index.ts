@@ -16,7 +16,7 @@ export async function takeFile(app: FastifyInstance, received: Received): Promis
   }
   if (isEventsFileName(file.name)) {
     const { name } = file
-    await file.use(text => app.store.events.replace(server, name, text))
+    await file.use(text => app.store.events.replace(server, name, text, received.arrived))
     return 'Events file stored.'
   }
   if (isListName(file.name)) {

@@ -12,6 +12,8 @@ export interface Received {
   server: ServerName
   /** The address the request came from. */
   peer: string
+  /** Which request to this process it is, counted as they come in. */
+  arrived: number
   fields: ReadonlyMap<string, string>
   files: SpooledUpload[]
   /** Files that were refused while they came in. */
@@ -24,6 +26,8 @@ declare module 'fastify' {
     basicClient: ServerName | undefined
     /** The client's entry that was looked at for it. */
     basicEntry: CheckedClient | undefined
+    /** Which request to an endpoint of this process it is. */
+    arrived: number
   }
 }
 
@@ -157,7 +161,8 @@ class Reading {
     for (const { name, content } of this.#early) {
       this.#files.push(await this.app.store.uploads.spool(server, name, Readable.from([content])))
     }
-    return { server, peer: this.request.ip, fields: this.#fields, files: this.#files, refused: this.#refused }
+    const { ip: peer, arrived } = this.request
+    return { server, peer, arrived, fields: this.#fields, files: this.#files, refused: this.#refused }
   }
 
   async discard(): Promise<void> {

@@ -50,6 +50,8 @@ export default async function endpoints(
   { authenticator }: { authenticator: ClientAuthenticator }
 ): Promise<void> {
   await takeBasic(app, authenticator)
+  app.decorateRequest('arrived', 0)
+  let arrivals = 0
 
   const endpoint = (
     name: string,
@@ -64,6 +66,7 @@ export default async function endpoints(
       },
       // Basic counts as the client's own only with the client's UUID: a web server in front may use it for itself.
       onRequest: (request, reply, done) => {
+        request.arrived = ++arrivals
         const meant =
           request.headers.authorization !== undefined && request.headers['x-client-uuid'] !== undefined
         if (meant) app.basicAuth(request, reply, done)

@@ -34,6 +34,9 @@ const MOST_CALLBACKS = 10_000
 /** Callbacks that are one write: each is looked for in the day while it is locked. */
 const MOST_TOGETHER = 100
 
+/** Far more days than are sent while one request is under way. */
+const MOST_LATEST = 10_000
+
 /** What fail2ban tells of an event beside what a day's file holds. */
 export type EventDetails = Pick<HostEvent, 'hostname' | 'failures' | 'logs'>
 
@@ -75,9 +78,11 @@ export class EventStore {
   /**
    * Replaces a day by what the client sent; the same bytes again write nothing. Events that fail2ban itself told of
    * stay until the client's file has them (same-event.ts). Browsers are told what is new.
+   * @param arrived which of this process's requests it is. One that is overtaken by a later one of the day changes nothing:
+   *   its host was killed, or gave up waiting, and has sent more since.
    * @throws ProductError UPLOAD_JSON, UPLOAD_CONTENT: nothing changes then
    */
-  async replace(server: ServerName, day: EventsFileName, text: string): Promise<void> {
+  async replace(server: ServerName, day: EventsFileName, text: string, arrived: number): Promise<void> {
     const events = parseUpload<StoredEvent[]>(text, KINDS.events)
     events.forEach((event, at) => {
       if (parseAddress(event.ip) === undefined) {
@@ -85,7 +90,10 @@ export class EventStore {
       }
       if ('via' in event) throw new ProductError('UPLOAD_CONTENT', `event ${at + 1}: via is the server's own`)
     })
-    const fresh = await this.files.change(this.paths.day(server, day), KINDS.events, current => {
+    const path = this.paths.day(server, day)
+    const fresh = await this.files.change(path, KINDS.events, current => {
+      if (arrived < (this.#latest.get(path) ?? 0)) return { result: undefined }
+      this.#noteLatest(path, arrived)
       if (current.text === text && current.version !== '') return { result: undefined }
       const merged = mergeDay(current.value, events)
       if (merged.day === events) return { value: events, text, result: merged.fresh }
@@ -98,6 +106,16 @@ export class EventStore {
     if (fresh === undefined) return
     this.options.onNew(server, fresh)
     await this.#tell(server, day, events.length, fresh)
+  }
+
+  /** Of the days that were sent last, which request sent them. */
+  readonly #latest = new Map<string, number>()
+
+  #noteLatest(path: string, arrived: number): void {
+    this.#latest.delete(path)
+    this.#latest.set(path, arrived)
+    const [oldest] = this.#latest.keys()
+    if (this.#latest.size > MOST_LATEST && oldest !== undefined) this.#latest.delete(oldest)
   }
 
   readonly #together = new GroupCommit<BanEvent, boolean>(MOST_TOGETHER, event => [JSON.stringify(event)])

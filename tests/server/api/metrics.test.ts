@@ -194,11 +194,13 @@ t.test('events are counted once, by host and action', async t => {
     ip: '192.0.2.1',
     jail: 'sshd'
   })
+  let sent = 0
   const send = (...events: unknown[]) =>
     at.app.store.events.replace(
       'web-1' as never,
       'fail2ban-events-20260301.json' as never,
-      JSON.stringify(events)
+      JSON.stringify(events),
+      ++sent
     )
   const counted = async (action: string) =>
     valueOf(await scrape(at, key), 'fail2ban_report_events_received_total', { host: 'web-1', action })

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs'
+import { once } from 'node:events'
 import { mkdir, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isoTime } from '../../../common/clock.js'
@@ -689,4 +691,34 @@ t.test('healthz answers, and says so when a folder is not usable', async t => {
   const at = await start(t)
   const reply = await at.app.inject('/healthz')
   t.strictSame(reply.json(), { status: 'ok' })
+})
+
+t.test('index.php: a day that is overtaken by a later upload of it does not replace that', async t => {
+  const at = await start(t)
+  const url = await at.app.listen({ host: '127.0.0.1', port: 0 })
+  const name = 'fail2ban-events-20260301.json'
+  const form = new FormData()
+  for (const [field, value] of Object.entries(WEB1)) form.set(field, value)
+  form.set('file', new Blob([JSON.stringify([EVENT])]), name)
+  const whole = new Request(url, { method: 'POST', body: form })
+  const body = Buffer.from(await whole.clone().arrayBuffer())
+  const headers = { 'content-type': whole.headers.get('content-type') ?? '', 'content-length': body.length }
+  // The host is killed when all but the last bytes are sent; they come late.
+  const early = request(`${url}/endpoint/index.php`, { method: 'POST', headers })
+  early.write(body.subarray(0, -10))
+  while ((await filesIn(at.path('temp'))).length === 0) await new Promise(setImmediate)
+  const later = [EVENT, { ...EVENT, timestamp: '2026-03-01 10:00:01,000' }]
+  t.match(await at.post('index.php', [...asFields(), ['file', JSON.stringify(later), name]]), {
+    statusCode: 200
+  })
+  early.end(body.subarray(-10))
+  const [reply] = (await once(early, 'response')) as [{ statusCode: number }]
+  t.equal(reply.statusCode, 200)
+  const stored = await readFile(at.path('archive', 'web-1', 'fail2ban', name), 'utf8')
+  t.strictSame(JSON.parse(stored), later)
+  t.match(await at.post('index.php', [...asFields(), ['file', JSON.stringify([EVENT]), name]]), {
+    statusCode: 200
+  })
+  const replaced = await readFile(at.path('archive', 'web-1', 'fail2ban', name), 'utf8')
+  t.strictSame(JSON.parse(replaced), [EVENT], 'one that comes later replaces it, whatever it holds')
 })
