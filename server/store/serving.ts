@@ -35,7 +35,9 @@ export class ServingMarks {
     const path = join(this.archive, `.serving-${name}-${process.pid}-${randomUUID().slice(0, 8)}.lock`)
     let running = touch(path)
     await running
-    const timer = setInterval(() => (running = running.then(() => touch(path))), this.times.touch)
+    const timer = setInterval(() => {
+      running = running.then(() => touch(path))
+    }, this.times.touch)
     timer.unref()
     return async () => {
       clearInterval(timer)

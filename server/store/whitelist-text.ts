@@ -57,13 +57,13 @@ export function exportWhitelist(entries: readonly WhitelistEntry[]): string {
 /** What stands after a line's `#`, undefined where there is none. @returns undefined for bounds that are not understood */
 function commentOf(comment: string | undefined): Omit<WhitelistWish, 'ip'> | undefined {
   if (comment === undefined) return { description: undefined, expires: undefined, servers: undefined }
-  const [, bounds, text = ''] = /^\[((?:hosts|ends)=[^\]]*)\](.*)$/.exec(comment) ?? [undefined, '', comment]
+  const [, bounds = '', text = ''] = /^\[((?:hosts|ends)=[^\]]*)\](.*)$/.exec(comment) ?? ['', '', comment]
   const wish: Omit<WhitelistWish, 'ip'> = {
     description: printable(text.trim(), LONGEST_DESCRIPTION),
     expires: undefined,
     servers: undefined
   }
-  for (const part of bounds === '' ? [] : (bounds ?? '').trim().split(/\s+/)) {
+  for (const part of bounds === '' ? [] : bounds.trim().split(/\s+/)) {
     const [name, value = ''] = part.split('=', 2)
     const [hosts, end] = [hostsIn(value), endIn(value)]
     if (name === 'hosts' && hosts !== undefined) wish.servers = hosts
