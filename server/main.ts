@@ -49,10 +49,12 @@ export async function startServer(
     logger.warn({ event: 'plain_http', host: config.host }, warning)
   }
   await tellFirstSteps(app.store, config, made, tell)
+  const leave = await app.store.serving.hold()
   try {
     await app.listen({ host: config.host, port: config.port })
   } catch (error) {
     await app.close()
+    await leave()
     const reason = systemCode(error) ?? 'unknown error'
     throw new ProductError(
       'CONFIG',
@@ -70,6 +72,7 @@ export async function startServer(
     stop: async () => {
       logger.info({ event: 'stopping' }, 'finishing what is in flight')
       await app.close()
+      await leave()
       logger.info({ event: 'stopped' }, 'stopped')
     }
   }

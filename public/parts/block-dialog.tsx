@@ -7,6 +7,7 @@ import { t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { AddressesField } from './addresses-field.js'
 import { Choices } from './choices.js'
+import { useChosenServers } from './chosen-servers.js'
 import { Dialog, DialogProblem } from './dialog.js'
 import { EndField, endOf } from './end-field.js'
 import { wordsOf } from '../state/refusals.js'
@@ -17,7 +18,8 @@ export function BlockDialog() {
   const begin = blockDialog.value ?? {}
   const fleet = useResource<Overview>('servers').value.value?.servers ?? []
   const [text, setText] = useState((begin.ips ?? []).join('\n'))
-  const [servers, setServers] = useState(begin.servers ?? [])
+  const names = fleet.map(server => server.name)
+  const [servers, setServers] = useChosenServers(begin.servers, names)
   const [jails, setJails] = useState(begin.jails ?? [])
   const [newJail, setNewJail] = useState('')
   const [reason, setReason] = useState('')
@@ -32,7 +34,6 @@ export function BlockDialog() {
   const wide = wideWords(ips)
   const known = fleet.flatMap(server => server.lists.map(list => list.jail))
   const allJails = [...jails, ...newJail.split(',').map(one => one.trim())].filter(one => one !== '')
-  const names = fleet.map(server => server.name)
 
   const submit = async () => {
     const expires = endOf(end, Date.now())

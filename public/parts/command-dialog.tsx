@@ -6,13 +6,15 @@ import { commandDialog, commandName, giveCommand } from '../state/commanding.js'
 import { t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { Choices } from './choices.js'
+import { useChosenServers } from './chosen-servers.js'
 import { Dialog, DialogProblem } from './dialog.js'
 
 /** Asks what is to be done, and on which hosts. */
 export function CommandDialog() {
   const begin = commandDialog.value ?? {}
   const fleet = useResource<Overview>('servers').value.value?.servers ?? []
-  const [servers, setServers] = useState(begin.servers ?? [])
+  const names = fleet.map(one => one.name)
+  const [servers, setServers] = useChosenServers(begin.servers, names)
   const [type, setType] = useState(begin.type ?? 'whitelist_sync')
   const [jail, setJail] = useState(begin.params?.jail ?? '')
   const [ip, setIp] = useState(begin.params?.ip ?? '')
@@ -99,7 +101,7 @@ export function CommandDialog() {
         <Choices
           label={t('block.servers')}
           all={t('servers.all')}
-          options={fleet.map(one => one.name)}
+          options={names}
           chosen={servers}
           onChange={setServers}
         />

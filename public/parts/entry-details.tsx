@@ -1,5 +1,6 @@
 import type { EntryRow } from '../data/entry-rows.js'
 import type { ServerSummary } from '../data/shapes.js'
+import { isCopy } from '../state/copy.js'
 import { moment, t } from '../state/i18n.js'
 import { href } from '../state/route.js'
 import { Dialog } from './dialog.js'
@@ -44,7 +45,7 @@ export function EntryDetails({
           </div>
         ))}
       </dl>
-      <EntryHistory server={row.server} jail={row.jail} ip={entry.ip} />
+      {!isCopy && <EntryHistory server={row.server} jail={row.jail} ip={entry.ip} />}
       <footer>
         <a href={href('address', { ip: entry.ip })} onClick={onClose}>
           {t('lists.address')}

@@ -30,13 +30,16 @@ export function ExportMenu({
     )
   return (
     <>
-      <button type="button" onClick={() => void copy()}>
+      <button type="button" class="only-wide" onClick={() => void copy()}>
         {t('copy.list')}
       </button>
       <button type="button" popovertarget={id}>
         {t('export')} <span aria-hidden="true">▾</span>
       </button>
       <div id={id} popover="auto" class="menu" onBeforeToggle={placeBelow}>
+        <button type="button" class="only-narrow" onClick={() => void copy()}>
+          {t('copy.list')}
+        </button>
         <button
           type="button"
           onClick={() => save(`${name}.csv`, 'text/csv;charset=utf-8', toCsv(head, rows()))}

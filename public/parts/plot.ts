@@ -2,6 +2,9 @@ import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import type { HourBars } from './chart.js'
 
+/** Seconds. */
+const HOUR = 3600
+
 /**
  * Draws bars.
  * @param format an hour in words @param point told the place of the bar that is pointed at, undefined for none
@@ -28,7 +31,11 @@ export function draw(
       tzDate: seconds => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
-      scales: { y: { range: (_plot, _least, most) => [0, Math.max(4, most * 1.05)] } },
+      // A bar begins where its hour does: the last hour needs its room too.
+      scales: {
+        x: { range: (_plot, first, last) => [first, last + HOUR] },
+        y: { range: (_plot, _least, most) => [0, Math.max(4, most * 1.05)] }
+      },
       axes: [
         { ...axis, space: 80, size: 30, values: (_plot, ticks) => ticks.map(format) },
         { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000] }

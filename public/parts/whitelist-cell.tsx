@@ -37,7 +37,12 @@ export function WhitelistCell({
     case 'by':
       return <span>{entry.addedBy ?? ''}</span>
     case 'ends':
-      return <WhitelistEnd entry={entry} now={now} />
+      return (
+        <>
+          {!isOver(entry, now) && <span class="only-narrow">{t('col.ends')} </span>}
+          <WhitelistEnd entry={entry} now={now} />
+        </>
+      )
     default:
       return (
         <button

@@ -137,12 +137,14 @@ function report(
   const done = results.filter(one => one.outcome === wanted)
   const bad = results.filter(isBad)
   if (done.length > 0) {
+    const about = done.map(({ server, jail, ip }) => JSON.stringify([server, jail, ip]))
     const undo = () =>
       guarded(async () => {
         await back()
-        tell('done', t('told.undone'))
+        tell('done', t('told.undone'), { about })
       })
-    tell('done', `${summary(wanted, done)} ${t('told.waits')}`, { undo, details: stillBlocked(results) })
+    const details = stillBlocked(results)
+    tell('done', `${summary(wanted, done)} ${t('told.waits')}`, { undo, details, about })
   }
   if (bad.length > 0) tell('problem', t('block.refused'), { details: detailsOf(bad) })
   else if (done.length === 0) tell('problem', summary(results[0]?.outcome ?? 'not-blocked', results))

@@ -8,6 +8,8 @@ export interface Toast {
   /** More lines, such as what was refused. */
   details: readonly string[]
   undo: (() => Promise<void>) | undefined
+  /** What it changed and no later notice has changed since, as keys that only have to differ. */
+  about: readonly string[]
 }
 
 /** What is being told, oldest first. */
@@ -16,14 +18,22 @@ export const toasts = signal<readonly Toast[]>([])
 const MOST = 4
 let last = 0
 
-/** Tells something. */
+/** Tells something. What earlier notices say of the same things is over, and so is their way back. */
 export function tell(
   kind: Toast['kind'],
   text: string,
-  more: { details?: readonly string[]; undo?: () => Promise<void> } = {}
+  {
+    details = [],
+    undo,
+    about = []
+  }: { details?: readonly string[]; undo?: () => Promise<void>; about?: readonly string[] } = {}
 ): void {
-  const toast = { id: ++last, kind, text, details: more.details ?? [], undo: more.undo }
-  toasts.value = [...toasts.value, toast].slice(-MOST)
+  const changed = new Set(about)
+  const earlier = toasts.value.flatMap(toast => {
+    const left = toast.about.filter(key => !changed.has(key))
+    return left.length === 0 && toast.about.length > 0 ? [] : [{ ...toast, about: left }]
+  })
+  toasts.value = [...earlier, { id: ++last, kind, text, details, undo, about }].slice(-MOST)
 }
 
 /** Takes a notice away. */

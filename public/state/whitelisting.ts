@@ -45,9 +45,10 @@ export async function addToWhitelist(wish: WhitelistWish): Promise<void> {
   const undo = () =>
     guarded(async () => {
       await send('whitelist/remove', { ips: added })
-      tell('done', t('told.undone'))
+      tell('done', t('told.undone'), { about: keysOf(added) })
     })
-  tell('done', words.join(' '), added.length > 0 ? { undo } : {})
+  const about = keysOf([...added, ...ipsOf(outcomes, 'changed')])
+  tell('done', words.join(' '), added.length > 0 ? { undo, about } : { about })
   if (failed.length > 0) tell('problem', t('white.later'), { details: failed })
 }
 
@@ -61,11 +62,16 @@ export async function removeFromWhitelist(entries: readonly WhitelistEntry[]): P
     const undo = () =>
       guarded(async () => {
         for (const wish of asBefore(entries)) await send('whitelist', wish)
-        tell('done', t('told.undone'))
+        tell('done', t('told.undone'), { about: keysOf(gone) })
       })
-    if (gone.length > 0) tell('done', counted('white.removed', gone), { undo })
+    if (gone.length > 0) tell('done', counted('white.removed', gone), { undo, about: keysOf(gone) })
     else tell('problem', t('told.nothing'))
   })
+}
+
+/** What a notice is about. */
+function keysOf(ips: readonly string[]): string[] {
+  return ips.map(ip => JSON.stringify(['whitelist', ip]))
 }
 
 /** A request gives all its addresses the same description, end and servers. */

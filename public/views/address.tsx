@@ -10,6 +10,7 @@ import { Failed, Loading } from '../parts/states.js'
 import { Tile } from '../parts/tile.js'
 import { query } from '../state/api.js'
 import { blockDialog } from '../state/blocking.js'
+import { isCopy } from '../state/copy.js'
 import { countryName, dayName, num, t } from '../state/i18n.js'
 import { useResource } from '../state/resource.js'
 import { go, href, listParam, param } from '../state/route.js'
@@ -133,7 +134,7 @@ function Known({ ip }: { ip: string }) {
         </div>
       </div>
       <AddressEvents reply={reply} />
-      <AddressHistory ip={reply.ip} servers={(fleet?.servers ?? []).map(one => one.name)} />
+      {!isCopy && <AddressHistory ip={reply.ip} servers={(fleet?.servers ?? []).map(one => one.name)} />}
     </>
   )
 }

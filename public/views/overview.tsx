@@ -85,7 +85,9 @@ function FleetTiles({
       <Tile
         label={t('overview.addresses')}
         value={statistics && num(statistics.periods.today.addresses)}
-        detail={statistics && `${t('stat.yesterday')} ${num(statistics.periods.yesterday.addresses)}`}
+        detail={
+          statistics && t('overview.addresses.yesterday', { n: statistics.periods.yesterday.addresses })
+        }
         to={href('statistics')}
       />
       <Tile

@@ -100,7 +100,7 @@ function Hours({ reply }: { reply: Statistics }) {
         </div>
       </header>
       <Chart data={data} label={t('stat.perHour')} format={format} />
-      <HourTable days={month ? reply.days : reply.days.slice(-2)} />
+      <HourTable data={data} />
     </section>
   )
 }

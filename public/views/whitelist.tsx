@@ -51,6 +51,7 @@ export function WhitelistView() {
     <section class="panel fill" aria-label={t('view.whitelist')}>
       <div class="toolbar">
         <ServerSelect />
+        {fleet && <WhitelistHosts servers={fleet.servers} now={timeOf(fleet.time)} />}
         <SearchField label={t('white.search')} name="q" text={wanted.text} />
         <p class="quiet toolbar-note">{t('white.what')}</p>
       </div>
@@ -63,7 +64,6 @@ export function WhitelistView() {
         }
         onClear={some.length > 0 ? () => setChosen(NOTHING) : undefined}
       >
-        {fleet && <WhitelistHosts servers={fleet.servers} now={timeOf(fleet.time)} />}
         {mayChange.value && some.length === 0 && (
           <button
             type="button"

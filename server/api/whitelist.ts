@@ -25,7 +25,7 @@ const Add = Type.Union([
     },
     { additionalProperties: false }
   ),
-  // One address a line, its description behind a #.
+  // As `whitelist export` writes it: one address a line, behind a # its description.
   Type.Object({ text: Type.String({ maxLength: 2_000_000 }), ...More }, { additionalProperties: false })
 ])
 const Remove = Type.Object(
@@ -64,15 +64,22 @@ export function whitelistRoutes(scope: FastifyInstance): void {
     async request => {
       const { body } = request
       const servers = (await knownServers(app.store, body.servers ?? [])).sort()
-      const more = { servers, expires: endOf(body.expires ?? null, app.clock()) }
-      const lines =
+      const expires = endOf(body.expires ?? null, app.clock())
+      const wishes: WhitelistWish[] =
         'text' in body
-          ? readWhitelistText(body.text)
+          ? readWhitelistText(body.text).map(line => ({
+              ...line,
+              ...(body.expires === undefined ? {} : { expires }),
+              ...(body.servers === undefined ? {} : { servers })
+            }))
           : [...new Set(body.ips.map(text => address(text.trim())))].map(ip => ({
               ip,
-              description: body.description ?? ''
+              description: body.description ?? '',
+              expires,
+              servers
             }))
-      const wishes: WhitelistWish[] = lines.map(line => ({ ...line, ...more }))
+      // Hosts that the text names, too.
+      await knownServers(app.store, [...new Set(wishes.flatMap(wish => wish.servers ?? []))])
       const { outcomes, lifted, failed } = await whitelist.add(wishes, userActor(request))
       note(request, 'whitelist_add', { entries: outcomes.length, lifted: lifted.length })
       return { success: true as const, outcomes, lifted, failed }

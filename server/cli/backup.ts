@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { isoTime } from '../../common/clock.js'
 import { runCommand } from '../../common/command.js'
-import { ProductError } from '../../common/errors.js'
+import { messageOf, ProductError, systemCode } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
 import { backUp, refuseOccupied, restore, type Copied } from '../store/backup.js'
 import { addFolderFlags, flagText, openStore, ownerOf, show, type Terminal } from './context.js'
@@ -38,11 +38,17 @@ export function addBackupCommands(program: Command, terminal: Terminal): void {
     .option('--replace', 'also where there is data: it is kept beside, under another name')
     .addHelpText(
       'after',
-      '\nExample:\n  fail2ban-report restore --from /var/backups/f2br-monday.tar.gz --replace'
+      '\nIt refuses while a server runs on these folders. After one was killed it looks for 20 seconds whether it does.\n\nExample:\n  fail2ban-report restore --from /var/backups/f2br-monday.tar.gz --replace'
     )
     .action(async (flags: Record<string, unknown>) => {
       const { folders } = openStore(flags, terminal, { asOwner: false })
-      const options = { replace: flags.replace === true, owner: ownerOf(folders), made: isoTime(Date.now()) }
+      const options = {
+        replace: flags.replace === true,
+        owner: ownerOf(folders),
+        made: isoTime(Date.now()),
+        waiting: (seconds: number) =>
+          terminal.err(`Looking whether a server still runs on these folders: up to ${seconds} seconds`)
+      }
       const from = resolve(flagText(flags, 'from'))
       const copied = PACKED.test(from)
         ? await unpacked(from, existingAbove(folders.archive), folder => restore(folder, folders, options))
@@ -58,7 +64,9 @@ async function packed<T>(out: string, fill: (folder: string) => Promise<T>): Pro
   await refuseOccupied(out)
   // Beside the file: there is room where it is to go, and it is renamed whole.
   const beside = await mkdtemp(`${out}.partial-`).catch((error: unknown) => {
-    throw new ProductError('DISK', `--out: nothing can be written beside ${out}`, error)
+    if (systemCode(error) === 'ENOENT')
+      throw new ProductError('BAD_INPUT', `--out: the folder ${dirname(out)} does not exist`, error)
+    throw new ProductError('DISK', `--out: ${dirname(out)} (${systemCode(error) ?? 'unknown error'})`, error)
   })
   try {
     const result = await fill(join(beside, 'backup'))
@@ -85,11 +93,22 @@ function existingAbove(path: string): string {
 
 /** @param beside the folder to unpack in: where the data goes there is room for it, in /tmp there may be none */
 async function unpacked<T>(from: string, beside: string, use: (folder: string) => Promise<T>): Promise<T> {
+  if (!existsSync(from))
+    throw new ProductError('BAD_INPUT', `--from: ${from} does not exist, or can't be looked at`)
   const folder = await mkdtemp(join(beside, '.restore-')).catch((error: unknown) => {
     throw new ProductError('DISK', `nothing can be unpacked in ${beside}`, error)
   })
   try {
-    await tar(['--extract', '--gzip', '--preserve-permissions', '--file', from, '--directory', folder])
+    await tar(['--extract', '--gzip', '--preserve-permissions', '--file', from, '--directory', folder]).catch(
+      (error: unknown) => {
+        const why = messageOf(error)
+        throw new ProductError(
+          'BAD_INPUT',
+          `--from: ${from} is no whole backup: it is cut, damaged or no .tar.gz (${why})`,
+          error
+        )
+      }
+    )
     return await use(folder)
   } finally {
     await rm(folder, { recursive: true, force: true })

@@ -75,6 +75,10 @@ export function addBlockingCommands(program: Command, terminal: Terminal): void 
           found.push({ ...entry, jail: entry.jail ?? jailOfList(list), state: stateOf(entry, Date.now()) })
         }
       }
+      for (const name of await store.setAside(server))
+        terminal.err(
+          `Corrupt and set aside: ${name}; what it held is not shown. "fail2ban-report doctor" says more`
+        )
       show(flags, terminal, found, () =>
         found.length === 0
           ? 'No entries.'

@@ -198,9 +198,10 @@ async function checkHost(store: Store, server: ServerName): Promise<Finding[]> {
       mend: `run "fail2ban-report whitelist-sync" on ${server}`
     })
   }
-  const waiting = (await store.updates.of(server)).size
-  const names = (await store.lists.names(server)).length
-  if (waiting > 0)
-    found.push({ level: 'ok', what: `${waiting} of ${names} list(s) of ${server} wait for it` })
+  // One that was set aside waits too, for its host to bring it back.
+  const waiting = [...(await store.updates.of(server)).keys()]
+  const all = new Set([...(await store.lists.names(server)), ...waiting]).size
+  if (waiting.length > 0)
+    found.push({ level: 'ok', what: `${waiting.length} of ${all} list(s) of ${server} wait for it` })
   return found
 }

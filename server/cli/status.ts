@@ -26,6 +26,12 @@ export function addStatusCommand(program: Command, terminal: Terminal): void {
     .action(async (flags: Record<string, unknown>) => {
       const { store } = openStore(flags, terminal)
       const rows = await statusOf(store)
+      for (const server of new Set(rows.map(row => row.server))) {
+        for (const name of await store.setAside(server))
+          terminal.err(
+            `Corrupt and set aside: ${name} of ${server}; what it held is not counted. "fail2ban-report doctor" says more`
+          )
+      }
       show(flags, terminal, rows, () =>
         rows.length === 0
           ? 'No hosts yet. Add one:  fail2ban-report client add HOST'

@@ -18,7 +18,11 @@ export function addWhitelistCommands(program: Command, terminal: Terminal): void
   const add = async (wishes: WhitelistWish[], flags: Record<string, unknown>) => {
     const { store } = openStore(flags, terminal)
     const known = await store.hosts.names()
-    const stranger = wishes.flatMap(wish => wish.servers).find(server => !known.includes(server))
+    // An entry may outlive its host: as it is, it may be written again.
+    const named = (await store.whitelist.read()).entries.flatMap(entry => entry.servers ?? [])
+    const stranger = wishes
+      .flatMap(wish => wish.servers ?? [])
+      .find(server => !known.includes(server) && !named.includes(server))
     if (stranger !== undefined) {
       throw new ProductError(
         'NOT_FOUND',
@@ -53,7 +57,8 @@ export function addWhitelistCommands(program: Command, terminal: Terminal): void
       const wishes = [...new Set(ips.map(text => address(text)))].map(ip => ({
         ip,
         description: flagText(flags, 'description'),
-        ...more
+        expires: more.expires ?? null,
+        servers: more.servers ?? []
       }))
       await add(wishes, flags)
     })
@@ -101,12 +106,16 @@ export function addWhitelistCommands(program: Command, terminal: Terminal): void
     )
     .addHelpText(
       'after',
-      '\nExamples:\n  fail2ban-report whitelist import office.txt\n  fail2ban-report whitelist export | fail2ban-report whitelist import - --server web-1'
+      '\nA description that begins with [hosts=web-1,db-1 ends=2027-01-31T12:00:00Z], as "export" writes it, says where the\nentry holds and until when; all and never are possible too. What a line does not say, an entry that is there keeps;\na new one holds on all hosts and does not end. --server and --expires count for every line.\n\nExamples:\n  fail2ban-report whitelist import office.txt\n  fail2ban-report whitelist export | fail2ban-report whitelist import - --server web-1'
     )
     .action(async (file: string, flags: Record<string, unknown>) => {
       const more = common(flags)
       await add(
-        readWhitelistText(await textOf(file, terminal)).map(line => ({ ...line, ...more })),
+        readWhitelistText(await textOf(file, terminal)).map(line => ({
+          ...line,
+          expires: more.expires ?? line.expires,
+          servers: more.servers ?? line.servers
+        })),
         flags
       )
     })
@@ -120,11 +129,12 @@ export function addWhitelistCommands(program: Command, terminal: Terminal): void
     })
 }
 
+/** What the flags say of every entry; undefined for a flag that was not given. */
 function common(flags: Record<string, unknown>): Pick<WhitelistWish, 'expires' | 'servers'> {
-  const servers = Array.isArray(flags.server) ? flags.server.map(String) : []
+  const servers = Array.isArray(flags.server) ? flags.server.map(String) : undefined
   return {
-    expires: endOfFlag(flags, Date.now()),
-    servers: [...new Set(servers)].map(name => serverName(name)).sort()
+    expires: endOfFlag(flags, Date.now()) ?? undefined,
+    servers: servers && [...new Set(servers)].map(name => serverName(name)).sort()
   }
 }
 

@@ -5,6 +5,7 @@ import { ProductError, systemCode } from '../../common/errors.js'
 import { syncFolder } from '../../common/durable-file.js'
 import { namesIn } from '../../common/json-file.js'
 import { DENIAL, type Folders } from './folders.js'
+import { ServingMarks } from './serving.js'
 
 /** What is copied; download/ and temp/ hold nothing that the next request does not make anew. */
 const PARTS = ['archive', 'settings'] as const
@@ -48,15 +49,22 @@ export async function backUp(folders: Folders, to: string, made: string): Promis
  * Puts a backup's archive and settings in their place. What is there already stays beside it under another name.
  * @param replace without it, nothing may be there
  * @param owner whom files belong to afterwards, where root does this @param made names what stays beside it
+ * @param waiting as `ServingMarks.alive`
  * @returns also the folders that were moved aside
- * @throws ProductError BAD_INPUT when `from` is no whole backup, CONFLICT, DISK
+ * @throws ProductError BAD_INPUT when `from` is no whole backup, CONFLICT also while a server runs on the archive, DISK
  */
 export async function restore(
   from: string,
   folders: Folders,
-  options: { replace: boolean; owner: { uid: number; gid: number } | undefined; made: string }
+  options: {
+    replace: boolean
+    owner: { uid: number; gid: number } | undefined
+    made: string
+    waiting: (seconds: number) => void
+  }
 ): Promise<Copied & { aside: string[] }> {
   const mark = await readMark(from)
+  const serving = new ServingMarks(folders.archive)
   const taken: string[] = []
   for (const part of PARTS) if (await occupied(folders[part])) taken.push(folders[part])
   if (taken.length > 0 && !options.replace) {
@@ -65,6 +73,7 @@ export async function restore(
       `there is data in ${taken.join(' and ')}; stop the server, then give --replace`
     )
   }
+  await serving.refuseAlive(options.waiting)
   const copied: Copied & { aside: string[] } = { files: 0, bytes: 0, leftOut: [], aside: [] }
   const stamp = options.made.replaceAll(/\D/g, '').slice(0, 14)
   const fresh: { part: string; copy: string; at: string }[] = []
@@ -76,8 +85,16 @@ export async function restore(
     await copyFolder(join(from, part), copy, '', copied, options.owner)
     fresh.push({ part, copy, at })
   }
-  if (copied.files !== mark.files) {
+  const leave = async () => {
     for (const { copy } of fresh) await rm(copy, { recursive: true, force: true })
+  }
+  // One may have been started meanwhile.
+  await serving.refuseAlive().catch(async (error: unknown) => {
+    await leave()
+    throw error
+  })
+  if (copied.files !== mark.files) {
+    await leave()
     throw new ProductError(
       'BAD_INPUT',
       `the backup is not whole: ${copied.files} of ${mark.files} files are there`
@@ -98,6 +115,8 @@ export async function restore(
 }
 
 async function readMark(from: string): Promise<{ files: number }> {
+  if ((await lstat(from).catch(() => undefined)) === undefined)
+    throw new ProductError('BAD_INPUT', `--from: ${from} does not exist, or can't be looked at`)
   try {
     const mark = JSON.parse((await readWhole(join(from, MARK))).toString()) as {
       product?: string

@@ -18,6 +18,7 @@ import { KeyStore } from './keys.js'
 import { LiveNotes } from './live-notes.js'
 import { PasswordCheck } from './password-check.js'
 import { SessionFiles } from './session-files.js'
+import { ServingMarks } from './serving.js'
 import { UpdateIndexStore } from './update-index.js'
 import { UploadStore } from './uploads.js'
 import { UserStore } from './users.js'
@@ -66,10 +67,12 @@ export class Store {
   readonly passwords = new PasswordCheck()
   readonly whitelist: WhitelistStore
   readonly guard: BlockGuard
+  readonly serving: ServingMarks
 
   constructor(options: StoreOptions) {
     const { clock, lockTimes } = options
     this.paths = new Paths(options.folders)
+    this.serving = new ServingMarks(this.paths.root.archive)
     this.files = new JsonFiles({
       clock,
       onSetAside: options.onSetAside,
@@ -142,6 +145,7 @@ export class Store {
   async housekeeping(most = Infinity): Promise<void> {
     await this.files.removeAbandoned(this.paths.root.archive)
     await this.files.removeAbandoned(this.paths.root.settings)
+    await this.serving.removeDead()
     await this.audit.recover()
     const failed: unknown[] = []
     await this.whitelist.tellEnded().catch((error: unknown) => failed.push(error))

@@ -17,13 +17,21 @@ import type { LiveNotes } from './live-notes.js'
 export type WhitelistEntry = Whitelist[number]
 
 /** An address or network that is never to be blocked: on the servers named, or on all. */
-export interface WhitelistWish {
+interface SettledWish {
   ip: Address
   description: string
   /** ISO 8601, or null for no end. */
   expires: string | null
   /** Empty for every server. */
-  servers: readonly ServerName[]
+  servers: readonly string[]
+}
+
+/** What is undefined stays as it is where there is an entry; a new one has no description, no end, and holds everywhere. */
+export interface WhitelistWish {
+  ip: Address
+  description: string | undefined
+  expires: string | null | undefined
+  servers: readonly ServerName[] | undefined
 }
 
 /** What came of one wish, and what it overlaps with. */
@@ -118,15 +126,17 @@ export class WhitelistStore {
         `${wide.ip} is wider than /${WIDEST[familyOf(wide.ip)]}, the widest network for the whitelist`
       )
     }
-    const { outcomes, changed } = await this.#change(actor, entries =>
-      this.#added(entries, wishes, actor.name)
-    )
+    let settled: readonly SettledWish[] = []
+    const { outcomes, changed } = await this.#change(actor, entries => {
+      settled = settle(wishes, entries)
+      return this.#added(entries, settled, actor.name)
+    })
     const lifted: Lifted[] = []
     const failed: string[] = []
-    const forAll = wishes.some(({ servers }) => servers.length === 0)
-    const named = new Set(wishes.flatMap(({ servers }) => servers))
+    const forAll = settled.some(({ servers }) => servers.length === 0)
+    const named = new Set(settled.flatMap(({ servers }) => servers))
     for (const server of (await this.hosts.names()).filter(name => forAll || named.has(name))) {
-      const protect = this.#protectionBy(wishes, server)
+      const protect = this.#protectionBy(settled, server)
       for (const list of await this.lists.names(server)) {
         // The entries are in the file already: what can't be lifted now is lifted when its host next asks.
         const ips = await this.lists.lift(server, list, protect, actor).catch(() => undefined)
@@ -191,7 +201,7 @@ export class WhitelistStore {
   }
 
   /** What wishes that were just fulfilled keep out of a server's lists: a look at nothing but them. */
-  #protectionBy(wishes: readonly WhitelistWish[], server: ServerName): Protection {
+  #protectionBy(wishes: readonly SettledWish[], server: ServerName): Protection {
     const now = this.clock()
     const ips = wishes.flatMap(wish => (holds(wish, now) && concerns(wish, server) ? wish.ip : []))
     const set = new AddressSet(ips)
@@ -255,7 +265,7 @@ export class WhitelistStore {
 
   #added(
     entries: readonly WhitelistEntry[],
-    wishes: readonly WhitelistWish[],
+    wishes: readonly SettledWish[],
     by: string
   ): { entries: readonly WhitelistEntry[]; outcomes: WhitelistOutcome[] } {
     const next = new Map<string, WhitelistEntry>(entries.map(entry => [addressOf(entry) ?? entry.ip, entry]))
@@ -341,11 +351,25 @@ function concerns(entry: { servers?: readonly string[] | null }, server: ServerN
   return entry.servers == null || entry.servers.length === 0 || entry.servers.includes(server)
 }
 
-function sameWish(entry: WhitelistEntry, wish: WhitelistWish): boolean {
+/** What a wish leaves open, its entry says: nothing is ever made to hold on more hosts, or for longer, by silence. */
+function settle(wishes: readonly WhitelistWish[], entries: readonly WhitelistEntry[]): SettledWish[] {
+  const known = new Map(entries.map(entry => [addressOf(entry), entry]))
+  return wishes.map(({ ip, description, expires, servers }) => {
+    const entry = known.get(ip)
+    return {
+      ip,
+      description: description ?? entry?.description ?? '',
+      expires: expires === undefined ? (entry?.expires ?? null) : expires,
+      servers: servers ?? entry?.servers ?? []
+    }
+  })
+}
+
+function sameWish(entry: WhitelistEntry, wish: SettledWish): boolean {
   return (
     (entry.description ?? '') === wish.description &&
-    (entry.expires ?? null) === wish.expires &&
-    (entry.servers ?? []).join('\n') === wish.servers.join('\n')
+    ((entry.expires ?? null) === wish.expires || timeOf(entry.expires) === timeOf(wish.expires)) &&
+    [...(entry.servers ?? [])].sort().join('\n') === [...wish.servers].sort().join('\n')
   )
 }
 

@@ -156,3 +156,34 @@ t.test(
     t.match(help.out, /--replace/)
   }
 )
+
+t.test('restore refuses under a running server, and what is cut or is not there in words', async t => {
+  const at = new Installation(ownFolder(t, {}))
+  await at.cli(['client', 'add', 'web-1', ...at.folders])
+  await at.cli(['backup', '--out', at.path('b.tar.gz'), ...at.folders])
+  const restore = async (from: string) =>
+    at.cli(['restore', '--from', at.path(from), '--replace', ...at.folders])
+  await at.serve()
+  t.teardown(() => at.stop())
+  const before = await picture(at.path('settings'))
+  const refused = await restore('b.tar.gz')
+  t.equal(refused.code, 1)
+  t.match(refused.err, /a server runs on .*archive.*stop it first/)
+  t.strictSame(await picture(at.path('settings')), before, 'nothing was touched')
+  t.strictSame(
+    (await readdir(at.dir)).filter(name => /restor|before/.test(name)),
+    []
+  )
+  await at.stop()
+  const done = await restore('b.tar.gz')
+  t.equal(done.code, 0, done.err)
+  t.notMatch(done.err, /Looking/, 'a server that was stopped left no mark')
+
+  const whole = await readFile(at.path('b.tar.gz'))
+  await writeFile(at.path('cut.tar.gz'), whole.subarray(0, whole.length / 2))
+  t.match((await restore('cut.tar.gz')).err, /cut\.tar\.gz is no whole backup: it is cut, damaged/)
+  t.match((await restore('nowhere')).err, /nowhere does not exist/)
+  t.match((await restore('nowhere.tar.gz')).err, /nowhere\.tar\.gz does not exist/)
+  const out = await at.cli(['backup', '--out', at.path('no', 'such', 'b.tar.gz'), ...at.folders])
+  t.match(out.err, /the folder \S+such does not exist/)
+})

@@ -121,6 +121,42 @@ t.test('undo takes back a block and nothing else', { skip: NO_BROWSER }, async t
   )
 })
 
+t.test('a notice goes when a later one tells of the same addresses', { skip: NO_BROWSER }, async t => {
+  const at = await withHost(t)
+  const browser = await browserOf(t)
+  const { page } = await open(browser, at, 'view=blocklists')
+  const dialog = page.locator('dialog')
+  const notices = page.locator('.toast')
+  await page.locator('[data-block]').click()
+  t.ok(await dialog.getByLabel(HOST).isChecked(), 'the only host there is')
+  await dialog.locator('textarea').fill('203.0.113.1\n203.0.113.2')
+  await dialog.getByPlaceholder('Another jail').fill('sshd')
+  await dialog.locator('button[type=submit]').click()
+  await notices.getByText('2 addresses will be blocked').waitFor()
+  await page.getByRole('button', { name: 'Unblock 203.0.113.1', exact: true }).click()
+  await notices.getByText('203.0.113.1 will be unblocked').waitFor()
+  t.equal(await notices.count(), 2, 'the first still holds for the other address')
+  await page.getByRole('button', { name: 'Unblock 203.0.113.2', exact: true }).click()
+  await notices.getByText('203.0.113.2 will be unblocked').waitFor()
+  await notices.getByText('will be blocked').waitFor({ state: 'detached' })
+  await notices
+    .filter({ hasText: '203.0.113.2 will be unblocked' })
+    .getByRole('button', { name: 'Undo' })
+    .click()
+  await notices.getByText('Undone.').waitFor()
+  await notices.getByText('203.0.113.2 will be unblocked').waitFor({ state: 'detached' })
+  t.match(await notices.allTextContents(), [/^203\.0\.113\.1 will be unblocked/, /^Undone\./])
+  t.match(await at.list(HOST, 'sshd'), [
+    { ip: '203.0.113.1', active: false },
+    { ip: '203.0.113.2', active: true }
+  ])
+  await page.goto(`${at.url}/?view=commands`)
+  await page.getByRole('button', { name: 'Run a command…' }).click()
+  t.ok(await dialog.getByLabel(HOST).isChecked(), 'for a command too')
+  await dialog.getByLabel(HOST).uncheck()
+  t.notOk(await dialog.getByLabel(HOST).isChecked(), 'and can be taken back')
+})
+
 t.test(
   'wide things ask, refusals are told in words, many are unblocked at once',
   { skip: NO_BROWSER },

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { localDay } from '../../common/clock.js'
+import { VIEWS } from '../../public/data/views.js'
 import { PASSWORDS, USERS } from '../support/app.js'
 import { archiveOf, browserOf, NO_BROWSER } from '../support/browser.js'
 import { writeFleet } from '../support/fleet.js'
@@ -153,6 +154,54 @@ t.test(
     }
   }
 )
+
+t.test('no view of a copy lacks anything, whatever part it is', { skip: NO_BROWSER }, async t => {
+  const at = await installation(t)
+  await at.cli(['block', '203.0.113.9', '--server', 'web-1', '--jail', 'sshd', ...at.folders])
+  const browser = await browserOf(t)
+  const parts = [[], ['--days', '2'], ['--server', 'web-1'], ['--server', 'web-1', '--days', '1']]
+  for (const [n, part] of parts.entries()) {
+    const out = at.path(`out-${n}`)
+    const ended = await at.cli(['export', '--out', out, ...part, ...at.folders])
+    t.equal(ended.code, 0, ended.err)
+    const { url, missed } = await serveFolder(t, out, '/bans/')
+    const page = await (await browser.newContext({ locale: 'en-GB' })).newPage()
+    const whole = async (what: string) => {
+      // Either all is there, or somebody says what is not.
+      await page.waitForFunction(
+        () =>
+          document.querySelector('main :is(.panel, .banner.bad)') !== null &&
+          document.querySelector('.loading') === null &&
+          (document.querySelector('.banner.bad') !== null ||
+            ![...document.querySelectorAll('.tile-value, td')].some(one => one.textContent === '…'))
+      )
+      t.strictSame(await page.locator('.banner.bad').allTextContents(), [], `${what} ${part.join(' ')}`)
+    }
+    const servers = ['', '&server=web-1']
+    const views = VIEWS.filter(view => view !== 'commands' && view !== 'address').flatMap(view =>
+      servers.map(more => view + more)
+    )
+    for (const view of [...views, 'address&ip=203.0.113.9', 'overview&host=web-1']) {
+      await page.goto(`${url}?view=${view}`)
+      await whole(view)
+      // What opens only when it is asked for.
+      if (view === 'address&ip=203.0.113.9') {
+        await page.getByRole('button', { name: 'Details of 203.0.113.9' }).click()
+        await page.locator('dialog .facts').waitFor()
+        await whole('an entry’s details')
+      }
+      const more = page.getByRole('button', { name: 'Show who did what' })
+      if ((await more.count()) > 0) {
+        await more.click()
+        await whole('who did what')
+      }
+    }
+    t.strictSame(
+      missed.filter(one => !one.includes('favicon')),
+      []
+    )
+  }
+})
 
 t.test('export takes a part, is renewed in its place, and refuses folders of others', async t => {
   const at = await installation(t)

@@ -93,6 +93,34 @@ t.test(
   }
 )
 
+t.test('on a phone the whitelist says as much', { skip: NO_BROWSER }, async t => {
+  const at = await withHost(t)
+  await at.cli(['whitelist', 'add', '192.0.2.10', '--description', 'office', ...at.folders])
+  await at.cli(['whitelist', 'add', '192.0.2.11', '--server', HOST, ...at.folders])
+  const browser = await browserOf(t)
+  for (const [locale, words] of [
+    ['en-GB', { all: 'All servers', never: 'Ends never' }],
+    ['de-DE', { all: 'Alle Server', never: 'Endet nie' }]
+  ] as const) {
+    const options = { locale, viewport: { width: 390, height: 844 } }
+    const { page } = await open(browser, at, 'view=whitelist', 'alice', options)
+    await row(page, '192.0.2.10').getByText(words.all).waitFor()
+    await row(page, '192.0.2.11').getByText(HOST, { exact: true }).waitFor()
+    t.match(await row(page, '192.0.2.10').locator('.cell-ends').innerText(), words.never)
+    const cut = await page.locator('.tools-buttons').evaluate(box => box.scrollWidth - box.clientWidth)
+    t.equal(cut, 0, 'every button is whole')
+    await page.locator('.tools-buttons button', { hasText: /^Export/ }).click()
+    await page
+      .locator('.menu:popover-open')
+      .getByRole('button', { name: /^(Copy list|Kopieren)$/ })
+      .waitFor()
+    await page.goto(`${at.url}/?view=address&ip=${IP}`)
+    const button = page.locator('section:has(#address-history) button')
+    t.ok(((await button.boundingBox())?.width ?? 999) < 250, 'a small button is small')
+    await page.context().close()
+  }
+})
+
 t.test(
   'the history of an entry tells who asked, and when it came into force',
   { skip: NO_BROWSER },

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmod, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Finding } from '../../../common/findings.js'
@@ -280,3 +280,10 @@ t.test(
     ])
   }
 )
+
+t.test('a list that was set aside counts among those that wait', async t => {
+  const { path, find } = await healthy(t)
+  const list = path('archive', 'web-1', 'blocklists', 'sshd.blocklist.json')
+  await rename(list, `${list}.corrupt-2026-03-01T120000`)
+  t.match((await find()).find(finding => finding.what.includes('wait for it'))?.what, /^1 of 1 /)
+})

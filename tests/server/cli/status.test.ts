@@ -78,4 +78,10 @@ t.test('a corrupt list is set aside, told of, and does not hide the others', asy
     { jail: 'a', active: 0 },
     { jail: 'b', active: 1 }
   ])
+  const later = await run(['status'])
+  t.match(
+    later.err,
+    /Corrupt and set aside: a\.blocklist\.json\.corrupt-\S+ of web-1/,
+    'and as long as it lies there'
+  )
 })
