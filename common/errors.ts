@@ -46,6 +46,7 @@ const TABLE = {
     status: 503,
     message: 'The lock on a file was lost before it was written; nothing changed. Try again.'
   },
+  FOLDER: { status: 507, message: "The server's folders can't be used" },
   DISK: { status: 507, message: 'The file could not be written; nothing changed' },
   UNREADABLE: { status: 500, message: 'A file could not be read' },
   CONFIG: { status: 500, message: 'Bad setting' },
@@ -53,6 +54,7 @@ const TABLE = {
   FIREWALL: { status: 500, message: 'The firewall could not be read or changed' },
   NETWORK: { status: 502, message: 'The server could not be reached' },
   LOOKUP: { status: 502, message: 'The look-up failed' },
+  UNWELL: { status: 502, message: 'The server is not well' },
   REFUSED: { status: 502, message: 'The server refused the request' },
   BUSY: { status: 503, message: 'Another run is under way' },
   BUSY_UPLOADS: { status: 503, message: 'Too many large uploads at once. Try again in a minute.' },

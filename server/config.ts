@@ -203,10 +203,15 @@ export function readServerConfig({ flags, env }: Omit<SettingSources, 'file'>): 
   })
 }
 
+/** The name of the server's settings file, which need not be there. */
+export function serverFileName(env: SettingSources['env']): string {
+  return env.F2BR_SERVER_CONFIG ?? SERVER_FILE
+}
+
 /** The server's settings file: keys in snake_case. @throws ProductError CONFIG when it can't be read */
 function serverFile(env: SettingSources['env']): SettingSources['file'] {
   const named = env.F2BR_SERVER_CONFIG
-  const name = named ?? SERVER_FILE
+  const name = serverFileName(env)
   try {
     return { name, values: readKeyValues(readFileSync(name, 'utf8'), name) }
   } catch (error) {

@@ -41,7 +41,9 @@ export async function startServer(
   const logLines = new LogLines()
   const logger = serverLogger(config, logLines)
   await checkFolders(config.folders).catch((error: unknown) => {
-    throw new ProductError('CONFIG', `${messageOf(error)}; chown -R it to the user the server runs as`, error)
+    const { detail = messageOf(error), cause } = error as ProductError
+    const path = cause instanceof Error && 'path' in cause ? ` (${String(cause.path)})` : ''
+    throw new ProductError('CONFIG', `${detail}${path}; chown -R it to the user the server runs as`, error)
   })
   const app = await buildApp(config, { logger, logLines })
   if (warning !== undefined) {

@@ -8,7 +8,8 @@ import { KINDS } from '../store/kinds.js'
 import { OPEN, type Folders } from '../store/folders.js'
 import type { Store } from '../store/store.js'
 import { readServerConfig } from '../config.js'
-import { checkFront } from './doctor-front.js'
+import { checkAnswers } from './doctor-answers.js'
+import { checkFront, mayNot } from './doctor-front.js'
 import { openStore, type Terminal } from './context.js'
 
 const STALE_LOCK_MS = 60_000
@@ -35,18 +36,22 @@ export async function checkServer(flags: Record<string, unknown>, terminal: Term
       }
     ]
   }
+  const config = readServerConfig({ flags: {}, env: terminal.env })
   return [
-    ...(await checkFolders(store, folders)),
+    ...(await checkFolders(store, folders, config.user)),
+    ...(await checkAnswers(config, terminal.env)),
     ...(await checkSettings(store)),
-    ...(await checkFront(readServerConfig({ flags: {}, env: terminal.env }))),
+    ...(await checkFront(config)),
     ...(await checkArchive(store, folders)),
     ...(await checkHosts(store))
   ]
 }
 
-async function checkFolders(store: Store, folders: Folders): Promise<Finding[]> {
+async function checkFolders(store: Store, folders: Folders, user: string): Promise<Finding[]> {
   const found = await look('folders', MEND_FOLDERS, async () => {
     await store.checkFolders()
+    const closed = await closedToServer(folders, user)
+    if (closed.length > 0) return closed
     return { level: 'ok', what: 'archive, download, temp and settings can be read and written' }
   })
   for (const name of ['archive', 'download', 'temp', 'settings'] as const) {
@@ -64,6 +69,20 @@ async function checkFolders(store: Store, folders: Folders): Promise<Finding[]> 
       level: 'problem',
       what: `${name} folder ${path} is open to others`,
       mend: `chmod ${OPEN[name] === 0o077 ? 'go' : 'o'}-rwx ${path}`
+    })
+  }
+  return found
+}
+
+/** Root can use every folder: whether the server can as well, its user is asked. */
+async function closedToServer(folders: Folders, user: string): Promise<Finding[]> {
+  const found: Finding[] = []
+  for (const [name, path] of Object.entries<string>({ ...folders })) {
+    if (!(await mayNot(user, ['-r', path, '-a', '-w', path, '-a', '-x', path]))) continue
+    found.push({
+      level: 'problem',
+      what: `${user}, the user that the server runs as, can't read and write the ${name} folder ${path}`,
+      mend: `chown -R ${user}: ${path} && chmod u+rwx ${path}, and let ${user} enter the folders above it`
     })
   }
   return found

@@ -71,14 +71,14 @@ export async function prepareFolders(
   return made
 }
 
-/** Shows that every folder can be read and written. @throws ProductError DISK naming the folder's role */
+/** Shows that every folder can be read and written. @throws ProductError FOLDER naming the folder's role, never its path: anybody may ask for it */
 export async function checkFolders(folders: Folders): Promise<void> {
   for (const [name, path] of Object.entries<string>({ ...folders })) {
     try {
       // A path with a slash at its end must be a folder.
       await access(`${path}/`, constants.R_OK | constants.W_OK | constants.X_OK)
     } catch (error) {
-      throw new ProductError('DISK', `the ${name} folder can't be read and written`, error)
+      throw new ProductError('FOLDER', `the ${name} folder can't be read and written`, error)
     }
   }
 }
