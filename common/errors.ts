@@ -51,6 +51,7 @@ const TABLE = {
   UNREADABLE: { status: 500, message: 'A file could not be read' },
   CONFIG: { status: 500, message: 'Bad setting' },
   COMMAND: { status: 500, message: 'A command failed' },
+  NOT_HEEDED: { status: 500, message: 'fail2ban does not heed the whitelist' },
   FIREWALL: { status: 500, message: 'The firewall could not be read or changed' },
   NETWORK: { status: 502, message: 'The server could not be reached' },
   LOOKUP: { status: 502, message: 'The look-up failed' },

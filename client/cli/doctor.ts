@@ -9,6 +9,7 @@ import { LocalLists } from '../cycle/local-lists.js'
 import { guardOf, ownAddresses } from '../cycle/protect.js'
 import { serverAddresses } from '../cycle/server-addresses.js'
 import { wantedOf } from '../cycle/wanted.js'
+import { Fail2ban } from '../fail2ban/fail2ban.js'
 import { chooseFirewall } from '../firewall/choose.js'
 import { planFirewall } from '../firewall/plan.js'
 import { UfwFirewall, type UfwPaths } from '../firewall/ufw.js'
@@ -52,16 +53,12 @@ export async function checkClient(
   const found = [
     ...config.warnings.map((warning): Finding => ({ level: 'warning', ...warning })),
     ...(await look('log', 'name it with --log, and let this user read it', () => checkLog(config))),
+    ...(await look('fail2ban', 'run as root; else it is to answer "fail2ban-client ping"', () =>
+      checkFail2ban(new Fail2ban(run, config.fail2ban))
+    )),
     ...(await look('state', 'run as root, or choose another --state', () => checkState(config))),
-    ...(await look('server', 'check the URL, the network, the certificate (--ca-file)', () =>
-      checkServerClock(config)
-    )),
-    ...(await look(
-      'authentication',
-      'compare user name, password and UUID with "fail2ban-report client list"',
-      () => checkAuthentication(config)
-    )),
-    ...(await look('firewall', 'install the tool named, and run as root', () =>
+    ...(await checkServer(config)),
+    ...(await look('firewall', 'do what the message says, as root', () =>
       checkFirewall(config, files, run, ufwPaths)
     ))
   ]
@@ -84,6 +81,16 @@ async function checkLog({ log }: ClientConfig): Promise<Finding> {
         mend: 'is fail2ban running, and is this its logtarget?'
       }
     : { level: 'ok', what: `${log} can be read` }
+}
+
+async function checkFail2ban(fail2ban: Fail2ban): Promise<Finding> {
+  if ((await fail2ban.version()) === undefined) return { level: 'ok', what: 'fail2ban is not installed here' }
+  if (await fail2ban.isRunning()) return { level: 'ok', what: 'fail2ban runs' }
+  return {
+    level: 'problem',
+    what: 'fail2ban is installed and does not run: it bans nobody, and heeds no whitelist',
+    mend: 'systemctl enable --now fail2ban; "fail2ban-client -t" says what is wrong with its settings'
+  }
 }
 
 async function checkState({ state, blocklistDir, eventsDir }: ClientConfig): Promise<Finding[]> {
@@ -120,6 +127,19 @@ function corruptCopy(path: string): Finding {
     what: `a corrupt file was set aside: ${path}`,
     mend: 'the next sync fetches the list anew; delete the copy'
   }
+}
+
+/** A server that does not answer can't tell whether it knows this host either. */
+async function checkServer(config: ClientConfig): Promise<Finding[]> {
+  let answers = false
+  const found = await look('server', 'check the URL, the network, the certificate (--ca-file)', async () => {
+    const seen = await checkServerClock(config)
+    answers = true
+    return seen
+  })
+  if (!answers) return found
+  const mend = 'do what the message says; else compare with "fail2ban-report client list" on the server'
+  return [...found, ...(await look('authentication', mend, () => checkAuthentication(config)))]
 }
 
 async function checkServerClock(config: ClientConfig): Promise<Finding[]> {

@@ -63,7 +63,7 @@ function addWhitelistSync(program: Command, output: Output): void {
       const report = await reporter(config, output)
       const bus = loggedBus(report)
       bus.emit('sync_requested', { what: 'whitelist', by: 'whitelist-sync' })
-      const result = await syncWhitelistOnce(config, { report, bus })
+      const result = await syncWhitelistOnce(config, { report, bus }, true)
       output.out(flags.json === true ? JSON.stringify(result) : whitelistInWords(result))
       if (result.result === 'fail') process.exitCode = 1
     })
