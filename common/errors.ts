@@ -96,3 +96,18 @@ export function messageOf(error: unknown): string {
 export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
+
+/** The file that this user may not use, if that is what went wrong. */
+export function deniedFile(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { code, path } = error as NodeJS.ErrnoException
+  return path !== undefined && (code === 'EACCES' || code === 'EPERM') ? path : deniedFile(error.cause)
+}
+
+/** As `messageOf`, for people: what the system denies is told without the name of its call. */
+export function wordsOf(error: unknown): string {
+  const file = deniedFile(error)
+  return file === undefined || error instanceof ProductError
+    ? messageOf(error)
+    : `this user may not use ${file} (${systemCode(error) ?? 'denied'})`
+}

@@ -30,7 +30,12 @@ export interface SettingSources {
   flags: Readonly<Record<string, unknown>>
   env: Readonly<Record<string, string | undefined>>
   /** Keys in `snake_case`. */
-  file?: { name: string; values: ReadonlyMap<string, string> }
+  file?: {
+    name: string
+    values: ReadonlyMap<string, string>
+    /** The line that sets a key, where it is known. */
+    lineOf?: (key: string) => number | undefined
+  }
 }
 
 const ENV_PREFIX = 'F2BR_'
@@ -93,10 +98,10 @@ function refuseUnknown(table: SettingTable, { file }: SettingSources): void {
   const keys = new Set(Object.keys(table).map(keyOf))
   for (const key of file?.values.keys() ?? []) {
     if (keys.has(key)) continue
-    throw new ProductError(
-      'CONFIG',
-      `${key} in ${file?.name ?? 'the file'}: there is no such setting; there are ${[...keys].join(', ')}`
-    )
+    const line = file?.lineOf?.(key)
+    const where = `${file?.name ?? 'the file'}${line === undefined ? '' : ` line ${line}`}`
+    const meant = nearest(key, [...keys]) ?? ''
+    throw new ProductError('CONFIG', `${key} in ${where}: there is no such setting; the nearest is ${meant}`)
   }
 }
 

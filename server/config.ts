@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join, sep } from 'node:path'
 import type { Address } from '../common/address.js'
 import { ProductError, systemCode } from '../common/errors.js'
-import { readKeyValues } from '../common/key-values.js'
+import { lineOfKey, readKeyValues } from '../common/key-values.js'
 import { packageRoot } from '../common/package-root.js'
 import { LIMITS } from '../common/shapes.js'
 import { readSettings, setting, type SettingSources } from '../common/settings.js'
@@ -213,7 +213,8 @@ function serverFile(env: SettingSources['env']): SettingSources['file'] {
   const named = env.F2BR_SERVER_CONFIG
   const name = serverFileName(env)
   try {
-    return { name, values: readKeyValues(readFileSync(name, 'utf8'), name) }
+    const text = readFileSync(name, 'utf8')
+    return { name, values: readKeyValues(text, name), lineOf: key => lineOfKey(text, key) }
   } catch (error) {
     if (error instanceof ProductError) throw error
     if (named === undefined && systemCode(error) === 'ENOENT') return undefined

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { isoTime } from '../../common/clock.js'
 import { messageOf, ProductError } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
 import { addFlags } from '../../common/settings.js'
@@ -93,13 +94,20 @@ async function once(config: Readonly<ClientConfig>, output: Output, json: boolea
 }
 
 async function watchForEver(config: Readonly<ClientConfig>, output: Output, json: boolean): Promise<void> {
-  const report = await reporter(config, output)
+  const info = json ? output.err : output.out
+  const report = await reporter(config, { ...output, err: stamped(output.err) }, stamped(info))
   const bus = loggedBus(report)
+  const { interval, log, urls } = config
+  report('info', { event: 'watching', server: new URL(urls.update).origin, interval, log })
+  let away = false
   const cycle = async (signal: AbortSignal) => {
     try {
       const result = await syncOnce(config, { report, bus, signal })
+      if (result.answered && away)
+        report('info', { event: 'server_back', server: new URL(urls.update).origin })
+      away = !result.answered
       if (json) output.out(JSON.stringify(result))
-      else if (didSomething(result)) output.out(inWords(result))
+      else if (didSomething(result)) stamped(output.out)(inWords(result))
     } catch (error) {
       // The next cycle may do better: a watch ends only when it is told to.
       report('error', { event: 'failed', message: messageOf(error) })
@@ -146,17 +154,33 @@ function channelOf(
   }
 }
 
-/** Warnings and errors for standard error (cron mails them); everything for the client's log. */
-async function reporter(config: Readonly<ClientConfig>, output: Output): Promise<Report> {
+/** What somebody who looks on while it watches is told, though nothing is wrong. */
+const TOLD = new Set(['watching', 'wake_channel', 'server_back'])
+
+/**
+ * Warnings and errors for standard error (cron mails them); everything for the client's log.
+ * @param info told, while watching, how things stand
+ */
+async function reporter(
+  config: Readonly<ClientConfig>,
+  output: Output,
+  info: (text: string) => void = () => undefined
+): Promise<Report> {
   const log = await clientLog(config.clientLog)
   return (level, fields) => {
     log(level, fields)
-    if (level === 'info') return
     const { event, ...rest } = fields
+    if (level === 'info' && !TOLD.has(event)) return
     const message = typeof rest.message === 'string' ? rest.message : undefined
     const told = Object.entries(rest).map(([name, value]) => `${name}=${String(value)}`)
-    output.err(`${level}: ${message ?? `${event.replaceAll('_', ' ')} ${told.join(' ')}`}`)
+    const tell = level === 'info' ? info : output.err
+    tell(`${level}: ${message ?? `${event.replaceAll('_', ' ')} ${told.join(' ')}`}`)
   }
+}
+
+/** Lines that come over hours need their time. */
+function stamped(tell: (text: string) => void): (text: string) => void {
+  return text => tell(`${isoTime(Date.now())} ${text}`)
 }
 
 function didSomething(result: CycleResult): boolean {

@@ -73,6 +73,8 @@ export interface CycleResult {
   notInForce: number
   /** Whether the host's copy of the whitelist is the one the server told of; absent when it told of none. */
   whitelistInStep?: boolean
+  /** Whether the server said what there is to fetch. */
+  answered: boolean
   /** What failed; the cycle did all it could without it. */
   failures: string[]
 }
@@ -97,6 +99,7 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
     drift: { putBack: 0, strays: 0 },
     skipped: [],
     notInForce: 0,
+    answered: false,
     failures: []
   }
   const step = async (name: Step) => {
@@ -127,6 +130,7 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
     const have = [...hashes].map(([list, hash]) => `${list}=${hash}`).join(',')
     offered = await parts.link.ask({ have, ...parts.told })
   })
+  result.answered = offered !== undefined
   await step('asked')
   const guard = offered === undefined ? parts.guard : ((await parts.onAnswer?.(offered)) ?? parts.guard)
   for (const list of offered?.restore ?? []) await attempt(() => restore(parts, list))

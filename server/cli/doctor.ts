@@ -202,7 +202,7 @@ async function checkHost(store: Store, server: ServerName): Promise<Finding[]> {
         lastSeen === undefined ? `${server} has never asked` : `${server} has not asked since ${lastSeen}`,
       mend: `run "fail2ban-report doctor --side client" on ${server}`
     })
-  } else found.push({ level: 'ok', what: `${server} asked last at ${lastSeen}` })
+  } else found.push({ level: 'ok', what: `${server} asked last at ${lastSeen}, or in the minute after` })
   if (clockSkewMs !== undefined && Math.abs(clockSkewMs) > SKEW_MS) {
     found.push({
       level: 'warning',

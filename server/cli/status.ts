@@ -21,7 +21,9 @@ interface ListStatus {
 /** `status`: hosts and lists at a glance. */
 export function addStatusCommand(program: Command, terminal: Terminal): void {
   addFolderFlags(program.command('status'))
-    .description('hosts and their lists at a glance')
+    .description(
+      'hosts and their lists at a glance; polls that bring nothing new move the last sync on once a minute'
+    )
     .addHelpText('after', '\nExample:\n  fail2ban-report status --json')
     .action(async (flags: Record<string, unknown>) => {
       const { store } = openStore(flags, terminal)

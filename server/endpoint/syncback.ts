@@ -36,7 +36,7 @@ export async function syncBack(
     }
   }
   if (done.length === 0) return { reply: undefined, errors }
-  await app.store.hosts.seen(server, {}, true)
+  await app.store.hosts.seen(server, {}, 'back')
   if (errors.length === 0) {
     return { reply: { success: true, message: 'All files processed successfully.', files: done }, errors }
   }

@@ -41,8 +41,11 @@ export class HostStore {
     return (await this.files.read(this.paths.host(server), KINDS.host)).value
   }
 
-  /** Notes that a host asked, and what it told. @param synced it completed a sync-back or had nothing to do */
-  async seen(server: ServerName, report: HostReport, synced: boolean): Promise<void> {
+  /**
+   * Notes that a host asked, and what it told.
+   * @param synced it had nothing to do, or completed a sync-back, which is written down at once
+   */
+  async seen(server: ServerName, report: HostReport, synced: boolean | 'back'): Promise<void> {
     const now = this.clock()
     const known = await this.read(server)
     const same = (['peer', 'version', 'firewall'] as const).every(
@@ -53,9 +56,10 @@ export class HostStore {
     const sameWhitelist = (['result', 'hash', 'message'] as const).every(
       key => report.whitelist === undefined || report.whitelist[key] === known.whitelist?.[key]
     )
-    const last = synced ? Math.min(timeOf(known.lastSeen), timeOf(known.lastSync)) : timeOf(known.lastSeen)
-    if (same && sameAddresses && sameWhitelist && now - last < SEEN_EVERY_MS) return
-    const times = { lastSeen: isoTime(now), ...(synced ? { lastSync: isoTime(now) } : {}) }
+    const last =
+      synced !== false ? Math.min(timeOf(known.lastSeen), timeOf(known.lastSync)) : timeOf(known.lastSeen)
+    if (synced !== 'back' && same && sameAddresses && sameWhitelist && now - last < SEEN_EVERY_MS) return
+    const times = { lastSeen: isoTime(now), ...(synced !== false ? { lastSync: isoTime(now) } : {}) }
     await this.files.change(this.paths.host(server), KINDS.host, ({ value }) => ({
       value: { ...value, ...report, ...times },
       result: undefined

@@ -416,3 +416,13 @@ t.test('no error and no retry tells a secret', async t => {
   t.notMatch(told, 'correct')
   t.notMatch(told, WHO.uuid)
 })
+
+t.test('what is to be mended after a refusal depends on what the server says', async t => {
+  for (const [message, hint] of [
+    ['Authentication failed (ip mismatch).', /client edit HOST --ip"/],
+    ['Authentication failed (password).', /client edit --renew-password"/]
+  ] as const) {
+    const { link } = await answering(t, [says(403, JSON.stringify({ success: false, message }))])
+    await t.rejects(link.ask({}), { code: 'REFUSED', message: hint })
+  }
+})

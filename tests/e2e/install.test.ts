@@ -207,7 +207,13 @@ t.test('systemd, logrotate and the server itself take what is installed', async 
   await writeFile(file, 'archiv = /tmp\n')
   const bad = await cli('status')
   t.equal(bad.code, 2)
-  t.match(bad.err, /archiv in .*server\.conf: there is no such setting/)
+  t.match(bad.err, /archiv in .*server\.conf line 1: there is no such setting; the nearest is archive/)
+  for (const [words, err] of [
+    [['install', 'server', '--by', 'cron'], /--by is for the client's side/],
+    [['install', 'client', '--user', 'x'], /--user is for the server's side/],
+    [['uninstall', 'server', '--config', 'x'], /--config is for the client's side/]
+  ] as const)
+    t.match(await at.cli([...words, '--prefix', at.path('none')]), { code: 2, err })
 })
 
 /** Puts what was installed below a prefix in the place of this machine's own, for a namespace only. */
