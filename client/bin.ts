@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
 import { ProductError, deniedFile, wordsOf } from '../common/errors.js'
+import { HELP_STYLE } from '../common/help-style.js'
 import { refuseUnknownEnv, setsAnything } from '../common/settings.js'
 import { ownVersion } from '../common/package-root.js'
 import type { Terminal } from '../server/cli/context.js'
@@ -27,6 +28,7 @@ async function main(): Promise<void> {
     )
     .version(ownVersion())
     .exitOverride()
+    .configureHelp(HELP_STYLE)
     .showHelpAfterError('(--help shows what is possible)')
     .addHelpText(
       'after',

@@ -53,13 +53,26 @@ function keyOf(name: string): string {
   return flagOf(name).replaceAll('-', '_')
 }
 
-/** Adds a table's flags to a command. */
-export function addFlags(command: Command, table: SettingTable): Command {
+/** Adds a table's flags to a command. @param hidden taken without being shown: they mean little for the command */
+export function addFlags(command: Command, table: SettingTable, hidden: readonly string[] = []): Command {
   for (const [name, setting] of Object.entries(table)) {
     if (setting.secret === true) continue
-    command.option(`--${flagOf(name)} <${setting.value}>`, `${setting.describe} [env: ${envOf(name)}]`)
+    const fallback = inWords(setting.fallback)
+    const told = fallback === '' ? '' : ` [default: ${fallback}]`
+    const option = command.createOption(
+      `--${flagOf(name)} <${setting.value}>`,
+      `${setting.describe} [env: ${envOf(name)}]${told}`
+    )
+    command.addOption(option.hideHelp(hidden.includes(name)))
   }
   return command
+}
+
+/** A value as a person would give it; empty for none. */
+function inWords(fallback: unknown): string {
+  if (typeof fallback === 'boolean') return fallback ? 'yes' : 'no'
+  if (Array.isArray(fallback)) return fallback.join(',')
+  return typeof fallback === 'string' || typeof fallback === 'number' ? String(fallback) : ''
 }
 
 /**

@@ -157,10 +157,13 @@ export const SERVE_SETTINGS = {
     fallback: 'https://api.abuseipdb.com/api/v2/check'
   }),
   ipinfoUrl: setting.url({ describe: 'where ipinfo answers', fallback: 'https://ipinfo.io' }),
-  geoip: setting.path({
-    describe: "database of addresses' countries in MaxMind's format (.mmdb)",
-    fallback: ''
-  }),
+  geoip: setting.path(
+    {
+      describe: "database of addresses' countries in MaxMind's format (.mmdb)",
+      fallback: ''
+    },
+    'FILE'
+  ),
   logLevel: setting.oneOf(['debug', 'info', 'warn', 'error'], {
     describe: 'least level that is logged',
     fallback: 'info'

@@ -32,7 +32,7 @@ export function addBackupCommands(program: Command, terminal: Terminal): void {
         : await backUp(folders, out, made)
       show(flags, terminal, { out, made, ...copied }, () => inWords(copied, `are in ${out}`))
     })
-  addFolderFlags(program.command('restore'))
+  addFolderFlags(program.command('restore'), ['download', 'temp'])
     .description('put a backup in the place of archive and settings; to be run while the server is stopped')
     .requiredOption('--from <FILE|DIR>', 'what "backup" wrote')
     .option('--replace', 'also where there is data: it is kept beside, under another name')

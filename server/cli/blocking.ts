@@ -32,7 +32,10 @@ interface Told {
 /** `block`, `unblock` and `list`. */
 export function addBlockingCommands(program: Command, terminal: Terminal): void {
   for (const want of ['block', 'unblock'] as const) {
-    const command = addFolderFlags(program.command(`${want} <ip...>`))
+    const command = addFolderFlags(
+      program.command(`${want} <ip...>`),
+      want === 'block' ? ['widest4', 'widest6'] : []
+    )
       .description(
         want === 'block' ? 'block addresses or networks on a host' : 'let addresses or networks in again'
       )

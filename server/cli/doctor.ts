@@ -4,6 +4,7 @@ import { timeOf } from '../../common/clock.js'
 import { look, type Finding } from '../../common/findings.js'
 import { corruptCopies, namesIn, type JsonKind } from '../../common/json-file.js'
 import { isEventsFileName, printable, type ServerName } from '../../common/names.js'
+import { ownCommand } from '../../common/own-command.js'
 import { KINDS } from '../store/kinds.js'
 import { OPEN, type Folders } from '../store/folders.js'
 import type { Store } from '../store/store.js'
@@ -106,7 +107,11 @@ async function checkSettings(store: Store): Promise<Finding[]> {
       const { clients } = await store.clients.list()
       return clients.length > 0
         ? { level: 'ok', what: `${clients.length} host(s) may sync` }
-        : { level: 'warning', what: 'no host may sync', mend: 'fail2ban-report client add HOST' }
+        : {
+            level: 'warning',
+            what: 'no host may sync',
+            mend: `${ownCommand()} client add HOST --server-url https://YOUR-SERVER`
+          }
     })),
     ...(await look('user list', 'mend the file by hand; it was left as it is', async () => {
       const users = await store.users.list()
@@ -115,7 +120,7 @@ async function checkSettings(store: Store): Promise<Finding[]> {
         : {
             level: 'warning',
             what: 'no admin can log in',
-            mend: 'fail2ban-report user add NAME --role admin'
+            mend: `${ownCommand()} user add NAME --role admin`
           }
     }))
   )

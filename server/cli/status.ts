@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { jailOfList, type ServerName } from '../../common/names.js'
+import { ownCommand } from '../../common/own-command.js'
 import { asksForBlock, isExpired } from '../../common/shapes.js'
 import type { WhitelistState } from '../store/kinds.js'
 import type { Store } from '../store/store.js'
@@ -30,7 +31,7 @@ export function addStatusCommand(program: Command, terminal: Terminal): void {
       const rows = await statusOf(store)
       show(flags, terminal, rows, () =>
         rows.length === 0
-          ? 'No hosts yet. Add one:  fail2ban-report client add HOST'
+          ? `No hosts yet. Add one:  ${ownCommand()} client add HOST --server-url https://YOUR-SERVER`
           : table(
               ['host', 'last sync', 'whitelist', 'jail', 'active', 'to block', 'to unblock', 'expired'],
               rows.map(row => [

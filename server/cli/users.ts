@@ -19,7 +19,7 @@ export function addUserCommands(program: Command, terminal: Terminal): void {
       'after',
       '\nExamples:\n  fail2ban-report user add alice --role admin\n  fail2ban-report user list'
     )
-  addFolderFlags(user.command('add <name>'))
+  addFolderFlags(user.command('add <name>'), ['download', 'temp'])
     .description('add a user; the password is asked for, or read from standard input')
     .option('--role <admin|viewer>', ROLE.describe, ROLE.fallback)
     .addHelpText(

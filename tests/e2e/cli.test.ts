@@ -62,7 +62,9 @@ t.test('every command has --help with a description, its flags and examples', as
   const commands = [
     ...['', 'serve', 'sync', 'block', 'unblock', 'list', 'status', 'doctor', 'demo'],
     ...['user', 'user add', 'user list', 'user passwd', 'user remove'],
-    ...['client', 'client add', 'client list', 'client edit', 'client remove']
+    ...['client', 'client add', 'client list', 'client edit', 'client remove'],
+    ...['whitelist', 'whitelist add', 'whitelist-sync', 'key', 'command', 'audit', 'backup', 'restore'],
+    ...['import', 'import-htaccess', 'export', 'health', 'install', 'uninstall']
   ]
   for (const command of commands) {
     const words = command.split(' ').filter(word => word !== '')
@@ -71,8 +73,15 @@ t.test('every command has --help with a description, its flags and examples', as
     t.equal(err, '', command)
     t.match(out, new RegExp(`^Usage: fail2ban-report ?${command}`), command)
     t.match(out, /^Examples?:\n +.*fail2ban-report /m, command)
+    for (const line of out.split('\n'))
+      t.ok(line.length <= 80 || line.startsWith('  fail2ban-report '), `${command}: ${line}`)
     t.notMatch(out, /--(password|uuid)[ ,=]/, `${command}: no secret is a flag`)
   }
+  const help = async (...words: string[]) => (await run(...words, '--help')).out.replaceAll(/\s+/g, ' ')
+  t.match(await help('serve'), /--port <N> port to listen on; .* \[env: F2BR_PORT\] \[default: 8080\]/)
+  t.match(await help('sync'), /\[env: F2BR_WHITELIST_ENABLED\] \[default: yes\]/)
+  t.match(await help('block'), /--server <NAME> the host \(required\)/)
+  t.notMatch(await help('user', 'list'), /--(download|temp|widest)/)
   const top = await run('--help')
   for (const word of commands.filter(command => command !== '' && !command.includes(' ')))
     t.match(top.out, new RegExp(`^ {2}${word}\\b`, 'm'))
@@ -210,9 +219,12 @@ t.test('serve: a first start makes tight folders and says what to do next', asyn
     t.match(server.err, `Created ${join(dir, name)}`)
   t.match(
     server.err,
-    /^Nobody can log in yet\. Add the first admin: +fail2ban-report user add NAME --role admin$/m
+    /^Nobody can log in yet\. Add the first admin: +node dist\/program\/bin\.js user add NAME --role admin$/m
   )
-  t.match(server.err, /^No host can sync yet\. Add the first one: +fail2ban-report client add HOST$/m)
+  t.match(
+    server.err,
+    /^No host can sync yet\. Add the first one: +node dist\/program\/bin\.js client add HOST --server-url https:\/\/YOUR-SERVER$/m
+  )
   server.child.kill('SIGINT')
   t.strictSame(await server.closed, [0, null])
   const mode = async (...path: string[]) => ((await stat(join(dir, ...path))).mode & 0o777).toString(8)

@@ -116,12 +116,12 @@ t.test('nobody who could log in or sync is a warning that says how to add one', 
   const { find, path, write } = await healthy(t)
   await write(path('settings', 'users.json'), [{ username: 'victor', password: 'x', role: 'viewer' }])
   t.match(wrong(await find()), [
-    { level: 'warning', what: 'no admin can log in', mend: 'fail2ban-report user add NAME --role admin' }
+    { level: 'warning', what: 'no admin can log in', mend: / user add NAME --role admin$/ }
   ])
   await write(path('settings', 'users.json'), USERS)
   await write(path('settings', 'client-list.json'), [])
   t.match(wrong(await find()), [
-    { level: 'warning', what: 'no host may sync', mend: 'fail2ban-report client add HOST' }
+    { level: 'warning', what: 'no host may sync', mend: / client add HOST --server-url https:/ }
   ])
 })
 
