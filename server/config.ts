@@ -173,8 +173,8 @@ export const SERVE_SETTINGS = {
     { describe: 'password file (htpasswd -B) that is asked for in front of the dashboard', fallback: '' },
     'FILE'
   ),
-  allowDashboard: setting.allowList({ describe: 'whence the dashboard may be opened, and the API used' }),
-  allowEndpoints: setting.allowList({ describe: 'whence hosts may sync' }),
+  allowDashboard: setting.allowList({ describe: 'addresses from which the dashboard may be opened, and the API used' }),
+  allowEndpoints: setting.allowList({ describe: 'addresses from which hosts may sync' }),
   satisfy: setting.oneOf(['all', 'any'], {
     describe:
       'what the dashboard asks for where both htpasswd and allow-dashboard are set: both, or one of them',

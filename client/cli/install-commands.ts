@@ -162,7 +162,7 @@ function show(
     ...(result.cleared === undefined
       ? []
       : [`firewall      cleared: ${result.cleared.join(', ') || 'none works here'}`]),
-    ...(result.withdrawn === true ? ["fail2ban      heeds this product's whitelist no more"] : []),
+    ...(result.withdrawn === true ? ["fail2ban      no longer heeds this product's whitelist"] : []),
     ...(result.next.length === 0 ? [] : ['', 'Next:', ...result.next.map(line => `  ${line}`)])
   ]
   output.out(lines.join('\n'))

@@ -37,7 +37,7 @@ export function addSyncCommand(program: Command, output: Output): void {
     .option('--json', 'print JSON for machines instead of text')
     .addHelpText(
       'after',
-      '\nExit code 0: done, or nothing to do. 1: something failed, standard error says what. 2: bad setting.\n75: another run is under way.\n\nExamples:\n  fail2ban-report sync\n  fail2ban-report sync --config /etc/fail2ban-report/client.conf --firewall nftables\n  fail2ban-report sync --watch --interval 60'
+      '\nExit code 0: done, or nothing to do. 1: something failed, standard error says\nwhat. 2: bad setting. 75: another run is under way.\n\nExamples:\n  fail2ban-report sync\n  fail2ban-report sync --config /etc/fail2ban-report/client.conf --firewall nftables\n  fail2ban-report sync --watch --interval 60'
     )
     .action(async (flags: Record<string, unknown>) => {
       const config = configOf(flags, output)
@@ -57,7 +57,7 @@ function addWhitelistSync(program: Command, output: Output): void {
     .option('--json', 'print JSON for machines instead of text')
     .addHelpText(
       'after',
-      '\nExit code 0: done, or nothing to do. 1: something failed. 2: bad setting. 75: another run is under way.\n\nExample:\n  fail2ban-report whitelist-sync'
+      '\nExit code 0: done, or nothing to do. 1: something failed. 2: bad setting.\n75: another run is under way.\n\nExample:\n  fail2ban-report whitelist-sync'
     )
     .action(async (flags: Record<string, unknown>) => {
       const config = configOf(flags, output)
