@@ -53,6 +53,7 @@ const TABLE = {
   COMMAND: { status: 500, message: 'A command failed' },
   NOT_HEEDED: { status: 500, message: 'fail2ban does not heed the whitelist' },
   FIREWALL: { status: 500, message: 'The firewall could not be read or changed' },
+  NOT_ALLOWED: { status: 403, message: 'This host does not allow it' },
   NETWORK: { status: 502, message: 'The server could not be reached' },
   LOOKUP: { status: 502, message: 'The look-up failed' },
   UNWELL: { status: 502, message: 'The server is not well' },

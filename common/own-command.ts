@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs'
-import { delimiter, join, relative } from 'node:path'
+import { delimiter, join, relative, sep } from 'node:path'
 
 const NAME = 'fail2ban-report'
 
@@ -13,9 +13,9 @@ export function ownCommand(
   env: Readonly<Record<string, string | undefined>> = process.env,
   cwd = process.cwd()
 ): string {
-  if (env.npm_command === 'exec') return `npx ${NAME}`
   const own = real(script)
   if (own === undefined) return NAME
+  if (env.npm_command === 'exec' && own.includes(`${sep}node_modules${sep}`)) return `npx ${NAME}`
   const folders = (env.PATH ?? '').split(delimiter).filter(folder => folder !== '')
   if (folders.some(folder => real(join(folder, NAME)) === own)) return NAME
   const near = relative(cwd, script)

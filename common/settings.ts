@@ -71,7 +71,7 @@ export function addFlags(command: Command, table: SettingTable, hidden: readonly
 /** A value as a person would give it; empty for none. */
 function inWords(fallback: unknown): string {
   if (typeof fallback === 'boolean') return fallback ? 'yes' : 'no'
-  if (Array.isArray(fallback)) return fallback.join(',')
+  if (Array.isArray(fallback)) return fallback.join(', ')
   return typeof fallback === 'string' || typeof fallback === 'number' ? String(fallback) : ''
 }
 

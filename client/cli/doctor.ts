@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js'
 import { access, stat } from 'node:fs/promises'
 import { constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -206,7 +207,7 @@ async function checkFirewall(
   const wanted = wantedOf(lists, guard, Date.now())
   const { add, remove } = planFirewall(wanted.block, inForce, wanted.ended)
   const found: Finding[] = [
-    { level: 'ok', what: `${firewall.name} holds ${inForce.own.size} block(s) of ours` }
+    { level: 'ok', what: `${firewall.name} holds ${counted(inForce.own.size, 'block')} of ours` }
   ]
   if (add.length + remove.length > 0) {
     found.push({
@@ -228,7 +229,7 @@ async function checkUfwBeside(used: string, ufw: UfwFirewall): Promise<Finding[]
   const [denied] = [...own, ...alike, ...behind]
   if (denied === undefined) return []
   const count = own.size + alike.size + behind.size
-  const what = `ufw denies ${count} address(es) or network(s) by itself, such as ${denied}: an unblock in ${used} does not let them in`
+  const what = `ufw denies ${counted(count, 'address', 'addresses')} (or networks) by itself, such as ${denied}: an unblock in ${used} does not let them in`
   const mend = 'ufw status numbered, and ufw delete what an earlier client left; or use firewall = ufw'
   return [{ level: 'warning', what, mend }]
 }

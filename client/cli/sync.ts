@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js'
 import type { Command } from 'commander'
 import { isoTime } from '../../common/clock.js'
 import { messageOf, ProductError } from '../../common/errors.js'
@@ -191,11 +192,11 @@ function didSomething(result: CycleResult): boolean {
 
 function inWords(result: CycleResult): string {
   const parts = [
-    count(result.newEvents, 'new event'),
-    `${count(result.uploadedDays, 'day')} uploaded`,
-    `${count(result.downloaded.length, 'list')} fetched`,
+    counted(result.newEvents, 'new event'),
+    `${counted(result.uploadedDays, 'day')} uploaded`,
+    `${counted(result.downloaded.length, 'list')} fetched`,
     `${result.added} blocked, ${result.removed} let in`,
-    `${count(result.syncedBack.length, 'list')} synced back`
+    `${counted(result.syncedBack.length, 'list')} synced back`
   ]
   if (result.skipped.length > 0) parts.push(`${result.skipped.length} skipped`)
   if (result.notInForce > 0) parts.push(`${result.notInForce} still pending`)
@@ -204,14 +205,7 @@ function inWords(result: CycleResult): string {
 
 function whitelistInWords({ result, entries, lifted, message }: WhitelistResult): string {
   if (result === 'fail') return `failed: ${message ?? ''}`
-  const parts = [
-    result === 'unchanged' ? 'unchanged' : 'changed',
-    `${entries} ${entries === 1 ? 'entry' : 'entries'}`
-  ]
+  const parts = [result === 'unchanged' ? 'unchanged' : 'changed', counted(entries, 'entry', 'entries')]
   if (lifted.length > 0) parts.push(`lifted: ${lifted.map(id => printable(id, 64)).join(', ')}`)
   return parts.join('; ')
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }

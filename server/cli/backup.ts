@@ -1,10 +1,11 @@
+import { counted } from '../../common/counted.js'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { isoTime } from '../../common/clock.js'
 import { runCommand } from '../../common/command.js'
-import { ProductError } from '../../common/errors.js'
+import { ProductError, systemCode } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
 import { backUp, refuseOccupied, restore, type Copied } from '../store/backup.js'
 import { addFolderFlags, flagText, openStore, ownerOf, show, type Terminal } from './context.js'
@@ -58,7 +59,11 @@ async function packed<T>(out: string, fill: (folder: string) => Promise<T>): Pro
   await refuseOccupied(out)
   // Beside the file: there is room where it is to go, and it is renamed whole.
   const beside = await mkdtemp(`${out}.partial-`).catch((error: unknown) => {
-    throw new ProductError('DISK', `--out: nothing can be written beside ${out}`, error)
+    throw new ProductError(
+      'DISK',
+      `--out: ${dirname(out)} does not exist, or this user can't write there (${systemCode(error) ?? 'unknown error'})`,
+      error
+    )
   })
   try {
     const result = await fill(join(beside, 'backup'))
@@ -109,7 +114,7 @@ async function tar(args: readonly string[]): Promise<void> {
 
 function inWords({ files, bytes, leftOut }: Copied, where: string): string {
   return [
-    `${files} file(s), ${bytes} bytes ${where}.`,
+    `${counted(files, 'file')}, ${counted(bytes, 'byte')} ${where}.`,
     ...leftOut.map(path => `Left out, no file or folder: ${printable(path, 300)}`)
   ].join('\n')
 }

@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js'
 import { stat } from 'node:fs/promises'
 import { runCommand } from '../../common/command.js'
 import { look, type Finding } from '../../common/findings.js'
@@ -19,7 +20,7 @@ async function checkPasswordFile({ htpasswd, user }: ServerConfig): Promise<Find
   const mend = `mend what the message names; nobody is let in until then. Users: htpasswd -B ${htpasswd} USER`
   const found = await look('password file', mend, async () => {
     const users = await readHtpasswd(htpasswd)
-    return { level: 'ok', what: `the password file ${htpasswd} has ${users.length} user(s)` }
+    return { level: 'ok', what: `the password file ${htpasswd} has ${counted(users.length, 'user')}` }
   })
   return [...found, ...(await closedToOthers('password file', htpasswd)), ...(await forUser(htpasswd, user))]
 }

@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { timeOf } from '../../common/clock.js'
@@ -106,7 +107,7 @@ async function checkSettings(store: Store): Promise<Finding[]> {
     ...(await look('client list', 'mend the file by hand; it was left as it is', async () => {
       const { clients } = await store.clients.list()
       return clients.length > 0
-        ? { level: 'ok', what: `${clients.length} host(s) may sync` }
+        ? { level: 'ok', what: `${counted(clients.length, 'host')} may sync` }
         : {
             level: 'warning',
             what: 'no host may sync',
@@ -116,7 +117,7 @@ async function checkSettings(store: Store): Promise<Finding[]> {
     ...(await look('user list', 'mend the file by hand; it was left as it is', async () => {
       const users = await store.users.list()
       return users.some(user => user.role === 'admin')
-        ? { level: 'ok', what: `${users.length} user(s), an admin among them` }
+        ? { level: 'ok', what: `${counted(users.length, 'user')}, an admin among them` }
         : {
             level: 'warning',
             what: 'no admin can log in',
@@ -225,6 +226,6 @@ async function checkHost(store: Store, server: ServerName): Promise<Finding[]> {
   const waiting = (await store.updates.of(server)).size
   const names = (await store.lists.names(server)).length
   if (waiting > 0)
-    found.push({ level: 'ok', what: `${waiting} of ${names} list(s) of ${server} wait for it` })
+    found.push({ level: 'ok', what: `of ${counted(names, 'list')} of ${server}, ${waiting} to be fetched` })
   return found
 }

@@ -178,6 +178,10 @@ t.test('exit codes of refusals: 1, with the reason; 75 when another run is under
 t.test('doctor: 0 when all is well on both sides, 1 when there is a problem', async t => {
   const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
+  // Whatever runs on this machine: one that is played, and answers.
+  await mkdir(at.path('bin'))
+  await writeFile(at.path('bin', 'fail2ban-client'), '#!/bin/sh\necho 1.0.2\n', { mode: 0o755 })
+  const env = { PATH: `${at.path('bin')}:${process.env.PATH ?? ''}`, F2BR_PORT: new URL(at.url).port }
   await at.cli(['user', 'add', 'alice', '--role', 'admin', ...at.folders], { input: 'a long enough one' })
   t.equal((await at.cli(at.syncArgs('dry-run'))).code, 0)
   const words = [
@@ -185,13 +189,13 @@ t.test('doctor: 0 when all is well on both sides, 1 when there is a problem', as
     ...['--log', at.path('fail2ban.log'), '--download', at.path('download'), '--temp', at.path('temp')],
     ...at.folders
   ]
-  const well = await at.cli(words)
+  const well = await inEnv(env, ...words)
   t.equal(well.code, 0, well.out)
   for (const line of well.out.trimEnd().split('\n')) t.match(line, /^ok {7}(server|client): /)
 
   const conf = await readFile(at.path('client.conf'), 'utf8')
   await writeFile(at.path('client.conf'), conf.replace(/^password = .*/m, 'password = wrong'))
-  const wrong = await at.cli([...words, '--json'])
+  const wrong = await inEnv(env, ...words, '--json')
   t.equal(wrong.code, 1)
   const found = JSON.parse(wrong.out) as { level: string; side: string; what: string; mend?: string }[]
   t.match(
