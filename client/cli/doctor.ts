@@ -54,9 +54,7 @@ export async function checkClient(
   const found = [
     ...config.warnings.map((warning): Finding => ({ level: 'warning', ...warning })),
     ...(await look('log', 'name it with --log, and let this user read it', () => checkLog(config))),
-    ...(await look('fail2ban', 'run as root; else it is to answer "fail2ban-client ping"', () =>
-      checkFail2ban(new Fail2ban(run, config.fail2ban))
-    )),
+    ...(await checkFail2ban(config, run)),
     ...(await look('state', 'run as root, or choose another --state', () => checkState(config))),
     ...(await checkServer(config)),
     ...(await look('firewall', 'do what the message says, as root', () =>
@@ -84,7 +82,15 @@ async function checkLog({ log }: ClientConfig): Promise<Finding> {
     : { level: 'ok', what: `${log} can be read` }
 }
 
-async function checkFail2ban(fail2ban: Fail2ban): Promise<Finding> {
+/** With a firewall that is only played, fail2ban is left alone. */
+async function checkFail2ban(config: ClientConfig, run: RunCommand): Promise<Finding[]> {
+  if (config.firewall === 'dry-run') return []
+  return look('fail2ban', 'run as root; else it is to answer "fail2ban-client ping"', () =>
+    lookAtFail2ban(new Fail2ban(run, config.fail2ban))
+  )
+}
+
+async function lookAtFail2ban(fail2ban: Fail2ban): Promise<Finding> {
   if ((await fail2ban.version()) === undefined) return { level: 'ok', what: 'fail2ban is not installed here' }
   if (await fail2ban.isRunning()) return { level: 'ok', what: 'fail2ban runs' }
   return {
@@ -132,13 +138,13 @@ function corruptCopy(path: string): Finding {
 
 /** A server that does not answer can't tell whether it knows this host either. */
 async function checkServer(config: ClientConfig): Promise<Finding[]> {
-  let answers = false
+  const seen = { answers: false }
   const found = await look('server', 'check the URL, the network, the certificate (--ca-file)', async () => {
-    const seen = await checkServerClock(config)
-    answers = true
-    return seen
+    const found = await checkServerClock(config)
+    seen.answers = true
+    return found
   })
-  if (!answers) return found
+  if (!seen.answers) return found
   const mend = 'do what the message says; else compare with "fail2ban-report client list" on the server'
   return [...found, ...(await look('authentication', mend, () => checkAuthentication(config)))]
 }

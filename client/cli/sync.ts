@@ -95,8 +95,9 @@ async function once(config: Readonly<ClientConfig>, output: Output, json: boolea
 }
 
 async function watchForEver(config: Readonly<ClientConfig>, output: Output, json: boolean): Promise<void> {
-  const info = json ? output.err : output.out
-  const report = await reporter(config, { ...output, err: stamped(output.err) }, stamped(info))
+  const out = stamped(text => output.out(text))
+  const err = stamped(text => output.err(text))
+  const report = await reporter(config, { ...output, err }, json ? err : out)
   const bus = loggedBus(report)
   const { interval, log, urls } = config
   report('info', { event: 'watching', server: new URL(urls.update).origin, interval, log })
@@ -108,7 +109,7 @@ async function watchForEver(config: Readonly<ClientConfig>, output: Output, json
         report('info', { event: 'server_back', server: new URL(urls.update).origin })
       away = !result.answered
       if (json) output.out(JSON.stringify(result))
-      else if (didSomething(result)) stamped(output.out)(inWords(result))
+      else if (didSomething(result)) out(inWords(result))
     } catch (error) {
       // The next cycle may do better: a watch ends only when it is told to.
       report('error', { event: 'failed', message: messageOf(error) })
@@ -174,8 +175,9 @@ async function reporter(
     if (level === 'info' && !TOLD.has(event)) return
     const message = typeof rest.message === 'string' ? rest.message : undefined
     const told = Object.entries(rest).map(([name, value]) => `${name}=${String(value)}`)
-    const tell = level === 'info' ? info : output.err
-    tell(`${level}: ${message ?? `${event.replaceAll('_', ' ')} ${told.join(' ')}`}`)
+    const line = `${level}: ${message ?? `${event.replaceAll('_', ' ')} ${told.join(' ')}`}`
+    if (level === 'info') info(line)
+    else output.err(line)
   }
 }
 

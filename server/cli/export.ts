@@ -21,7 +21,7 @@ export function addExportCommand(program: Command, terminal: Terminal): void {
     .option('--days <N>', 'days of events, today included', '30')
     .addHelpText(
       'after',
-      '\nAny web server shows it, below any path, without Node.js. No user, password, key,\naudit trail or name of an admin is in it; events, blocklists and whitelist are:\nclose it to strangers as you would the dashboard.\n\nExamples:\n  fail2ban-report export --out /var/www/html/bans\n  fail2ban-report export --out ./copy --server web-1 --days 7'
+      '\nAny web server shows it, below any path, without Node.js. No user, password,\nkey, audit trail or name of an admin is in it; events, blocklists and whitelist\nare: close it to strangers as you would the dashboard.\n\nExamples:\n  fail2ban-report export --out /var/www/html/bans\n  fail2ban-report export --out ./copy --server web-1 --days 7'
     )
     .action(async (flags: Record<string, unknown>) => run(flags, terminal))
 }

@@ -178,10 +178,7 @@ t.test('exit codes of refusals: 1, with the reason; 75 when another run is under
 t.test('doctor: 0 when all is well on both sides, 1 when there is a problem', async t => {
   const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
-  // Whatever runs on this machine: one that is played, and answers.
-  await mkdir(at.path('bin'))
-  await writeFile(at.path('bin', 'fail2ban-client'), '#!/bin/sh\necho 1.0.2\n', { mode: 0o755 })
-  const env = { PATH: `${at.path('bin')}:${process.env.PATH ?? ''}`, F2BR_PORT: new URL(at.url).port }
+  const env = { F2BR_PORT: new URL(at.url).port }
   await at.cli(['user', 'add', 'alice', '--role', 'admin', ...at.folders], { input: 'a long enough one' })
   t.equal((await at.cli(at.syncArgs('dry-run'))).code, 0)
   const words = [

@@ -84,7 +84,6 @@ t.test('when all is well, everything looked at is ok', async t => {
   const told = found.map(finding => finding.what)
   t.match(told, [
     /fail2ban\.log can be read/,
-    /fail2ban runs/,
     /state can be written/,
     /127\.0\.0\.1:\d+ answers/,
     /the server knows this host as web-1/,
@@ -106,7 +105,13 @@ t.test('settings that are missing, bad or open to others', async t => {
   const { find, configure } = await healthy(t)
   for (const [more, mode, level, what, mend] of [
     ['firewall = iptables\n', 0o600, 'problem', /firewall|twice/, /mend the setting named/],
-    ['colour = red\n', 0o600, 'problem', /colour in .*client\.conf: there is no such/, /mend the setting/],
+    [
+      'colour = red\n',
+      0o600,
+      'problem',
+      /colour in .*client\.conf line \d+: there is no such/,
+      /mend the setting/
+    ],
     ['', 0o640, 'warning', /holds the password and others can read it/, /^chmod 600 .*client\.conf$/]
   ] as const) {
     await configure(more, mode)
@@ -194,16 +199,20 @@ t.test('the server is not there, or something else answers in its place', async 
 
 t.test('a fail2ban that does not run is a problem; none at all is fine', async t => {
   const { find, fail2ban } = await healthy(t)
+  const told = async (firewall: string) =>
+    (await find({ firewall })).filter(({ what }) => what.startsWith('fail2ban '))
+  t.match(await told('nftables'), [{ level: 'ok', what: 'fail2ban runs' }])
   fail2ban.ping = 255
-  t.match(wrong(await find()), [
+  t.match(await told('nftables'), [
     {
       level: 'problem',
       what: /fail2ban is installed and does not run/,
       mend: /systemctl enable --now fail2ban/
     }
   ])
+  t.strictSame(await told('dry-run'), [], 'where all is only played, fail2ban is left alone')
   fail2ban.version = undefined
-  t.strictSame(wrong(await find()), [])
+  t.match(await told('nftables'), [{ level: 'ok', what: /not installed/ }])
 })
 
 t.test('clocks that differ are a warning', async t => {
