@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
-import { ProductError, messageOf } from '../common/errors.js'
+import { ProductError, deniedFile, wordsOf } from '../common/errors.js'
+import { HELP_STYLE } from '../common/help-style.js'
 import { refuseUnknownEnv, setsAnything } from '../common/settings.js'
 import { ownVersion } from '../common/package-root.js'
 import type { Terminal } from '../server/cli/context.js'
@@ -27,6 +28,7 @@ async function main(): Promise<void> {
     )
     .version(ownVersion())
     .exitOverride()
+    .configureHelp(HELP_STYLE)
     .showHelpAfterError('(--help shows what is possible)')
     .addHelpText(
       'after',
@@ -38,7 +40,7 @@ async function main(): Promise<void> {
     await program.parseAsync(process.argv)
   } catch (error) {
     process.exitCode = exitCodeOf(error)
-    if (!(error instanceof CommanderError)) terminal.err(`error: ${messageOf(error)}`)
+    if (!(error instanceof CommanderError)) terminal.err(`error: ${explained(error, process.argv[2])}`)
   }
 }
 
@@ -108,6 +110,14 @@ function outputFailed(error: NodeJS.ErrnoException): void {
   if (error.code === 'EPIPE') return
   process.exitCode = 1
   process.stderr.write(`error: the output could not be written (${error.code ?? error.message})\n`)
+}
+
+/** What went wrong; where the system did not let this user do it, who may. @param word the command */
+function explained(error: unknown, word = ''): string {
+  const what = wordsOf(error)
+  if (deniedFile(error) === undefined || process.getuid?.() === 0 || what.includes('as root')) return what
+  const host = ['sync', 'whitelist-sync'].includes(word)
+  return `${what}; run it as ${host ? 'root' : "root, or as the server's user"}`
 }
 
 function exitCodeOf(error: unknown): number {

@@ -79,6 +79,13 @@ const UNKNOWN_AUTHORITY = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE'
 ])
+/** What it says of one that is out of date or of another server. */
+const OTHER_CERTIFICATE = new Set([
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_REVOKED',
+  'ERR_TLS_CERT_ALTNAME_INVALID'
+])
 const REPLY_BYTES = 4 * 1024 * 1024
 
 const UpdateReply = shapeCheck(
@@ -295,8 +302,14 @@ export class ServerLink {
         if (error instanceof ProductError) throw error
         const stopped = signal?.aborted === true
         reason = stopped ? 'told to stop' : reasonOf(error)
-        const over = stopped || this.#deadline?.aborted === true
-        if (pause === undefined || over) throw new ProductError('NETWORK', `${what}: ${reason}`, error)
+        // The next attempt would be shown the same certificate.
+        const over = stopped || this.#deadline?.aborted === true || isUntrusted(error)
+        if (pause === undefined || over)
+          throw new ProductError(
+            'NETWORK',
+            `${what} at ${new URL(url).origin}: ${reason}${schemeHint(url, error)}`,
+            error
+          )
       }
       this.#options.onRetry?.(what, reason)
       // An abort ends the pause; the next attempt then fails at once.
@@ -358,15 +371,36 @@ export function parsed(reply: Pick<Reply, 'text'>, check: ShapeCheck): unknown {
   }
 }
 
-const HINTS: Partial<Record<number, string>> = {
-  403: ' (compare with "fail2ban-report client list" on the server; "client edit --renew-password" makes a new password)',
-  404: ' (is the base path in the URL right?)'
+/** What mends a refusal, by its status and what the server says (sync-contract.md §2). */
+function hintFor(status: number, said: string): string {
+  if (status === 404) return ' (is the base path in the URL right?)'
+  if (status !== 403) return ''
+  if (said.includes('ip mismatch')) {
+    return ' (on the server, "fail2ban-report client edit HOST --ip" sets which addresses this host may come from)'
+  }
+  return ' (compare with "fail2ban-report client list" on the server; "client edit --renew-password" makes a new password)'
 }
 
 function refused(what: string, reply: Reply): ProductError {
   const told = parsed(reply, Told) as { message: string } | undefined
   const said = told === undefined ? 'no JSON reply; is the URL right?' : printable(told.message, 300)
-  return new ProductError('REFUSED', `${what}: ${reply.status} ${said}${HINTS[reply.status] ?? ''}`)
+  return new ProductError('REFUSED', `${what}: ${reply.status} ${said}${hintFor(reply.status, said)}`)
+}
+
+/** Whether the server's certificate is one that this host does not trust. */
+function isUntrusted(error: unknown): boolean {
+  const code = systemCode(error) ?? ''
+  return UNKNOWN_AUTHORITY.has(code) || OTHER_CERTIFICATE.has(code)
+}
+
+/** What is said to a port that speaks HTTPS in plain HTTP, or the other way round, ends in codes that don't say so. */
+function schemeHint(url: string, error: unknown): string {
+  const code = systemCode(error) ?? ''
+  if (url.startsWith('http:'))
+    return /^(ECONNRESET|UND_ERR_SOCKET|HPE_)/.test(code) ? '; is it a server of https://?' : ''
+  return /^(EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)$/.test(code)
+    ? '; is it a server of http://?'
+    : ''
 }
 
 /** Why a request came to nothing, in a few words for the log. */

@@ -46,13 +46,17 @@ const TABLE = {
     status: 503,
     message: 'The lock on a file was lost before it was written; nothing changed. Try again.'
   },
+  FOLDER: { status: 507, message: "The server's folders can't be used" },
   DISK: { status: 507, message: 'The file could not be written; nothing changed' },
   UNREADABLE: { status: 500, message: 'A file could not be read' },
   CONFIG: { status: 500, message: 'Bad setting' },
   COMMAND: { status: 500, message: 'A command failed' },
+  NOT_HEEDED: { status: 500, message: 'fail2ban does not heed the whitelist' },
   FIREWALL: { status: 500, message: 'The firewall could not be read or changed' },
+  NOT_ALLOWED: { status: 403, message: 'This host does not allow it' },
   NETWORK: { status: 502, message: 'The server could not be reached' },
   LOOKUP: { status: 502, message: 'The look-up failed' },
+  UNWELL: { status: 502, message: 'The server is not well' },
   REFUSED: { status: 502, message: 'The server refused the request' },
   BUSY: { status: 503, message: 'Another run is under way' },
   BUSY_UPLOADS: { status: 503, message: 'Too many large uploads at once. Try again in a minute.' },
@@ -92,4 +96,19 @@ export function messageOf(error: unknown): string {
 /** The `code` of a Node.js system error (`ENOENT`, …), or undefined. */
 export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+/** The file that this user may not use, if that is what went wrong. */
+export function deniedFile(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { code, path } = error as NodeJS.ErrnoException
+  return path !== undefined && (code === 'EACCES' || code === 'EPERM') ? path : deniedFile(error.cause)
+}
+
+/** As `messageOf`, for people: what the system denies is told without the name of its call. */
+export function wordsOf(error: unknown): string {
+  const file = deniedFile(error)
+  return file === undefined || error instanceof ProductError
+    ? messageOf(error)
+    : `this user may not use ${file} (${systemCode(error) ?? 'denied'})`
 }

@@ -1,3 +1,5 @@
+import { wordsOf } from './errors.js'
+
 /** One thing `doctor` looked at. */
 export interface Finding {
   level: 'ok' | 'warning' | 'problem'
@@ -17,7 +19,6 @@ export async function look(
     const found = await check()
     return Array.isArray(found) ? found : [found]
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    return [{ level: 'problem', what: `${what}: ${reason}`, mend }]
+    return [{ level: 'problem', what: `${what}: ${wordsOf(error)}`, mend }]
   }
 }

@@ -20,12 +20,20 @@ export function readKeyValues(text: string, name: string): Map<string, string> {
       if (/^\s*(#.*)?$/.test(line)) return
       const bad = (why: string) => new ProductError('CONFIG', `${name} line ${at + 1}: ${why}`)
       const found = ASSIGNMENT.exec(line)
+      const dashed = /^\s*([A-Za-z_][A-Za-z0-9_-]*)\s*=/.exec(line)?.[1]
+      if (found === null && dashed !== undefined) throw bad(`write ${dashed.replaceAll('-', '_')}`)
       if (found === null) throw bad('KEY=value is needed; nothing in this file is run')
       if (line.includes('\0')) throw bad('a NUL is in the line: is this the right file?')
       const [, key = '', rest = ''] = found
       values.set(key, readValue(rest, values, bad))
     })
   return values
+}
+
+/** The line, from 1 on, that sets a key last, in text that `readKeyValues` took; undefined when none does. */
+export function lineOfKey(text: string, key: string): number | undefined {
+  const at = text.split(/\r?\n/).findLastIndex(line => ASSIGNMENT.exec(line)?.[1] === key)
+  return at < 0 ? undefined : at + 1
 }
 
 function readValue(

@@ -30,7 +30,12 @@ export interface SettingSources {
   flags: Readonly<Record<string, unknown>>
   env: Readonly<Record<string, string | undefined>>
   /** Keys in `snake_case`. */
-  file?: { name: string; values: ReadonlyMap<string, string> }
+  file?: {
+    name: string
+    values: ReadonlyMap<string, string>
+    /** The line that sets a key, where it is known. */
+    lineOf?: (key: string) => number | undefined
+  }
 }
 
 const ENV_PREFIX = 'F2BR_'
@@ -48,13 +53,26 @@ function keyOf(name: string): string {
   return flagOf(name).replaceAll('-', '_')
 }
 
-/** Adds a table's flags to a command. */
-export function addFlags(command: Command, table: SettingTable): Command {
+/** Adds a table's flags to a command. @param hidden taken without being shown: they mean little for the command */
+export function addFlags(command: Command, table: SettingTable, hidden: readonly string[] = []): Command {
   for (const [name, setting] of Object.entries(table)) {
     if (setting.secret === true) continue
-    command.option(`--${flagOf(name)} <${setting.value}>`, `${setting.describe} [env: ${envOf(name)}]`)
+    const fallback = inWords(setting.fallback)
+    const told = fallback === '' ? '' : ` [default: ${fallback}]`
+    const option = command.createOption(
+      `--${flagOf(name)} <${setting.value}>`,
+      `${setting.describe} [env: ${envOf(name)}]${told}`
+    )
+    command.addOption(option.hideHelp(hidden.includes(name)))
   }
   return command
+}
+
+/** A value as a person would give it; empty for none. */
+function inWords(fallback: unknown): string {
+  if (typeof fallback === 'boolean') return fallback ? 'yes' : 'no'
+  if (Array.isArray(fallback)) return fallback.join(', ')
+  return typeof fallback === 'string' || typeof fallback === 'number' ? String(fallback) : ''
 }
 
 /**
@@ -93,10 +111,10 @@ function refuseUnknown(table: SettingTable, { file }: SettingSources): void {
   const keys = new Set(Object.keys(table).map(keyOf))
   for (const key of file?.values.keys() ?? []) {
     if (keys.has(key)) continue
-    throw new ProductError(
-      'CONFIG',
-      `${key} in ${file?.name ?? 'the file'}: there is no such setting; there are ${[...keys].join(', ')}`
-    )
+    const line = file?.lineOf?.(key)
+    const where = `${file?.name ?? 'the file'}${line === undefined ? '' : ` line ${line}`}`
+    const meant = nearest(key, [...keys]) ?? ''
+    throw new ProductError('CONFIG', `${key} in ${where}: there is no such setting; the nearest is ${meant}`)
   }
 }
 

@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join, sep } from 'node:path'
 import type { Address } from '../common/address.js'
 import { ProductError, systemCode } from '../common/errors.js'
-import { readKeyValues } from '../common/key-values.js'
+import { lineOfKey, readKeyValues } from '../common/key-values.js'
 import { packageRoot } from '../common/package-root.js'
 import { LIMITS } from '../common/shapes.js'
 import { readSettings, setting, type SettingSources } from '../common/settings.js'
@@ -157,10 +157,13 @@ export const SERVE_SETTINGS = {
     fallback: 'https://api.abuseipdb.com/api/v2/check'
   }),
   ipinfoUrl: setting.url({ describe: 'where ipinfo answers', fallback: 'https://ipinfo.io' }),
-  geoip: setting.path({
-    describe: "database of addresses' countries in MaxMind's format (.mmdb)",
-    fallback: ''
-  }),
+  geoip: setting.path(
+    {
+      describe: "database of addresses' countries in MaxMind's format (.mmdb)",
+      fallback: ''
+    },
+    'FILE'
+  ),
   logLevel: setting.oneOf(['debug', 'info', 'warn', 'error'], {
     describe: 'least level that is logged',
     fallback: 'info'
@@ -170,8 +173,8 @@ export const SERVE_SETTINGS = {
     { describe: 'password file (htpasswd -B) that is asked for in front of the dashboard', fallback: '' },
     'FILE'
   ),
-  allowDashboard: setting.allowList({ describe: 'whence the dashboard may be opened, and the API used' }),
-  allowEndpoints: setting.allowList({ describe: 'whence hosts may sync' }),
+  allowDashboard: setting.allowList({ describe: 'addresses from which the dashboard may be opened, and the API used' }),
+  allowEndpoints: setting.allowList({ describe: 'addresses from which hosts may sync' }),
   satisfy: setting.oneOf(['all', 'any'], {
     describe:
       'what the dashboard asks for where both htpasswd and allow-dashboard are set: both, or one of them',
@@ -203,12 +206,18 @@ export function readServerConfig({ flags, env }: Omit<SettingSources, 'file'>): 
   })
 }
 
+/** The name of the server's settings file, which need not be there. */
+export function serverFileName(env: SettingSources['env']): string {
+  return env.F2BR_SERVER_CONFIG ?? SERVER_FILE
+}
+
 /** The server's settings file: keys in snake_case. @throws ProductError CONFIG when it can't be read */
 function serverFile(env: SettingSources['env']): SettingSources['file'] {
   const named = env.F2BR_SERVER_CONFIG
-  const name = named ?? SERVER_FILE
+  const name = serverFileName(env)
   try {
-    return { name, values: readKeyValues(readFileSync(name, 'utf8'), name) }
+    const text = readFileSync(name, 'utf8')
+    return { name, values: readKeyValues(text, name), lineOf: key => lineOfKey(text, key) }
   } catch (error) {
     if (error instanceof ProductError) throw error
     if (named === undefined && systemCode(error) === 'ENOENT') return undefined

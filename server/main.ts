@@ -3,6 +3,7 @@ import { closeSync, openSync } from 'node:fs'
 import pino, { type Logger } from 'pino'
 import { messageOf, ProductError, systemCode } from '../common/errors.js'
 import { runUntilStopped } from '../common/stop-signals.js'
+import { ownCommand } from '../common/own-command.js'
 import { ownVersion } from '../common/package-root.js'
 import { buildApp } from './app.js'
 import { becomeUser, systemUser } from './become-user.js'
@@ -41,7 +42,9 @@ export async function startServer(
   const logLines = new LogLines()
   const logger = serverLogger(config, logLines)
   await checkFolders(config.folders).catch((error: unknown) => {
-    throw new ProductError('CONFIG', `${messageOf(error)}; chown -R it to the user the server runs as`, error)
+    const { detail = messageOf(error), cause } = error as ProductError
+    const path = cause instanceof Error && 'path' in cause ? ` (${String(cause.path)})` : ''
+    throw new ProductError('CONFIG', `${detail}${path}; chown -R it to the user the server runs as`, error)
   })
   const app = await buildApp(config, { logger, logLines })
   if (warning !== undefined) {
@@ -128,12 +131,15 @@ async function tellFirstSteps(
   tell: (line: string) => void
 ): Promise<void> {
   for (const folder of made) tell(`Created ${folder}`)
-  if (process.getuid?.() === 0) tell('It runs as root. It needs not: --user NAME makes it another user')
+  if (process.getuid?.() === 0)
+    tell('It runs as root, which it does not need: --user NAME makes it run as another user')
   tell(`Data in ${config.folders.archive}, settings in ${config.folders.settings}`)
   const users = await store.users.list().catch(() => undefined)
   if (users?.length === 0)
-    tell('Nobody can log in yet. Add the first admin:  fail2ban-report user add NAME --role admin')
+    tell(`Nobody can log in yet. Add the first admin:  ${ownCommand()} user add NAME --role admin`)
   const clients = await store.clients.list().catch(() => undefined)
   if (clients?.clients.length === 0)
-    tell('No host can sync yet. Add the first one:  fail2ban-report client add HOST')
+    tell(
+      `No host can sync yet. Add the first one:  ${ownCommand()} client add HOST --server-url https://YOUR-SERVER${config.basePath === '/' ? '' : config.basePath}`
+    )
 }

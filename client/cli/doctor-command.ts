@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { ProductError } from '../../common/errors.js'
-import type { Finding } from '../../common/findings.js'
+import { look, type Finding } from '../../common/findings.js'
 import { printable } from '../../common/names.js'
 import { addFlags, type SettingTable } from '../../common/settings.js'
 import type { Output } from './sync.js'
@@ -37,9 +37,12 @@ export function addDoctorCommand<T extends Output>(
         throw new ProductError('BAD_INPUT', '--side takes server, client or both')
       }
       const found: (Finding & { side: string })[] = []
+      const mend =
+        "do what the message says; for files that may not be used, run as root or as the server's user"
       for (const name of ['server', 'client'] as const) {
         if (side !== name && side !== 'both') continue
-        found.push(...(await checks[name](flags, output)).map(finding => ({ side: name, ...finding })))
+        const looks = await look('files', mend, () => checks[name](flags, output))
+        found.push(...looks.map(finding => ({ side: name, ...finding })))
       }
       output.out(flags.json === true ? JSON.stringify(found, null, 2) : found.map(inWords).join('\n'))
       if (found.some(finding => finding.level === 'problem')) process.exitCode = 1

@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js'
 import { access, stat } from 'node:fs/promises'
 import { constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import { LocalLists } from '../cycle/local-lists.js'
 import { guardOf, ownAddresses } from '../cycle/protect.js'
 import { serverAddresses } from '../cycle/server-addresses.js'
 import { wantedOf } from '../cycle/wanted.js'
+import { Fail2ban } from '../fail2ban/fail2ban.js'
 import { chooseFirewall } from '../firewall/choose.js'
 import { planFirewall } from '../firewall/plan.js'
 import { UfwFirewall, type UfwPaths } from '../firewall/ufw.js'
@@ -52,16 +54,10 @@ export async function checkClient(
   const found = [
     ...config.warnings.map((warning): Finding => ({ level: 'warning', ...warning })),
     ...(await look('log', 'name it with --log, and let this user read it', () => checkLog(config))),
+    ...(await checkFail2ban(config, run)),
     ...(await look('state', 'run as root, or choose another --state', () => checkState(config))),
-    ...(await look('server', 'check the URL, the network, the certificate (--ca-file)', () =>
-      checkServerClock(config)
-    )),
-    ...(await look(
-      'authentication',
-      'compare user name, password and UUID with "fail2ban-report client list"',
-      () => checkAuthentication(config)
-    )),
-    ...(await look('firewall', 'install the tool named, and run as root', () =>
+    ...(await checkServer(config)),
+    ...(await look('firewall', 'do what the message says, as root', () =>
       checkFirewall(config, files, run, ufwPaths)
     ))
   ]
@@ -84,6 +80,24 @@ async function checkLog({ log }: ClientConfig): Promise<Finding> {
         mend: 'is fail2ban running, and is this its logtarget?'
       }
     : { level: 'ok', what: `${log} can be read` }
+}
+
+/** With a firewall that is only played, fail2ban is left alone. */
+async function checkFail2ban(config: ClientConfig, run: RunCommand): Promise<Finding[]> {
+  if (config.firewall === 'dry-run') return []
+  return look('fail2ban', 'run as root; else it is to answer "fail2ban-client ping"', () =>
+    lookAtFail2ban(new Fail2ban(run, config.fail2ban))
+  )
+}
+
+async function lookAtFail2ban(fail2ban: Fail2ban): Promise<Finding> {
+  if ((await fail2ban.version()) === undefined) return { level: 'ok', what: 'fail2ban is not installed here' }
+  if (await fail2ban.isRunning()) return { level: 'ok', what: 'fail2ban runs' }
+  return {
+    level: 'problem',
+    what: 'fail2ban is installed and does not run: it bans nobody, and heeds no whitelist',
+    mend: 'systemctl enable --now fail2ban; "fail2ban-client -t" says what is wrong with its settings'
+  }
 }
 
 async function checkState({ state, blocklistDir, eventsDir }: ClientConfig): Promise<Finding[]> {
@@ -120,6 +134,19 @@ function corruptCopy(path: string): Finding {
     what: `a corrupt file was set aside: ${path}`,
     mend: 'the next sync fetches the list anew; delete the copy'
   }
+}
+
+/** A server that does not answer can't tell whether it knows this host either. */
+async function checkServer(config: ClientConfig): Promise<Finding[]> {
+  const seen = { answers: false }
+  const found = await look('server', 'check the URL, the network, the certificate (--ca-file)', async () => {
+    const found = await checkServerClock(config)
+    seen.answers = true
+    return found
+  })
+  if (!seen.answers) return found
+  const mend = 'do what the message says; else compare with "fail2ban-report client list" on the server'
+  return [...found, ...(await look('authentication', mend, () => checkAuthentication(config)))]
 }
 
 async function checkServerClock(config: ClientConfig): Promise<Finding[]> {
@@ -186,7 +213,7 @@ async function checkFirewall(
   const wanted = wantedOf(lists, guard, Date.now())
   const { add, remove } = planFirewall(wanted.block, inForce, wanted.ended)
   const found: Finding[] = [
-    { level: 'ok', what: `${firewall.name} holds ${inForce.own.size} block(s) of ours` }
+    { level: 'ok', what: `${firewall.name} holds ${counted(inForce.own.size, 'block')} of ours` }
   ]
   if (add.length + remove.length > 0) {
     found.push({
@@ -208,7 +235,7 @@ async function checkUfwBeside(used: string, ufw: UfwFirewall): Promise<Finding[]
   const [denied] = [...own, ...alike, ...behind]
   if (denied === undefined) return []
   const count = own.size + alike.size + behind.size
-  const what = `ufw denies ${count} address(es) or network(s) by itself, such as ${denied}: an unblock in ${used} does not let them in`
+  const what = `ufw denies ${counted(count, 'address', 'addresses')} (or networks) by itself, such as ${denied}: an unblock in ${used} does not let them in`
   const mend = 'ufw status numbered, and ufw delete what an earlier client left; or use firewall = ufw'
   return [{ level: 'warning', what, mend }]
 }

@@ -23,7 +23,7 @@ export function addInstallCommands(
     if (side === 'server' || side === 'client') return sides[side]
     throw new ProductError('BAD_INPUT', 'which side: server or client')
   }
-  common(program.command('install <server|client>'))
+  common(program.command('install <server|client>'), 'put the files')
     .description('put the services of the server or of this host in place; nothing is started')
     .option('--user <NAME>', 'server: the user it runs as, made where it is fail2ban-report')
     .option('--archive <DIR>', 'server: where its data is, for one that is used in place')
@@ -41,6 +41,7 @@ export function addInstallCommands(
     )
     .action(async (side: string, flags: Flags) => {
       const service = sideOf(side)
+      refuseOthers(side, flags)
       const plan = service.plan(flags)
       const { prefix, write } = where(flags)
       const wanted = plan.files.map(file => file.path)
@@ -53,7 +54,7 @@ export function addInstallCommands(
       const after = await runSteps(prefix === '/' ? plan.steps : [], write, run)
       show(flags, output, { files, steps: [...before, ...after], next: plan.next, warnings: plan.warnings })
     })
-  common(program.command('uninstall <server|client>'))
+  common(program.command('uninstall <server|client>'), 'take the files away')
     .description(
       'stop the services and take their files away, and the whitelist out of fail2ban; data, settings and edited files stay'
     )
@@ -68,6 +69,7 @@ export function addInstallCommands(
       if (flags.firewall === true && service.takeBack === undefined) {
         throw new ProductError('BAD_INPUT', '--firewall: the server has nothing in the firewall')
       }
+      refuseOthers(side, flags)
       const { prefix, write } = where(flags)
       const here = prefix === '/'
       if (flags.firewall === true && !here) {
@@ -90,6 +92,21 @@ export function addInstallCommands(
     })
 }
 
+/** Flags of `install` that mean something for one side only. */
+const OF_SIDE: Record<string, readonly string[]> = {
+  server: ['user', 'archive', 'download', 'temp', 'settings'],
+  client: ['by', 'config']
+}
+
+/** @throws ProductError BAD_INPUT for a flag of the other side: it would do nothing */
+function refuseOthers(side: string, flags: Flags): void {
+  for (const [other, names] of Object.entries(OF_SIDE)) {
+    const given = names.find(name => flags[name] !== undefined)
+    if (other === side || given === undefined) continue
+    throw new ProductError('BAD_INPUT', `--${given} is for the ${other}'s side`)
+  }
+}
+
 const unitPath = (unit: string) => `/etc/systemd/system/${unit}`
 
 function stopsOf(units: readonly string[]): SystemStep[] {
@@ -98,9 +115,9 @@ function stopsOf(units: readonly string[]): SystemStep[] {
     .map(unit => ({ program: 'systemctl', args: ['disable', '--now', unit] }))
 }
 
-function common(command: Command): Command {
+function common(command: Command, doing: string): Command {
   return command
-    .option('--prefix <DIR>', 'put the files below this folder and touch nothing else, as for a package')
+    .option('--prefix <DIR>', `${doing} below this folder and touch nothing else, as for a package`)
     .option('--dry-run', 'only tell what would be done')
     .option('--json', 'print JSON for machines instead of text')
 }
@@ -145,7 +162,7 @@ function show(
     ...(result.cleared === undefined
       ? []
       : [`firewall      cleared: ${result.cleared.join(', ') || 'none works here'}`]),
-    ...(result.withdrawn === true ? ["fail2ban      heeds this product's whitelist no more"] : []),
+    ...(result.withdrawn === true ? ["fail2ban      no longer heeds this product's whitelist"] : []),
     ...(result.next.length === 0 ? [] : ['', 'Next:', ...result.next.map(line => `  ${line}`)])
   ]
   output.out(lines.join('\n'))

@@ -1,4 +1,6 @@
+import { counted } from '../../common/counted.js'
 import type { Command } from 'commander'
+import { isoTime } from '../../common/clock.js'
 import { messageOf, ProductError } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
 import { addFlags } from '../../common/settings.js'
@@ -36,7 +38,7 @@ export function addSyncCommand(program: Command, output: Output): void {
     .option('--json', 'print JSON for machines instead of text')
     .addHelpText(
       'after',
-      '\nExit code 0: done, or nothing to do. 1: something failed, standard error says what. 2: bad setting.\n75: another run is under way.\n\nExamples:\n  fail2ban-report sync\n  fail2ban-report sync --config /etc/fail2ban-report/client.conf --firewall nftables\n  fail2ban-report sync --watch --interval 60'
+      '\nExit code 0: done, or nothing to do. 1: something failed, standard error says\nwhat. 2: bad setting. 75: another run is under way.\n\nExamples:\n  fail2ban-report sync\n  fail2ban-report sync --config /etc/fail2ban-report/client.conf --firewall nftables\n  fail2ban-report sync --watch --interval 60'
     )
     .action(async (flags: Record<string, unknown>) => {
       const config = configOf(flags, output)
@@ -56,14 +58,14 @@ function addWhitelistSync(program: Command, output: Output): void {
     .option('--json', 'print JSON for machines instead of text')
     .addHelpText(
       'after',
-      '\nExit code 0: done, or nothing to do. 1: something failed. 2: bad setting. 75: another run is under way.\n\nExample:\n  fail2ban-report whitelist-sync'
+      '\nExit code 0: done, or nothing to do. 1: something failed. 2: bad setting.\n75: another run is under way.\n\nExample:\n  fail2ban-report whitelist-sync'
     )
     .action(async (flags: Record<string, unknown>) => {
       const config = configOf(flags, output)
       const report = await reporter(config, output)
       const bus = loggedBus(report)
       bus.emit('sync_requested', { what: 'whitelist', by: 'whitelist-sync' })
-      const result = await syncWhitelistOnce(config, { report, bus })
+      const result = await syncWhitelistOnce(config, { report, bus }, true)
       output.out(flags.json === true ? JSON.stringify(result) : whitelistInWords(result))
       if (result.result === 'fail') process.exitCode = 1
     })
@@ -93,13 +95,21 @@ async function once(config: Readonly<ClientConfig>, output: Output, json: boolea
 }
 
 async function watchForEver(config: Readonly<ClientConfig>, output: Output, json: boolean): Promise<void> {
-  const report = await reporter(config, output)
+  const out = stamped(text => output.out(text))
+  const err = stamped(text => output.err(text))
+  const report = await reporter(config, { ...output, err }, json ? err : out)
   const bus = loggedBus(report)
+  const { interval, log, urls } = config
+  report('info', { event: 'watching', server: new URL(urls.update).origin, interval, log })
+  let away = false
   const cycle = async (signal: AbortSignal) => {
     try {
       const result = await syncOnce(config, { report, bus, signal })
+      if (result.answered && away)
+        report('info', { event: 'server_back', server: new URL(urls.update).origin })
+      away = !result.answered
       if (json) output.out(JSON.stringify(result))
-      else if (didSomething(result)) output.out(inWords(result))
+      else if (didSomething(result)) out(inWords(result))
     } catch (error) {
       // The next cycle may do better: a watch ends only when it is told to.
       report('error', { event: 'failed', message: messageOf(error) })
@@ -146,17 +156,34 @@ function channelOf(
   }
 }
 
-/** Warnings and errors for standard error (cron mails them); everything for the client's log. */
-async function reporter(config: Readonly<ClientConfig>, output: Output): Promise<Report> {
+/** What somebody who looks on while it watches is told, though nothing is wrong. */
+const TOLD = new Set(['watching', 'wake_channel', 'server_back'])
+
+/**
+ * Warnings and errors for standard error (cron mails them); everything for the client's log.
+ * @param info told, while watching, how things stand
+ */
+async function reporter(
+  config: Readonly<ClientConfig>,
+  output: Output,
+  info: (text: string) => void = () => undefined
+): Promise<Report> {
   const log = await clientLog(config.clientLog)
   return (level, fields) => {
     log(level, fields)
-    if (level === 'info') return
     const { event, ...rest } = fields
+    if (level === 'info' && !TOLD.has(event)) return
     const message = typeof rest.message === 'string' ? rest.message : undefined
     const told = Object.entries(rest).map(([name, value]) => `${name}=${String(value)}`)
-    output.err(`${level}: ${message ?? `${event.replaceAll('_', ' ')} ${told.join(' ')}`}`)
+    const line = `${level}: ${message ?? `${event.replaceAll('_', ' ')} ${told.join(' ')}`}`
+    if (level === 'info') info(line)
+    else output.err(line)
   }
+}
+
+/** Lines that come over hours need their time. */
+function stamped(tell: (text: string) => void): (text: string) => void {
+  return text => tell(`${isoTime(Date.now())} ${text}`)
 }
 
 function didSomething(result: CycleResult): boolean {
@@ -167,11 +194,11 @@ function didSomething(result: CycleResult): boolean {
 
 function inWords(result: CycleResult): string {
   const parts = [
-    count(result.newEvents, 'new event'),
-    `${count(result.uploadedDays, 'day')} uploaded`,
-    `${count(result.downloaded.length, 'list')} fetched`,
+    counted(result.newEvents, 'new event'),
+    `${counted(result.uploadedDays, 'day')} uploaded`,
+    `${counted(result.downloaded.length, 'list')} fetched`,
     `${result.added} blocked, ${result.removed} let in`,
-    `${count(result.syncedBack.length, 'list')} synced back`
+    `${counted(result.syncedBack.length, 'list')} synced back`
   ]
   if (result.skipped.length > 0) parts.push(`${result.skipped.length} skipped`)
   if (result.notInForce > 0) parts.push(`${result.notInForce} still pending`)
@@ -180,14 +207,7 @@ function inWords(result: CycleResult): string {
 
 function whitelistInWords({ result, entries, lifted, message }: WhitelistResult): string {
   if (result === 'fail') return `failed: ${message ?? ''}`
-  const parts = [
-    result === 'unchanged' ? 'unchanged' : 'changed',
-    `${entries} ${entries === 1 ? 'entry' : 'entries'}`
-  ]
+  const parts = [result === 'unchanged' ? 'unchanged' : 'changed', counted(entries, 'entry', 'entries')]
   if (lifted.length > 0) parts.push(`lifted: ${lifted.map(id => printable(id, 64)).join(', ')}`)
   return parts.join('; ')
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }

@@ -47,7 +47,7 @@ const CHANGES: readonly CommandType[] = ['ban_ip', 'unban_ip', 'fail2ban_reload'
 async function outputOf({ type, params }: ReceivedCommand, host: CommandHost): Promise<string> {
   if (!isCommandType(type)) throw new ProductError('BAD_INPUT', `this host knows no ${printable(type, 64)}`)
   if (!host.allowed.includes(type)) {
-    throw new ProductError('REFUSED', `this host's setting "commands" does not allow ${type}`)
+    throw new ProductError('NOT_ALLOWED', `its setting "commands" has no ${type}`)
   }
   const { jail = '', ip } = checkParams(type, params)
   const { fail2ban } = host

@@ -8,7 +8,7 @@ import { serverName, type ServerName } from '../../common/names.js'
 import { readSettings, setting, type SettingSources } from '../../common/settings.js'
 import type { Fail2banPlace } from '../fail2ban/fail2ban.js'
 import { isPhpClientFile, fromPhpClientFile } from './php-client.js'
-import { readKeyValues } from '../../common/key-values.js'
+import { lineOfKey, readKeyValues } from '../../common/key-values.js'
 
 /** Everything the client can be told; read once at start. */
 export interface ClientConfig {
@@ -245,7 +245,8 @@ function readFile(
     }
     const values = readKeyValues(text, name)
     if (values.has('password') || values.has('CLIENT_PASS')) warnIfReadable(name, warnings)
-    return { name, values: isPhpClientFile(values) ? fromPhpClientFile(values) : values }
+    if (isPhpClientFile(values)) return { name, values: fromPhpClientFile(values) }
+    return { name, values, lineOf: key => lineOfKey(text, key) }
   }
   return undefined
 }

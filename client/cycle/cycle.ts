@@ -74,6 +74,8 @@ export interface CycleResult {
   notInForce: number
   /** Whether the host's copy of the whitelist is the one the server told of; absent when it told of none. */
   whitelistInStep?: boolean
+  /** Whether the server said what there is to fetch. */
+  answered: boolean
   /** What failed; the cycle did all it could without it. */
   failures: string[]
 }
@@ -94,6 +96,7 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
     drift: { putBack: 0, strays: 0 },
     skipped: [],
     notInForce: 0,
+    answered: false,
     failures: []
   }
   const step = async (name: Step) => {
@@ -121,6 +124,7 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   await attempt(async () => {
     offered = await exchange.ask(parts.told)
   })
+  result.answered = offered !== undefined
   await step('asked')
   const guard = offered === undefined ? parts.guard : ((await parts.onAnswer?.(offered)) ?? parts.guard)
   // Read while the lists come: nothing of ours touches the firewall before they are applied.

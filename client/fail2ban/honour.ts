@@ -34,6 +34,8 @@ export interface Honoured {
   changed: boolean
   /** Jails that are switched on but do not run, as while fail2ban starts; undefined when it does not run at all. */
   absent: readonly string[] | undefined
+  /** Whether fail2ban is there at all. */
+  installed: boolean
 }
 
 /**
@@ -51,13 +53,14 @@ export async function honour(fail2ban: Fail2ban, options: HonourOptions): Promis
     changed = await putDropIn(fail2ban.place.config, new Map())
   }
   const version = await fail2ban.version()
-  if (version === undefined) return { items: [...before], lifted: [], changed, absent: undefined }
+  if (version === undefined)
+    return { items: [...before], lifted: [], changed, absent: undefined, installed: false }
   const { items, dropIn } = await chooseItems(fail2ban, version, options)
   await options.intend([...new Set([...before, ...items])])
   changed = (await putDropIn(fail2ban.place.config, dropIn.files)) || changed
   // One that is just starting may have read its settings before: it is to be looked at again.
   if (!(await fail2ban.isRunning()))
-    return { items: [...before, ...items], lifted: [], changed, absent: undefined }
+    return { items: [...before, ...items], lifted: [], changed, absent: undefined, installed: true }
   if (options.reload && changed) await fail2ban.ask('reload')
   const jails = await fail2ban.jails()
   for (const jail of jails) {
@@ -65,7 +68,7 @@ export async function honour(fail2ban: Fail2ban, options: HonourOptions): Promis
   }
   const lifted = await lift(fail2ban, options)
   const absent = [...dropIn.operators.keys()].filter(jail => !jails.includes(jail))
-  return { items, lifted, changed: changed || lifted.length > 0, absent }
+  return { items, lifted, changed: changed || lifted.length > 0, absent, installed: true }
 }
 
 async function chooseItems(

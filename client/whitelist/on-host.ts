@@ -5,16 +5,18 @@ import { reportOf, type BegunSync, type WhitelistResult } from './whitelist-sync
 
 /**
  * The whitelist alone: pulled, made to hold, and told to the server.
+ * @param surely asks fail2ban whether it runs also where nothing differs
  * @returns what came of it; failures too
  * @throws ProductError BUSY when another run is under way; CONFIG when the whitelist is switched off
  */
 export async function syncWhitelistOnce(
   config: Readonly<ClientConfig>,
-  parts: SyncParts
+  parts: SyncParts,
+  surely = false
 ): Promise<WhitelistResult> {
   if (!config.whitelist.enabled) throw new ProductError('CONFIG', 'whitelist_enabled is no')
   return onHost(config, parts, async ({ whitelist, link }) => {
-    const result = await whitelist.sync()
+    const result = await whitelist.sync(surely)
     await link.report({ whitelist: reportOf(result) }).catch((error: unknown) => {
       // The pull's own failure says it already.
       if (result.result === 'fail') return

@@ -10,7 +10,7 @@ import { shapeCheck } from '../../common/shapes.js'
 import type { ClientBus, SyncOutcome } from '../bus.js'
 import { settingsVersion } from '../fail2ban/drop-in.js'
 import type { Fail2ban } from '../fail2ban/fail2ban.js'
-import { honour } from '../fail2ban/honour.js'
+import { honour, type Honoured } from '../fail2ban/honour.js'
 import { replaceFile } from '../replace-file.js'
 import { addressesIn, copiedText, hashOf, readPlain } from './plain-text.js'
 
@@ -35,6 +35,7 @@ const STATE: JsonKind<State> = {
   rows: false
 }
 
+const NOT_RUNNING = 'it does not run; start it, and the next sync sees to it'
 /** How long fail2ban may take to start all its jails; one that does not run after that is not waited for. */
 const STARTS_WITHIN_MS = 10 * 60_000
 
@@ -106,10 +107,11 @@ export class WhitelistSync {
   /**
    * Pulls, compares, writes and sees to fail2ban; each only where something differs. Only one runs at a time in a state
    * folder (the caller's lock).
+   * @param surely asks fail2ban whether it runs also where nothing differs
    * @returns what came of it; failures too
    */
-  async sync(): Promise<WhitelistResult> {
-    return this.finish(await this.begin())
+  async sync(surely = false): Promise<WhitelistResult> {
+    return this.finish(await this.begin(), surely)
   }
 
   /**
@@ -124,12 +126,13 @@ export class WhitelistSync {
   /**
    * The second half: fail2ban, which may take its time. What could not be fetched does not keep it from heeding what is
    * here.
+   * @param surely as in `sync`
    * @returns what came of both halves; failures too
    */
-  async finish(begun: BegunSync): Promise<WhitelistResult> {
+  async finish(begun: BegunSync, surely = false): Promise<WhitelistResult> {
     const { bus, clock } = this.parts
     const lifted: string[] = []
-    const honoured = await outcomeOf(() => this.#honour(lifted))
+    const honoured = await outcomeOf(() => this.#honour(lifted, surely))
     const { text = '', hash, failure: unreadable } = await this.#copy()
     const failure = begun.failure ?? honoured.failure ?? unreadable
     const changed = begun.changed || honoured.changed
@@ -166,19 +169,28 @@ export class WhitelistSync {
     return true
   }
 
-  async #honour(lifted: string[]): Promise<boolean> {
+  /** @throws ProductError COMMAND, DISK; NOT_HEEDED where fail2ban is there and does not run */
+  async #honour(lifted: string[], surely: boolean): Promise<boolean> {
     const { fail2ban } = this.parts
     if (fail2ban === undefined) return false
     const text = await copiedText(this.parts.path)
     const hash = hashOf(text)
     const { honoured } = await this.#state()
     const settings = await settingsVersion(fail2ban.place.config)
-    if (honoured?.hash === hash && honoured.settings === settings) return false
+    if (honoured?.hash === hash && honoured.settings === settings) {
+      if (!surely || text === '' || (await fail2ban.version()) === undefined) return false
+      if (await fail2ban.isRunning()) return false
+      await this.#change(withoutHonoured)
+      throw new ProductError('NOT_HEEDED', NOT_RUNNING)
+    }
     const addresses = await this.addresses()
     // Nothing to be ignored, and nothing was: fail2ban is not even looked for.
     if (addresses.length === 0 && honoured === undefined && (await this.#state()).items === undefined)
       return false
-    return this.#honourWith(fail2ban, addresses, hash, lifted)
+    const { changed, installed, absent } = await this.#honourWith(fail2ban, addresses, hash, lifted)
+    if (installed && absent === undefined && addresses.length > 0)
+      throw new ProductError('NOT_HEEDED', NOT_RUNNING)
+    return changed
   }
 
   async #honourWith(
@@ -186,7 +198,7 @@ export class WhitelistSync {
     addresses: readonly Address[],
     hash: string,
     lifted: string[]
-  ): Promise<boolean> {
+  ): Promise<Honoured> {
     const { path, reload, lateBans, clock } = this.parts
     const { items: before = [] } = await this.#state()
     const done = await honour(fail2ban, {
@@ -213,7 +225,7 @@ export class WhitelistSync {
         ...(stays ? { honoured: { hash, settings } } : { absentSince: since })
       })
     )
-    return done.changed
+    return done
   }
 
   async #absentSince(): Promise<string> {

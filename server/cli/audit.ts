@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js'
 import type { Command } from 'commander'
 import { address } from '../../common/address.js'
 import { timeOf } from '../../common/clock.js'
@@ -152,10 +153,11 @@ function details(row: AuditRow): string {
     const [from, to] = [row.before?.[name], row.after?.[name]].map(value =>
       value === undefined || value === null ? '' : JSON.stringify(value)
     )
-    return from === '' ? `${name}=${to ?? ''}` : `${name}: ${from ?? ''} -> ${to ?? ''}`
+    if (from === '') return `${name}=${to ?? ''}`
+    return to === '' ? `${name} was ${from ?? ''}` : `${name}: ${from ?? ''} -> ${to ?? ''}`
   })
   return [
-    ...(row.count === undefined ? [] : [`${row.count} entries`]),
+    ...(row.count === undefined ? [] : [counted(row.count, 'entry', 'entries')]),
     ...(row.asked === undefined ? [] : [`asked ${when(row.asked)}`]),
     ...(row.handedOut === undefined ? [] : [`handed out ${when(row.handedOut)}`]),
     ...changes,

@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -32,7 +33,7 @@ export function addBackupCommands(program: Command, terminal: Terminal): void {
         : await backUp(folders, out, made)
       show(flags, terminal, { out, made, ...copied }, () => inWords(copied, `are in ${out}`))
     })
-  addFolderFlags(program.command('restore'))
+  addFolderFlags(program.command('restore'), ['download', 'temp'])
     .description('put a backup in the place of archive and settings; to be run while the server is stopped')
     .requiredOption('--from <FILE|DIR>', 'what "backup" wrote')
     .option('--replace', 'also where there is data: it is kept beside, under another name')
@@ -66,7 +67,11 @@ async function packed<T>(out: string, fill: (folder: string) => Promise<T>): Pro
   const beside = await mkdtemp(`${out}.partial-`).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT')
       throw new ProductError('BAD_INPUT', `--out: the folder ${dirname(out)} does not exist`, error)
-    throw new ProductError('DISK', `--out: ${dirname(out)} (${systemCode(error) ?? 'unknown error'})`, error)
+    throw new ProductError(
+      'DISK',
+      `--out: this user can't write in ${dirname(out)} (${systemCode(error) ?? 'unknown error'})`,
+      error
+    )
   })
   try {
     const result = await fill(join(beside, 'backup'))
@@ -128,7 +133,7 @@ async function tar(args: readonly string[]): Promise<void> {
 
 function inWords({ files, bytes, leftOut }: Copied, where: string): string {
   return [
-    `${files} file(s), ${bytes} bytes ${where}.`,
+    `${counted(files, 'file')}, ${counted(bytes, 'byte')} ${where}.`,
     ...leftOut.map(path => `Left out, no file or folder: ${printable(path, 300)}`)
   ].join('\n')
 }

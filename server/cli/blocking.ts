@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { address, type Address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
-import { jailOfList, listOfJail, serverName, type ServerName } from '../../common/names.js'
+import { jailOfList, listOfJail, printable, serverName, type ServerName } from '../../common/names.js'
+import { nearest } from '../../common/nearest.js'
 import { asksForBlock, isExpired, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import type { AuditActor } from '../store/audit-row.js'
 import type { ChangeOutcome, EntryChange } from '../store/entry-changes.js'
@@ -31,7 +32,10 @@ interface Told {
 /** `block`, `unblock` and `list`. */
 export function addBlockingCommands(program: Command, terminal: Terminal): void {
   for (const want of ['block', 'unblock'] as const) {
-    const command = addFolderFlags(program.command(`${want} <ip...>`))
+    const command = addFolderFlags(
+      program.command(`${want} <ip...>`),
+      want === 'block' ? ['widest4', 'widest6'] : []
+    )
       .description(
         want === 'block' ? 'block addresses or networks on a host' : 'let addresses or networks in again'
       )
@@ -46,11 +50,13 @@ export function addBlockingCommands(program: Command, terminal: Terminal): void 
     command
       .addHelpText(
         'after',
-        `\nExamples:\n  fail2ban-report ${want} 203.0.113.9 --server web-1 --jail sshd\n  fail2ban-report ${want} 198.51.100.0/24 2001:db8::/48 --server web-1 --jail sshd`
+        `\nExit code 0: done for at least one address; the lines say which were refused.\n1: all were refused. 2: one is no address, and nothing was done.\n\nExamples:\n  fail2ban-report ${want} 203.0.113.9 --server web-1 --jail sshd\n  fail2ban-report ${want} 198.51.100.0/24 2001:db8::/48 --server web-1 --jail sshd`
       )
       .action(async (ips: string[], flags: Record<string, unknown>) => {
         const { store } = openStore(flags, terminal)
+        const strange = want === 'block' ? await strangeJail(store, flags) : undefined
         const told = await change(store, want, ips, flags, cliActor(terminal))
+        if (strange !== undefined) terminal.err(`note: ${strange}`)
         show(flags, terminal, told, () => told.map(one => `${one.ip} ${one.message}`).join('\n'))
         if (told.every(one => one.outcome === 'refused'))
           throw new ProductError('CONFLICT', 'everything was refused')
@@ -142,6 +148,25 @@ async function change(
     if (by === undefined) return { ip, outcome, message: WORDS[outcome] }
     return { ip, outcome, message: `${WORDS[outcome]}; ${stillBlockedWords(by)}`, still: by }
   })
+}
+
+/** Days of events that are looked through for a jail's name. */
+const DAYS_LOOKED_AT = 31
+
+/** What is to be said of a jail that is on no list and in no recent event of the host: nothing keeps it from being a slip. */
+async function strangeJail(store: Store, flags: Record<string, unknown>): Promise<string | undefined> {
+  const server = await knownServer(store, flagText(flags, 'server'))
+  const jail = flagText(flags, 'jail')
+  const known = new Set<string>((await store.lists.names(server)).map(list => jailOfList(list)))
+  const days = (await store.events.days(server)).sort().slice(-DAYS_LOOKED_AT)
+  for (const day of days.reverse()) {
+    if (known.has(jail)) return undefined
+    for (const event of (await store.events.readOnce(server, day)).value) known.add(event.jail)
+  }
+  if (known.has(jail)) return undefined
+  const like = nearest(jail, [...known])
+  const meant = like === undefined ? '' : `; the nearest is ${printable(like)}`
+  return `no list and no event of ${server} names the jail "${printable(jail)}" so far${meant}`
 }
 
 /** The host of that name. @throws ProductError BAD_NAME, NOT_FOUND */

@@ -16,7 +16,7 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
       'after',
       '\nExamples:\n  fail2ban-report client add web-1 --server-url https://reports.example\n  fail2ban-report client list'
     )
-  addFolderFlags(client.command('add <name>'))
+  addFolderFlags(client.command('add <name>'), ['download', 'temp'])
     .description('add a host; prints its configuration once: the password is kept as a hash only')
     .option('--ip <IP,CIDR,…>', 'addresses the host may sync from; every address when absent')
     .option('--server-url <URL>', URL_SETTING.describe)
@@ -85,7 +85,7 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
         ].join('\n')
       )
     })
-  addFolderFlags(client.command('remove <name>'))
+  addFolderFlags(client.command('remove <name>'), ['download', 'temp'])
     .description("remove a host's right to sync; its archive stays")
     .addHelpText('after', '\nExample:\n  fail2ban-report client remove web-1')
     .action(async (name: string, flags: Record<string, unknown>) => {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { checkParams, COMMAND_TYPES, isCommandType } from '../../common/commands.js'
+import { ownCommand } from '../../common/own-command.js'
 import { ProductError } from '../../common/errors.js'
 import { printable, type ServerName } from '../../common/names.js'
 import { orderCommand } from '../store/command-order.js'
@@ -17,7 +18,7 @@ export function addCommandCommands(program: Command, terminal: Terminal): void {
       'after',
       '\nExamples:\n  fail2ban-report command add health --server web-1\n  fail2ban-report command add unban_ip --server web-1 --jail sshd --ip 203.0.113.9\n  fail2ban-report command list'
     )
-  addFolderFlags(command.command('add <type>'))
+  addFolderFlags(command.command('add <type>'), ['widest4', 'widest6'])
     .description(`tell a host to do something: ${COMMAND_TYPES.join(', ')}`)
     .requiredOption('--server <NAME>', 'the host')
     .option('--jail <JAIL>', 'a jail of its fail2ban, for ban_ip, unban_ip and jail_status')
@@ -41,7 +42,7 @@ export function addCommandCommands(program: Command, terminal: Terminal): void {
         flags,
         terminal,
         { server, ...made },
-        () => `${type} waits for ${server}. See what comes of it:  fail2ban-report command show ${made.id}`
+        () => `${type} waits for ${server}. See what comes of it:  ${ownCommand()} command show ${made.id}`
       )
     })
   addFolderFlags(command.command('list'))

@@ -17,9 +17,19 @@ export interface Terminal {
   env: Readonly<Record<string, string | undefined>>
 }
 
-/** Adds the flags that say where the server's files are, and `--json`. */
-export function addFolderFlags(command: Command): Command {
-  return addFlags(command, FOLDER_SETTINGS).option('--json', 'print JSON for machines instead of text')
+/**
+ * Adds the flags that say where the server's files are, and `--json`.
+ * @param shown beside `--archive` and `--settings`; the others are taken as well, so that all commands may be given the same
+ */
+export function addFolderFlags(
+  command: Command,
+  shown: readonly (keyof typeof FOLDER_SETTINGS)[] = []
+): Command {
+  const hidden = (['download', 'temp', 'widest4', 'widest6'] as const).filter(name => !shown.includes(name))
+  return addFlags(command, FOLDER_SETTINGS, hidden).option(
+    '--json',
+    'print JSON for machines instead of text'
+  )
 }
 
 /**

@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js'
 import { stat } from 'node:fs/promises'
 import { runCommand } from '../../common/command.js'
 import { look, type Finding } from '../../common/findings.js'
@@ -19,7 +20,7 @@ async function checkPasswordFile({ htpasswd, user }: ServerConfig): Promise<Find
   const mend = `mend what the message names; nobody is let in until then. Users: htpasswd -B ${htpasswd} USER`
   const found = await look('password file', mend, async () => {
     const users = await readHtpasswd(htpasswd)
-    return { level: 'ok', what: `the password file ${htpasswd} has ${users.length} user(s)` }
+    return { level: 'ok', what: `the password file ${htpasswd} has ${counted(users.length, 'user')}` }
   })
   return [...found, ...(await closedToOthers('password file', htpasswd)), ...(await forUser(htpasswd, user))]
 }
@@ -52,9 +53,14 @@ async function closedToOthers(what: string, path: string): Promise<Finding[]> {
 
 /** Root can read everything: whether the server can as well, its user is asked. */
 async function forUser(path: string, user: string): Promise<Finding[]> {
-  if (process.getuid?.() !== 0 || user === '') return []
-  const tried = await runCommand('runuser', ['-u', user, '--', 'test', '-r', path]).catch(() => undefined)
-  if (tried?.code !== 1) return []
+  if (!(await mayNot(user, ['-r', path]))) return []
   const mend = `let ${user} read the file and enter its folders, such as: install -o ${user} -m 0400 ${path} ELSEWHERE`
-  return [{ level: 'problem', what: `${user}, as whom the server runs, can't read ${path}`, mend }]
+  return [{ level: 'problem', what: `${user}, the user that the server runs as, can't read ${path}`, mend }]
+}
+
+/** Whether `test` says no to a user of this machine; false also where only root could ask. @param words of `test` */
+export async function mayNot(user: string, words: readonly string[]): Promise<boolean> {
+  if (process.getuid?.() !== 0 || user === '') return false
+  const tried = await runCommand('runuser', ['-u', user, '--', 'test', ...words]).catch(() => undefined)
+  return tried?.code === 1
 }

@@ -1,14 +1,17 @@
+import { counted } from '../../common/counted.js'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { timeOf } from '../../common/clock.js'
 import { look, type Finding } from '../../common/findings.js'
 import { corruptCopies, namesIn, type JsonKind } from '../../common/json-file.js'
 import { isEventsFileName, printable, type ServerName } from '../../common/names.js'
+import { ownCommand } from '../../common/own-command.js'
 import { KINDS } from '../store/kinds.js'
 import { OPEN, type Folders } from '../store/folders.js'
 import type { Store } from '../store/store.js'
 import { readServerConfig } from '../config.js'
-import { checkFront } from './doctor-front.js'
+import { checkAnswers } from './doctor-answers.js'
+import { checkFront, mayNot } from './doctor-front.js'
 import { openStore, type Terminal } from './context.js'
 
 const STALE_LOCK_MS = 60_000
@@ -35,18 +38,22 @@ export async function checkServer(flags: Record<string, unknown>, terminal: Term
       }
     ]
   }
+  const config = readServerConfig({ flags: {}, env: terminal.env })
   return [
-    ...(await checkFolders(store, folders)),
+    ...(await checkFolders(store, folders, config.user)),
+    ...(await checkAnswers(config, terminal.env)),
     ...(await checkSettings(store)),
-    ...(await checkFront(readServerConfig({ flags: {}, env: terminal.env }))),
+    ...(await checkFront(config)),
     ...(await checkArchive(store, folders)),
     ...(await checkHosts(store))
   ]
 }
 
-async function checkFolders(store: Store, folders: Folders): Promise<Finding[]> {
+async function checkFolders(store: Store, folders: Folders, user: string): Promise<Finding[]> {
   const found = await look('folders', MEND_FOLDERS, async () => {
     await store.checkFolders()
+    const closed = await closedToServer(folders, user)
+    if (closed.length > 0) return closed
     return { level: 'ok', what: 'archive, download, temp and settings can be read and written' }
   })
   for (const name of ['archive', 'download', 'temp', 'settings'] as const) {
@@ -69,6 +76,20 @@ async function checkFolders(store: Store, folders: Folders): Promise<Finding[]> 
   return found
 }
 
+/** Root can use every folder: whether the server can as well, its user is asked. */
+async function closedToServer(folders: Folders, user: string): Promise<Finding[]> {
+  const found: Finding[] = []
+  for (const [name, path] of Object.entries<string>({ ...folders })) {
+    if (!(await mayNot(user, ['-r', path, '-a', '-w', path, '-a', '-x', path]))) continue
+    found.push({
+      level: 'problem',
+      what: `${user}, the user that the server runs as, can't read and write the ${name} folder ${path}`,
+      mend: `chown -R ${user}: ${path} && chmod u+rwx ${path}, and let ${user} enter the folders above it`
+    })
+  }
+  return found
+}
+
 async function checkSettings(store: Store): Promise<Finding[]> {
   const found: Finding[] = []
   for (const [what, path] of [
@@ -86,17 +107,21 @@ async function checkSettings(store: Store): Promise<Finding[]> {
     ...(await look('client list', 'mend the file by hand; it was left as it is', async () => {
       const { clients } = await store.clients.list()
       return clients.length > 0
-        ? { level: 'ok', what: `${clients.length} host(s) may sync` }
-        : { level: 'warning', what: 'no host may sync', mend: 'fail2ban-report client add HOST' }
+        ? { level: 'ok', what: `${counted(clients.length, 'host')} may sync` }
+        : {
+            level: 'warning',
+            what: 'no host may sync',
+            mend: `${ownCommand()} client add HOST --server-url https://YOUR-SERVER`
+          }
     })),
     ...(await look('user list', 'mend the file by hand; it was left as it is', async () => {
       const users = await store.users.list()
       return users.some(user => user.role === 'admin')
-        ? { level: 'ok', what: `${users.length} user(s), an admin among them` }
+        ? { level: 'ok', what: `${counted(users.length, 'user')}, an admin among them` }
         : {
             level: 'warning',
             what: 'no admin can log in',
-            mend: 'fail2ban-report user add NAME --role admin'
+            mend: `${ownCommand()} user add NAME --role admin`
           }
     }))
   )
@@ -183,7 +208,7 @@ async function checkHost(store: Store, server: ServerName): Promise<Finding[]> {
         lastSeen === undefined ? `${server} has never asked` : `${server} has not asked since ${lastSeen}`,
       mend: `run "fail2ban-report doctor --side client" on ${server}`
     })
-  } else found.push({ level: 'ok', what: `${server} asked last at ${lastSeen}` })
+  } else found.push({ level: 'ok', what: `${server} asked last at ${lastSeen}, or in the minute after` })
   if (clockSkewMs !== undefined && Math.abs(clockSkewMs) > SKEW_MS) {
     found.push({
       level: 'warning',
@@ -201,7 +226,9 @@ async function checkHost(store: Store, server: ServerName): Promise<Finding[]> {
   // One that was set aside waits too, for its host to bring it back.
   const waiting = [...(await store.updates.of(server)).keys()]
   const all = new Set([...(await store.lists.names(server)), ...waiting]).size
-  if (waiting.length > 0)
-    found.push({ level: 'ok', what: `${waiting.length} of ${all} list(s) of ${server} wait for it` })
+  if (waiting.length > 0) {
+    const what = `of ${counted(all, 'list')} of ${server}, ${waiting.length} to be fetched`
+    found.push({ level: 'ok', what })
+  }
   return found
 }

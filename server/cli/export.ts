@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { isoTime, localDay } from '../../common/clock.js'
@@ -20,7 +21,7 @@ export function addExportCommand(program: Command, terminal: Terminal): void {
     .option('--days <N>', 'days of events, today included', '30')
     .addHelpText(
       'after',
-      '\nAny web server shows it, below any path, without Node.js. No user, password, key, audit trail or name of an\nadmin is in it; events, blocklists and whitelist are: close it to strangers as you would the dashboard.\n\nExamples:\n  fail2ban-report export --out /var/www/html/bans\n  fail2ban-report export --out ./copy --server web-1 --days 7'
+      '\nAny web server shows it, below any path, without Node.js. No user, password,\nkey, audit trail or name of an admin is in it; events, blocklists and whitelist\nare: close it to strangers as you would the dashboard.\n\nExamples:\n  fail2ban-report export --out /var/www/html/bans\n  fail2ban-report export --out ./copy --server web-1 --days 7'
     )
     .action(async (flags: Record<string, unknown>) => run(flags, terminal))
 }
@@ -56,9 +57,10 @@ async function run(flags: Record<string, unknown>, terminal: Terminal): Promise<
   }
   const files = await copy.finish()
   show(flags, terminal, { out, made, servers, days, files }, () =>
-    [`${servers.length} host(s) and up to ${days} day(s) are in ${out}.`, 'Let any web server show it.'].join(
-      '\n'
-    )
+    [
+      `${counted(servers.length, 'host')} and up to ${counted(days, 'day')} are in ${out}.`,
+      'Let any web server show it.'
+    ].join('\n')
   )
 }
 

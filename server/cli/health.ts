@@ -2,12 +2,13 @@ import { isIP } from 'node:net'
 import type { Command } from 'commander'
 import { Agent, request } from 'undici'
 import { ProductError, messageOf, systemCode } from '../../common/errors.js'
+import { printable } from '../../common/names.js'
 import { addFlags } from '../../common/settings.js'
 import { readServerConfig, SERVE_SETTINGS, type ServerConfig } from '../config.js'
 import type { Terminal } from './context.js'
 
 const { host, port, basePath, tlsCert } = SERVE_SETTINGS
-const SETTINGS = { host, port, basePath, tlsCert }
+const SETTINGS = { host, port: { ...port, describe: 'port it listens on' }, basePath, tlsCert }
 const WAIT_MS = 10_000
 
 /** `health`: asks the server on this machine whether it is well, for containers and monitoring. */
@@ -19,12 +20,13 @@ export function addHealthCommand(program: Command, terminal: Terminal): void {
     .addHelpText('after', '\nExamples:\n  fail2ban-report health\n  fail2ban-report health --port 9000')
     .action(async (flags: Record<string, unknown>) => {
       const url = healthUrl(readServerConfig({ flags, env: terminal.env }))
-      await ask(url)
+      await askHealth(url)
       terminal.out(`ok: ${url}`)
     })
 }
 
-function healthUrl({ host, port, basePath, tlsCert }: ServerConfig): string {
+/** Where the server of this machine answers. @throws ProductError CONFIG for a port that is not known */
+export function healthUrl({ host, port, basePath, tlsCert }: ServerConfig): string {
   if (port === 0) throw new ProductError('CONFIG', '--port: which one? The server has taken a free one')
   // A server that listens everywhere listens on loopback.
   const at = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host
@@ -32,7 +34,8 @@ function healthUrl({ host, port, basePath, tlsCert }: ServerConfig): string {
   return `${scheme}://${isIP(at) === 6 ? `[${at}]` : at}:${port}${basePath === '/' ? '' : basePath}/healthz`
 }
 
-async function ask(url: string): Promise<void> {
+/** @throws ProductError UNWELL when it answers that it is not well, NETWORK when it does not answer */
+export async function askHealth(url: string): Promise<void> {
   // Nothing secret is sent, and the certificate is made out to the server's public name, not to loopback.
   const dispatcher = new Agent({ connect: { rejectUnauthorized: false } })
   try {
@@ -40,12 +43,22 @@ async function ask(url: string): Promise<void> {
     const { statusCode, body } = await request(url, { dispatcher, signal })
     const text = await body.text()
     if (statusCode !== 200 || !text.includes('"ok"')) {
-      throw new ProductError('REFUSED', `${url} answered ${statusCode}`)
+      throw new ProductError('UNWELL', `${url} answered ${statusCode}${saidBy(text)}`)
     }
   } catch (error) {
     if (error instanceof ProductError) throw error
     throw new ProductError('NETWORK', `${url}: ${systemCode(error) ?? messageOf(error)}`, error)
   } finally {
     await dispatcher.destroy()
+  }
+}
+
+/** What our server says of itself; nothing of a program that is another. */
+function saidBy(text: string): string {
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown }
+    return typeof message === 'string' ? `: ${printable(message, 300)}` : ''
+  } catch {
+    return ''
   }
 }

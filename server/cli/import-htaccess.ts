@@ -32,7 +32,7 @@ export function addImportHtaccess(program: Command, terminal: Terminal): void {
     .option('--json', 'print JSON for machines instead of text')
     .addHelpText(
       'after',
-      '\nIt ends with 1 when a part of the file could not be translated, and never prints settings that let more in.\n\nExamples:\n  fail2ban-report import-htaccess /var/www/html/Fail2Ban-Report/.htaccess\n  fail2ban-report import-htaccess --for endpoints /var/www/html/Fail2Ban-Report/endpoint/.htaccess'
+      '\nIt ends with 1 when a part of the file could not be translated, and\nnever prints settings that let more in.\n\nExamples:\n  fail2ban-report import-htaccess /var/www/html/Fail2Ban-Report/.htaccess\n  fail2ban-report import-htaccess --for endpoints /var/www/html/Fail2Ban-Report/endpoint/.htaccess'
     )
     .action((file: string, flags: Record<string, unknown>) => {
       const target = TARGETS.find(one => one === flagText(flags, 'for'))

@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js'
 import { realpathSync, statSync } from 'node:fs'
 import { join, resolve, sep } from 'node:path'
 import type { Command } from 'commander'
@@ -137,7 +138,7 @@ function inWords(
       ? `Settings: ${found.settings ?? ''} is this server's already`
       : found.settings === null
         ? 'Settings: none found; name them with --settings'
-        : `Settings: ${found.users} user(s), ${found.clients} host(s) that may sync, ${found.config ? 'a' : 'no'} fail2ban-report.config`,
+        : `Settings: ${counted(found.users, 'user')}, ${counted(found.clients, 'host')} that may sync, ${found.config ? 'a' : 'no'} fail2ban-report.config`,
     ...listed(
       'NOT taken over',
       found.problems.map(one => `${one.file}: ${one.what}`)

@@ -21,7 +21,7 @@ export function addKeyCommands(program: Command, terminal: Terminal): void {
       'after',
       '\nExamples:\n  fail2ban-report key add monitoring\n  fail2ban-report key add deploy --role write --server web-1\n  fail2ban-report key list'
     )
-  addFolderFlags(key.command('add <name>'))
+  addFolderFlags(key.command('add <name>'), ['download', 'temp'])
     .description('make a key; prints its secret once: it is kept as a hash only')
     .option('--role <read|write|admin>', ROLE.describe, ROLE.fallback)
     .option('--server <NAME>', 'the one host it counts for; all when absent')

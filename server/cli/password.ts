@@ -6,14 +6,17 @@ import { ProductError } from '../../common/errors.js'
 /**
  * Reads a new password: asked for twice, unseen, at a terminal; else the first line of standard input. Never
  * from the command line, where every process of the machine could read it.
- * @throws ProductError BAD_INPUT when nothing came or the two differ
+ * @param check tells a password that can't be taken, before it is asked for again
+ * @throws ProductError BAD_INPUT when nothing came or the two differ; what `check` throws
  */
 export async function readNewPassword(
   input: NodeJS.ReadStream,
-  terminal: NodeJS.WriteStream
+  terminal: NodeJS.WriteStream,
+  check: (password: string) => void
 ): Promise<string> {
   if (!input.isTTY) return firstLine(input)
   const password = await ask(input, terminal, 'New password: ')
+  check(password)
   if ((await ask(input, terminal, 'The same again: ')) !== password) {
     throw new ProductError('BAD_INPUT', 'the two passwords differ; nothing changed')
   }

@@ -7,10 +7,11 @@ import { deployText, plain, programValues, protectHome, tmpWarnings } from '../.
 import { INSTALLED_DATA as DATA, PHP_SETTINGS, readServerConfig, SERVER_FILE } from '../config.js'
 import { flagText, type Terminal } from './context.js'
 
-const UNIT = 'fail2ban-report.service'
+export const UNIT = 'fail2ban-report.service'
+export const UNIT_PATH = `/etc/systemd/system/${UNIT}`
 const USER = 'fail2ban-report'
 const PATHS = {
-  unit: `/etc/systemd/system/${UNIT}`,
+  unit: UNIT_PATH,
   users: '/etc/sysusers.d/fail2ban-report.conf',
   folders: '/etc/tmpfiles.d/fail2ban-report.conf',
   rotation: '/etc/logrotate.d/fail2ban-report',

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { jailOfList, type ServerName } from '../../common/names.js'
+import { ownCommand } from '../../common/own-command.js'
 import { asksForBlock, isExpired } from '../../common/shapes.js'
 import type { WhitelistState } from '../store/kinds.js'
 import type { Store } from '../store/store.js'
@@ -21,7 +22,9 @@ interface ListStatus {
 /** `status`: hosts and lists at a glance. */
 export function addStatusCommand(program: Command, terminal: Terminal): void {
   addFolderFlags(program.command('status'))
-    .description('hosts and their lists at a glance')
+    .description(
+      'hosts and their lists at a glance; polls that bring nothing new move the last sync on once a minute'
+    )
     .addHelpText('after', '\nExample:\n  fail2ban-report status --json')
     .action(async (flags: Record<string, unknown>) => {
       const { store } = openStore(flags, terminal)
@@ -34,7 +37,7 @@ export function addStatusCommand(program: Command, terminal: Terminal): void {
       }
       show(flags, terminal, rows, () =>
         rows.length === 0
-          ? 'No hosts yet. Add one:  fail2ban-report client add HOST'
+          ? `No hosts yet. Add one:  ${ownCommand()} client add HOST --server-url https://YOUR-SERVER`
           : table(
               ['host', 'last sync', 'whitelist', 'jail', 'active', 'to block', 'to unblock', 'expired'],
               rows.map(row => [

@@ -3,6 +3,7 @@ import { messageOf, ProductError } from '../../common/errors.js'
 import { setting } from '../../common/settings.js'
 import type { Role } from '../../common/shapes.js'
 import { prepareFolders } from '../store/folders.js'
+import { checkPassword } from '../store/users.js'
 import { addFolderFlags, cliActor, flagText, openStore, show, type Terminal } from './context.js'
 import { readNewPassword } from './password.js'
 import { table } from './table.js'
@@ -18,7 +19,7 @@ export function addUserCommands(program: Command, terminal: Terminal): void {
       'after',
       '\nExamples:\n  fail2ban-report user add alice --role admin\n  fail2ban-report user list'
     )
-  addFolderFlags(user.command('add <name>'))
+  addFolderFlags(user.command('add <name>'), ['download', 'temp'])
     .description('add a user; the password is asked for, or read from standard input')
     .option('--role <admin|viewer>', ROLE.describe, ROLE.fallback)
     .addHelpText(
@@ -29,7 +30,8 @@ export function addUserCommands(program: Command, terminal: Terminal): void {
       const { store, folders } = openStore(flags, terminal)
       const role = roleOf(flagText(flags, 'role'))
       await prepareFolders(folders)
-      const password = await readNewPassword(terminal.input, terminal.screen)
+      await store.users.checkFree(name)
+      const password = await readNewPassword(terminal.input, terminal.screen, checkPassword)
       await store.users.add(name, password, role, cliActor(terminal))
       show(flags, terminal, { username: name, role }, () => `User ${name} (${role}) may now log in.`)
     })
@@ -55,7 +57,8 @@ export function addUserCommands(program: Command, terminal: Terminal): void {
     .addHelpText('after', '\nExample:\n  fail2ban-report user passwd alice')
     .action(async (name: string, flags: Record<string, unknown>) => {
       const { store } = openStore(flags, terminal)
-      const password = await readNewPassword(terminal.input, terminal.screen)
+      await store.users.checkKnown(name)
+      const password = await readNewPassword(terminal.input, terminal.screen, checkPassword)
       await store.users.setPassword(name, password, cliActor(terminal))
       show(flags, terminal, { username: name }, () => `${name} has a new password; open sessions have ended.`)
     })

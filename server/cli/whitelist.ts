@@ -14,7 +14,13 @@ const MOST_TOLD = 5
 
 /** `whitelist add | remove | list | import | export`: what is never blocked. */
 export function addWhitelistCommands(program: Command, terminal: Terminal): void {
-  const whitelist = program.command('whitelist').description('addresses and networks that are never blocked')
+  const whitelist = program
+    .command('whitelist')
+    .description('addresses and networks that are never blocked')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  fail2ban-report whitelist add 192.0.2.10\n  fail2ban-report whitelist list'
+    )
   const add = async (wishes: WhitelistWish[], flags: Record<string, unknown>) => {
     const { store } = openStore(flags, terminal)
     const known = await store.hosts.names()

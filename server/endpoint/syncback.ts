@@ -42,7 +42,7 @@ export async function syncBack(
     }
   }
   if (done.length + whole.length === 0) return { reply: undefined, errors }
-  if (done.length > 0) await app.store.hosts.seen(server, {}, true)
+  if (done.length > 0) await app.store.hosts.seen(server, {}, 'back')
   const message =
     errors.length === 0
       ? 'All files processed successfully.'

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { access, chmod, chown, open, readdir, stat } from 'node:fs/promises'
+import { access, chmod, chown, open, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { makeFolders } from '../../common/json-file.js'
@@ -43,42 +43,67 @@ export async function prepareFolders(
   user?: { uid: number; gid: number }
 ): Promise<string[]> {
   const made: string[] = []
-  for (const name of ['archive', 'download', 'temp', 'settings'] as const) {
-    const path = folders[name]
-    try {
-      const { mode } = await stat(path)
-      if ((mode & OPEN[name]) !== 0 && (await holdsNothing(path))) {
-        // Only its owner may; where that is someone else, doctor tells.
-        await chmod(path, mode & 0o7777 & ~OPEN[name]).catch(() => undefined)
-      }
-      if (await holdsNothing(path)) {
-        const owner = process.getuid?.() === 0 ? user : undefined
-        // Where this can't be written, nothing can: `checkFolders` tells.
-        await deny(path, MODES[name], owner).catch(() => undefined)
-        if (owner !== undefined) await chown(path, owner.uid, owner.gid)
-      }
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw cannotUse(name, path, error)
-      await makeFolders(path, MODES[name]).catch((cause: unknown) => {
-        throw cannotUse(name, path, cause)
-      })
-      await chmod(path, MODES[name])
-      await deny(path, MODES[name], user)
-      if (user !== undefined) await chown(path, user.uid, user.gid)
-      made.push(path)
+  const before: string[] = []
+  try {
+    for (const name of ['archive', 'download', 'temp', 'settings'] as const) {
+      const missing = await missingAbove(folders[name])
+      before.push(...missing)
+      if (await prepareFolder(name, folders[name], user)) made.push(folders[name])
     }
+  } catch (error) {
+    // Of a start that comes to nothing nothing stays: what is not empty is somebody's.
+    for (const path of made) await rm(join(path, DENIAL), { force: true }).catch(() => undefined)
+    for (const path of before.sort().reverse()) await rmdir(path).catch(() => undefined)
+    throw error
   }
   return made
 }
 
-/** Shows that every folder can be read and written. @throws ProductError DISK naming the folder's role */
+/** A folder and those above it that are not there. */
+async function missingAbove(path: string): Promise<string[]> {
+  if (await isThere(path).catch(() => true)) return []
+  return [path, ...(await missingAbove(dirname(path)))]
+}
+
+/** @returns whether it had to be made */
+async function prepareFolder(
+  name: keyof Folders,
+  path: string,
+  user?: { uid: number; gid: number }
+): Promise<boolean> {
+  try {
+    const { mode } = await stat(path)
+    if ((mode & OPEN[name]) !== 0 && (await holdsNothing(path))) {
+      // Only its owner may; where that is someone else, doctor tells.
+      await chmod(path, mode & 0o7777 & ~OPEN[name]).catch(() => undefined)
+    }
+    if (await holdsNothing(path)) {
+      const owner = process.getuid?.() === 0 ? user : undefined
+      // Where this can't be written, nothing can: `checkFolders` tells.
+      await deny(path, MODES[name], owner).catch(() => undefined)
+      if (owner !== undefined) await chown(path, owner.uid, owner.gid)
+    }
+    return false
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw cannotUse(name, path, error)
+    await makeFolders(path, MODES[name]).catch((cause: unknown) => {
+      throw cannotUse(name, path, cause)
+    })
+    await chmod(path, MODES[name])
+    await deny(path, MODES[name], user)
+    if (user !== undefined) await chown(path, user.uid, user.gid)
+    return true
+  }
+}
+
+/** Shows that every folder can be read and written. @throws ProductError FOLDER naming the folder's role, never its path: anybody may ask for it */
 export async function checkFolders(folders: Folders): Promise<void> {
   for (const [name, path] of Object.entries<string>({ ...folders })) {
     try {
       // A path with a slash at its end must be a folder.
       await access(`${path}/`, constants.R_OK | constants.W_OK | constants.X_OK)
     } catch (error) {
-      throw new ProductError('DISK', `the ${name} folder can't be read and written`, error)
+      throw new ProductError('FOLDER', `the ${name} folder can't be read and written`, error)
     }
   }
 }

@@ -46,10 +46,10 @@ export class HostStore {
 
   /**
    * Notes that a host asked, and what it told.
-   * @param synced it completed a sync-back or had nothing to do
+   * @param synced it had nothing to do, or completed a sync-back, which is written down at once
    * @param read what is known of it, where that was read for this request
    */
-  async seen(server: ServerName, report: HostReport, synced: boolean, read?: Host): Promise<void> {
+  async seen(server: ServerName, report: HostReport, synced: boolean | 'back', read?: Host): Promise<void> {
     const now = this.clock()
     const known = read ?? (await this.read(server))
     const same = (['peer', 'version', 'firewall'] as const).every(
@@ -60,9 +60,10 @@ export class HostStore {
     const sameWhitelist = (['result', 'hash', 'message'] as const).every(
       key => report.whitelist === undefined || report.whitelist[key] === known.whitelist?.[key]
     )
-    const last = synced ? Math.min(timeOf(known.lastSeen), timeOf(known.lastSync)) : timeOf(known.lastSeen)
-    if (same && sameAddresses && sameWhitelist && now - last < SEEN_EVERY_MS) return
-    const times = { lastSeen: isoTime(now), ...(synced ? { lastSync: isoTime(now) } : {}) }
+    const last =
+      synced !== false ? Math.min(timeOf(known.lastSeen), timeOf(known.lastSync)) : timeOf(known.lastSeen)
+    if (synced !== 'back' && same && sameAddresses && sameWhitelist && now - last < SEEN_EVERY_MS) return
+    const times = { lastSeen: isoTime(now), ...(synced !== false ? { lastSync: isoTime(now) } : {}) }
     await this.files.change(this.paths.host(server), KINDS.host, ({ value }) => ({
       value: { ...value, ...report, ...times },
       result: undefined

@@ -18,7 +18,7 @@ export const REPORT_CONFIG = 'fail2ban-report.config'
 
 /**
  * Reads the settings an existing installation has; what is absent gets the original's values. Settings that are
- * not the dashboard's are let be.
+ * not the dashboard's are ignored.
  * @param folder the settings folder
  * @throws ProductError CONFIG naming the setting whose value can't be used
  */

@@ -132,7 +132,7 @@ export class Store {
     return (await Promise.all(folders.map(folder => corruptCopies(folder)))).flat()
   }
 
-  /** As `checkFolders`. @throws ProductError DISK naming the folder's role */
+  /** As `checkFolders`. @throws ProductError FOLDER naming the folder's role */
   checkFolders(): Promise<void> {
     return checkFolders(this.paths.root)
   }

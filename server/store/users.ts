@@ -25,23 +25,24 @@ export class UserStore {
     return (await this.files.read(this.paths.userList(), KINDS.userList)).value
   }
 
+  /** Shows that a user of this name may be added, before a password is asked for. @throws ProductError CONFLICT, BAD_NAME */
+  async checkFree(username: string): Promise<void> {
+    checkName(username)
+    refuseTaken(await this.list(), username)
+  }
+
+  /** Shows that there is a user of this name. @throws ProductError NOT_FOUND */
+  async checkKnown(username: string): Promise<void> {
+    withoutNamed(await this.list(), username)
+  }
+
   /** Adds a user. @throws ProductError CONFLICT, BAD_NAME, BAD_INPUT (password) */
   async add(username: string, password: string, role: Role, actor: AuditActor): Promise<void> {
-    if (!NAME.test(username)) {
-      throw new ProductError(
-        'BAD_NAME',
-        'a user name has 1 to 64 letters, digits or . _ @ + - and starts with a letter or digit'
-      )
-    }
+    checkName(username)
     const entry: UserEntry = { username, password: await newPassword(password), role }
     const row: AuditDraft = { what: 'user-added', user: username, before: null, after: { role } }
     await this.#change(actor, row, users => {
-      if (users.some(user => user.username === username)) {
-        throw new ProductError(
-          'CONFLICT',
-          `there is a user ${username} already; use passwd to change the password`
-        )
-      }
+      refuseTaken(users, username)
       return [...users, entry]
     })
   }
@@ -113,10 +114,28 @@ function isAdmin(user: UserEntry): boolean {
   return user.role === 'admin'
 }
 
+function checkName(username: string): void {
+  if (NAME.test(username)) return
+  throw new ProductError(
+    'BAD_NAME',
+    'a user name has 1 to 64 letters, digits or . _ @ + - and starts with a letter or digit'
+  )
+}
+
+function refuseTaken(users: readonly UserEntry[], username: string): void {
+  if (!users.some(user => user.username === username)) return
+  throw new ProductError('CONFLICT', `there is a user ${username} already; use passwd to change the password`)
+}
+
 async function newPassword(password: string): Promise<string> {
+  checkPassword(password)
+  return bcrypt(password)
+}
+
+/** @throws ProductError BAD_INPUT for a password that can't be taken */
+export function checkPassword(password: string): void {
   const bytes = Buffer.byteLength(password)
   if (bytes < SHORTEST_PASSWORD || bytes > LONGEST_PASSWORD || password.includes('\0')) {
     throw new ProductError('BAD_INPUT', `a password has ${SHORTEST_PASSWORD} to ${LONGEST_PASSWORD} bytes`)
   }
-  return bcrypt(password)
 }

@@ -301,7 +301,7 @@ t.test('a server that is not there is tried with growing pauses, then told', asy
   })
   await t.rejects(link.ask({}), {
     code: 'NETWORK',
-    message: 'The server could not be reached: asking for updates: ECONNREFUSED'
+    message: 'The server could not be reached: asking for updates at http://127.0.0.1:1: ECONNREFUSED'
   })
   const ended = performance.now()
   t.strictSame(retries, ['ECONNREFUSED', 'ECONNREFUSED'])
@@ -335,7 +335,7 @@ t.test('told to stop, it waits neither for a server nor for a pause', async t =>
     timeout: 60_000,
     signal: silent.signal
   })
-  await t.rejects(link.ask({}), { code: 'NETWORK', message: /asking for updates: told to stop$/ })
+  await t.rejects(link.ask({}), { code: 'NETWORK', message: /asking for updates at http:.*: told to stop$/ })
   await t.rejects(link.download(SSHD), { code: 'NETWORK', message: /told to stop$/ })
   t.equal(seen.length, 1)
   const pausing = new AbortController()
@@ -389,8 +389,16 @@ t.test('certificates are checked: an authority that is named is trusted, no othe
   const base = await secure('ours')
   const hint = /DEPTH_ZERO_SELF_SIGNED_CERT; name the authority's certificate with --ca-file$/
   for (const more of [{}, { caFile: path('other.pem') }]) {
-    await t.rejects(linkTo(t, base, more).link.ask({}), { code: 'NETWORK', message: hint })
+    const { link, retries } = linkTo(t, base, more)
+    await t.rejects(link.ask({}), { code: 'NETWORK', message: hint })
+    t.strictSame(retries, [], 'the next attempt would see the same certificate')
   }
+  const plain = linkTo(t, base.replace('https', 'http'), { pauses: [] }).link
+  await t.rejects(plain.ask({}), { code: 'NETWORK', message: /; is it a server of https:\/\/\?$/ })
+  await t.rejects(plain.upload({ name: 'x.json', text: '' }), { message: /is it a server of https:/ })
+  const { base: unencrypted } = await answering(t, [says(200, EMPTY)])
+  const tls = linkTo(t, unencrypted.replace('http', 'https'), { pauses: [] }).link
+  await t.rejects(tls.ask({}), { code: 'NETWORK', message: /; is it a server of http:\/\/\?$/ })
   const name = await secure('elsewhere')
   await t.rejects(linkTo(t, name, { caFile: path('elsewhere.pem') }).link.ask({}), {
     code: 'NETWORK',
@@ -411,4 +419,14 @@ t.test('no error and no retry tells a secret', async t => {
   const told = [String(error), ...retries].join()
   t.notMatch(told, 'correct')
   t.notMatch(told, WHO.uuid)
+})
+
+t.test('what is to be mended after a refusal depends on what the server says', async t => {
+  for (const [message, hint] of [
+    ['Authentication failed (ip mismatch).', /client edit HOST --ip"/],
+    ['Authentication failed (password).', /client edit --renew-password"/]
+  ] as const) {
+    const { link } = await answering(t, [says(403, JSON.stringify({ success: false, message }))])
+    await t.rejects(link.ask({}), { code: 'REFUSED', message: hint })
+  }
 })

@@ -49,6 +49,7 @@ const refused: [text: string, why: RegExp][] = [
   ['KEY="$(id)"', /line 1: \$… is not understood/],
   ['KEY=`id`', /line 1: ` is not understood, nothing in this file is run/],
   ['KEY="`id`"', /line 1: a command in ` is not run/],
+  ['A=1\n base-path = /x', /line 2: write base_path$/],
   ['A=1\n\nid', /line 3: KEY=value is needed; nothing in this file is run/],
   ['KEY=a; id', /line 1: ; is not understood/],
   ['KEY=a && id', /line 1: put a value with blanks in quotes/],

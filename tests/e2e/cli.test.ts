@@ -62,7 +62,9 @@ t.test('every command has --help with a description, its flags and examples', as
   const commands = [
     ...['', 'serve', 'sync', 'block', 'unblock', 'list', 'status', 'doctor', 'demo'],
     ...['user', 'user add', 'user list', 'user passwd', 'user remove'],
-    ...['client', 'client add', 'client list', 'client edit', 'client remove']
+    ...['client', 'client add', 'client list', 'client edit', 'client remove'],
+    ...['whitelist', 'whitelist add', 'whitelist-sync', 'key', 'command', 'audit', 'backup', 'restore'],
+    ...['import', 'import-htaccess', 'export', 'health', 'install', 'uninstall']
   ]
   for (const command of commands) {
     const words = command.split(' ').filter(word => word !== '')
@@ -71,8 +73,15 @@ t.test('every command has --help with a description, its flags and examples', as
     t.equal(err, '', command)
     t.match(out, new RegExp(`^Usage: fail2ban-report ?${command}`), command)
     t.match(out, /^Examples?:\n +.*fail2ban-report /m, command)
+    for (const line of out.split('\n'))
+      t.ok(line.length <= 80 || line.startsWith('  fail2ban-report '), `${command}: ${line}`)
     t.notMatch(out, /--(password|uuid)[ ,=]/, `${command}: no secret is a flag`)
   }
+  const help = async (...words: string[]) => (await run(...words, '--help')).out.replaceAll(/\s+/g, ' ')
+  t.match(await help('serve'), /--port <N> port to listen on; .* \[env: F2BR_PORT\] \[default: 8080\]/)
+  t.match(await help('sync'), /\[env: F2BR_WHITELIST_ENABLED\] \[default: yes\]/)
+  t.match(await help('block'), /--server <NAME> the host \(required\)/)
+  t.notMatch(await help('user', 'list'), /--(download|temp|widest)/)
   const top = await run('--help')
   for (const word of commands.filter(command => command !== '' && !command.includes(' ')))
     t.match(top.out, new RegExp(`^ {2}${word}\\b`, 'm'))
@@ -169,6 +178,7 @@ t.test('exit codes of refusals: 1, with the reason; 75 when another run is under
 t.test('doctor: 0 when all is well on both sides, 1 when there is a problem', async t => {
   const at = await oneHost(ownFolder(t))
   t.teardown(() => at.stop())
+  const env = { F2BR_PORT: new URL(at.url).port }
   await at.cli(['user', 'add', 'alice', '--role', 'admin', ...at.folders], { input: 'a long enough one' })
   t.equal((await at.cli(at.syncArgs('dry-run'))).code, 0)
   const words = [
@@ -176,13 +186,13 @@ t.test('doctor: 0 when all is well on both sides, 1 when there is a problem', as
     ...['--log', at.path('fail2ban.log'), '--download', at.path('download'), '--temp', at.path('temp')],
     ...at.folders
   ]
-  const well = await at.cli(words)
+  const well = await inEnv(env, ...words)
   t.equal(well.code, 0, well.out)
   for (const line of well.out.trimEnd().split('\n')) t.match(line, /^ok {7}(server|client): /)
 
   const conf = await readFile(at.path('client.conf'), 'utf8')
   await writeFile(at.path('client.conf'), conf.replace(/^password = .*/m, 'password = wrong'))
-  const wrong = await at.cli([...words, '--json'])
+  const wrong = await inEnv(env, ...words, '--json')
   t.equal(wrong.code, 1)
   const found = JSON.parse(wrong.out) as { level: string; side: string; what: string; mend?: string }[]
   t.match(
@@ -210,9 +220,12 @@ t.test('serve: a first start makes tight folders and says what to do next', asyn
     t.match(server.err, `Created ${join(dir, name)}`)
   t.match(
     server.err,
-    /^Nobody can log in yet\. Add the first admin: +fail2ban-report user add NAME --role admin$/m
+    /^Nobody can log in yet\. Add the first admin: +node dist\/program\/bin\.js user add NAME --role admin$/m
   )
-  t.match(server.err, /^No host can sync yet\. Add the first one: +fail2ban-report client add HOST$/m)
+  t.match(
+    server.err,
+    /^No host can sync yet\. Add the first one: +node dist\/program\/bin\.js client add HOST --server-url https:\/\/YOUR-SERVER$/m
+  )
   server.child.kill('SIGINT')
   t.strictSame(await server.closed, [0, null])
   const mode = async (...path: string[]) => ((await stat(join(dir, ...path))).mode & 0o777).toString(8)

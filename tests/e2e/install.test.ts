@@ -207,7 +207,13 @@ t.test('systemd, logrotate and the server itself take what is installed', async 
   await writeFile(file, 'archiv = /tmp\n')
   const bad = await cli('status')
   t.equal(bad.code, 2)
-  t.match(bad.err, /archiv in .*server\.conf: there is no such setting/)
+  t.match(bad.err, /archiv in .*server\.conf line 1: there is no such setting; the nearest is archive/)
+  for (const [words, err] of [
+    [['install', 'server', '--by', 'cron'], /--by is for the client's side/],
+    [['install', 'client', '--user', 'x'], /--user is for the server's side/],
+    [['uninstall', 'server', '--config', 'x'], /--config is for the client's side/]
+  ] as const)
+    t.match(await at.cli([...words, '--prefix', at.path('none')]), { code: 2, err })
 })
 
 /** Puts what was installed below a prefix in the place of this machine's own, for a namespace only. */
@@ -376,7 +382,7 @@ t.test(
     t.match(await readdir(jailD), ['00-fail2ban-report.conf'], 'a dry run changes nothing')
     const gone = await at.cli(uninstall, { where: host })
     t.equal(gone.code, 0, gone.err)
-    t.match(gone.out, /heeds this product's whitelist no more/)
+    t.match(gone.out, /no longer heeds this product.s whitelist/)
     t.match(gone.out, `rm -f ${action}`, 'what is left is named')
     t.strictSame(await readdir(jailD), [])
     t.equal(await readFile(places.whitelist_path, 'utf8'), '')

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { runCommand, type RunCommand } from '../../../common/command.js'
 import { ProductError } from '../../../common/errors.js'
 import type { Finding } from '../../../common/findings.js'
 import { checkClient } from '../../../client/cli/doctor.js'
@@ -30,6 +31,22 @@ async function fakeServer(t: Test) {
   return server
 }
 
+/** Programs of this machine, but for a fail2ban that is played: whichever this machine has. */
+function withFail2ban(
+  fail2ban: { version: string | undefined; ping: number },
+  others: RunCommand = runCommand
+): RunCommand {
+  return async (program, args, options) => {
+    if (program !== 'fail2ban-client') return others(program, args, options)
+    if (fail2ban.version === undefined) {
+      const cause = Object.assign(new Error('spawn ENOENT'), { code: 'ENOENT' })
+      throw new ProductError('COMMAND', 'fail2ban-client could not be started', cause)
+    }
+    if (args.includes('-V')) return { code: 0, stdout: fail2ban.version, stderr: '' }
+    return { code: fail2ban.ping, stdout: '', stderr: 'Is fail2ban running?' }
+  }
+}
+
 /** A host with nothing wrong, and what doctor finds on it. */
 async function healthy(t: Test) {
   const dir = ownFolder(t, { state: { blocklists: {}, events: {} }, 'fail2ban.log': '' })
@@ -45,12 +62,15 @@ async function healthy(t: Test) {
   }
   await configure()
   const output = { out: () => undefined, err: () => undefined, env: {} }
+  const fail2ban = { version: '1.0.2' as string | undefined, ping: 0 }
+  const run = withFail2ban(fail2ban)
   return {
     path,
     server,
+    fail2ban,
     configure,
     find: (more: object = {}, env: Record<string, string> = {}) =>
-      checkClient({ side: 'client', config: path('client.conf'), ...more }, { ...output, env })
+      checkClient({ side: 'client', config: path('client.conf'), ...more }, { ...output, env }, run)
   }
 }
 
@@ -67,7 +87,7 @@ t.test('when all is well, everything looked at is ok', async t => {
     /state can be written/,
     /127\.0\.0\.1:\d+ answers/,
     /the server knows this host as web-1/,
-    /dry-run holds 0 block\(s\) of ours/
+    /dry-run holds 0 blocks of ours/
   ])
   await rm(path('state'), { recursive: true })
   t.strictSame(wrong(await find()), [], 'before the first sync')
@@ -85,7 +105,13 @@ t.test('settings that are missing, bad or open to others', async t => {
   const { find, configure } = await healthy(t)
   for (const [more, mode, level, what, mend] of [
     ['firewall = iptables\n', 0o600, 'problem', /firewall|twice/, /mend the setting named/],
-    ['colour = red\n', 0o600, 'problem', /colour in .*client\.conf: there is no such/, /mend the setting/],
+    [
+      'colour = red\n',
+      0o600,
+      'problem',
+      /colour in .*client\.conf line \d+: there is no such/,
+      /mend the setting/
+    ],
     ['', 0o640, 'warning', /holds the password and others can read it/, /^chmod 600 .*client\.conf$/]
   ] as const) {
     await configure(more, mode)
@@ -163,9 +189,30 @@ t.test('the server is not there, or something else answers in its place', async 
   ])
   await configure('server = http://127.0.0.1:1\n')
   t.match(wrong(await find()), [
-    { level: 'problem', what: /server: .*ECONNREFUSED/, mend: /check the URL, the network, the certificate/ },
-    { level: 'problem', what: /authentication: .*ECONNREFUSED/ }
+    { level: 'problem', what: /server: .*ECONNREFUSED/, mend: /check the URL, the network, the certificate/ }
   ])
+  t.notOk(
+    (await find()).some(({ what }) => what.startsWith('authentication')),
+    'what could not be asked is not told of twice'
+  )
+})
+
+t.test('a fail2ban that does not run is a problem; none at all is fine', async t => {
+  const { find, fail2ban } = await healthy(t)
+  const told = async (firewall: string) =>
+    (await find({ firewall })).filter(({ what }) => what.startsWith('fail2ban '))
+  t.match(await told('nftables'), [{ level: 'ok', what: 'fail2ban runs' }])
+  fail2ban.ping = 255
+  t.match(await told('nftables'), [
+    {
+      level: 'problem',
+      what: /fail2ban is installed and does not run/,
+      mend: /systemctl enable --now fail2ban/
+    }
+  ])
+  t.strictSame(await told('dry-run'), [], 'where all is only played, fail2ban is left alone')
+  fail2ban.version = undefined
+  t.match(await told('nftables'), [{ level: 'ok', what: /not installed/ }])
 })
 
 t.test('clocks that differ are a warning', async t => {
@@ -188,7 +235,7 @@ t.test('wrong credentials are a problem, told in the words of the server', async
     {
       level: 'problem',
       what: /authentication: .*403 Authentication failed \(password\)/,
-      mend: /compare user name, password and UUID/
+      mend: /do what the message says/
     }
   ])
 })
@@ -207,7 +254,7 @@ t.test('drift between the lists and the firewall is a warning', async t => {
   t.match(wrong(found), [
     { level: 'warning', what: 'drift: 1 to be blocked, 1 to be let in', mend: 'fail2ban-report sync' }
   ])
-  t.ok(found.some(({ what }) => what === 'dry-run holds 2 block(s) of ours'))
+  t.ok(found.some(({ what }) => what === 'dry-run holds 2 blocks of ours'))
 })
 
 t.test(
@@ -220,7 +267,8 @@ t.test(
     t.teardown(() => host.destroy())
     const output = { out: () => undefined, err: () => undefined, env: {} }
     const flags = { side: 'client', config: path('client.conf'), firewall: 'nftables' }
-    const find = async () => wrong(await checkClient(flags, output, host.run, paths))
+    const find = async () =>
+      wrong(await checkClient(flags, output, withFail2ban({ version: undefined, ping: 0 }, host.run), paths))
     t.strictSame(await find(), [], 'ufw is off')
     await ufw('--force', 'enable')
     await ufw('allow', '22/tcp')
@@ -241,7 +289,7 @@ t.test('a firewall tool that is missing is a problem that says what to install',
     checkClient(
       { side: 'client', config: path('client.conf'), firewall },
       { out: () => undefined, err: () => undefined, env: {} },
-      missing
+      withFail2ban({ version: undefined, ping: 0 }, missing)
     )
   const { getuid } = process
   t.teardown(() => Object.assign(process, { getuid }))
@@ -251,7 +299,11 @@ t.test('a firewall tool that is missing is a problem that says what to install',
     ['ipset', /ipset does not work here; install ipset and iptables/],
     ['auto', /none works here; install nftables .*, or install ipset/]
   ] as const)
-    t.match(wrong(await find(firewall)), [{ level: 'problem', what, mend: /install the tool/ }], firewall)
+    t.match(
+      wrong(await find(firewall)),
+      [{ level: 'problem', what, mend: /do what the message says/ }],
+      firewall
+    )
   Object.assign(process, { getuid: () => 1000 })
   t.match(wrong(await find('nftables')), [
     { level: 'problem', what: /only root can change it; run with sudo/ }

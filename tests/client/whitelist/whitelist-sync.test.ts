@@ -216,12 +216,23 @@ t.test('fail2ban left alone, not installed, not running', async t => {
   t.ok(absent.played.ignored.has('192.0.2.1'))
   const stopped = host(t)
   stopped.played.running = false
-  t.equal((await stopped.sync.sync()).result, 'success')
+  const notHeeded = { result: 'fail', message: /fail2ban does not heed the whitelist: it does not run/ }
+  t.match(await stopped.sync.sync(), notHeeded)
   t.match(await stopped.dropIn(), '192.0.2.1', 'it holds from the start on')
-  t.equal((await stopped.sync.sync()).result, 'unchanged')
+  t.match(await stopped.sync.sync(), notHeeded, 'as long as it does not run')
+  t.match(await stopped.sync.report(), notHeeded, 'the server is told')
   stopped.played.running = true
   t.match(await stopped.sync.sync(), { result: 'success', lifted: ['192.0.2.1', '203.0.113.9'] })
   t.ok(stopped.played.ignored.has('192.0.2.1'), 'one that read its settings before is told as well')
+  stopped.played.running = false
+  t.equal((await stopped.sync.sync()).result, 'unchanged', 'a cycle with nothing to do runs nothing')
+  t.match(await stopped.sync.sync(true), notHeeded, 'whitelist-sync asks')
+  t.match(await stopped.sync.sync(), notHeeded, 'and cycles look again from then on')
+  stopped.played.running = true
+  t.equal((await stopped.sync.sync()).result, 'unchanged')
+  t.match(await stopped.sync.report(), { result: 'success' })
+  absent.played.installed = false
+  t.equal((await absent.sync.sync(true)).result, 'unchanged', 'a host without fail2ban is fine')
 })
 
 t.test('a fail2ban that is just starting is looked at until its jails run', async t => {

@@ -207,3 +207,22 @@ t.test('the state of an entry in a word', async t => {
   ] as const)
     t.equal(stateOf({ ip: '192.0.2.1', ...entry }, now), state, JSON.stringify(entry))
 })
+
+t.test('a jail that nothing of the host names so far is blocked in, with a word', async t => {
+  const { dir, run, write } = await blocking(t)
+  const on = async (jail: string) => {
+    const { err, error } = await run(['block', '203.0.113.9', '--server', 'web-1', '--jail', jail])
+    t.equal(error, undefined, jail)
+    return err
+  }
+  t.equal(await on('sshd'), 'note: no list and no event of web-1 names the jail "sshd" so far\n')
+  t.equal(await on('sshd'), '', 'now a list does')
+  t.match(await on('ss hd'), /^note: .* names the jail "ss hd" so far; the nearest is sshd\n$/)
+  const days = join(dir, 'archive', 'web-1', 'fail2ban')
+  await mkdir(days)
+  const event = { timestamp: '2026-03-01 10:00:00,123', action: 'Ban', ip: '192.0.2.1', jail: 'postfix' }
+  await writeFile(join(days, 'fail2ban-events-20260301.json'), JSON.stringify([event]))
+  t.equal(await on('postfix'), '', 'an event does')
+  await write('web-1', 'dovecot', [])
+  t.equal(await on('dovecot'), '', 'an empty list does')
+})

@@ -1,5 +1,8 @@
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, mkdir, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Finding } from '../../../common/findings.js'
@@ -35,7 +38,9 @@ async function healthy(t: Test, env: Record<string, string> = {}) {
     ['archive', 'download', 'temp', 'settings'].map(name => [name, path(name)])
   )
   const heard: string[] = []
-  const terminal = { err: (text: string) => heard.push(text), env } as unknown as Parameters<
+  // Nobody listens there.
+  const all = { F2BR_PORT: '1', ...env }
+  const terminal = { err: (text: string) => heard.push(text), env: all } as unknown as Parameters<
     typeof checkServer
   >[1]
   return {
@@ -56,11 +61,12 @@ t.test('when all is well, everything looked at is ok', async t => {
   const told = found.map(finding => finding.what)
   t.match(told, [
     /archive, download, temp and settings can be read and written/,
-    /1 host\(s\) may sync/,
-    /1 user\(s\), an admin among them/,
+    /the server does not run, or not there: .*:1\/healthz: ECONNREFUSED/,
+    /1 host may sync/,
+    /1 user, an admin among them/,
     /the data files are whole/,
     /web-1 asked last at /,
-    /1 of 1 list\(s\) of web-1 wait for it/
+    /of 1 list of web-1, 1 to be fetched/
   ])
   t.strictSame(heard, [])
 })
@@ -110,12 +116,12 @@ t.test('nobody who could log in or sync is a warning that says how to add one', 
   const { find, path, write } = await healthy(t)
   await write(path('settings', 'users.json'), [{ username: 'victor', password: 'x', role: 'viewer' }])
   t.match(wrong(await find()), [
-    { level: 'warning', what: 'no admin can log in', mend: 'fail2ban-report user add NAME --role admin' }
+    { level: 'warning', what: 'no admin can log in', mend: / user add NAME --role admin$/ }
   ])
   await write(path('settings', 'users.json'), USERS)
   await write(path('settings', 'client-list.json'), [])
   t.match(wrong(await find()), [
-    { level: 'warning', what: 'no host may sync', mend: 'fail2ban-report client add HOST' }
+    { level: 'warning', what: 'no host may sync', mend: / client add HOST --server-url https:/ }
   ])
 })
 
@@ -228,7 +234,7 @@ t.test('the password file: hashes, mode, whether it can be read', async t => {
   t.strictSame(await problem(), [])
   t.match(
     (await find()).map(({ what }) => what),
-    /the password file .* has 1 user\(s\)/
+    /the password file .* has 1 user/
   )
   await chmod(file, 0o644)
   t.match(await problem(), [
@@ -270,10 +276,10 @@ t.test(
   async t => {
     const { cert, key } = makeCertificate(scratch(t), 'one')
     const { find } = await healthy(t, { F2BR_TLS_CERT: cert, F2BR_TLS_KEY: key, F2BR_USER: 'nobody' })
-    t.match(wrong(await find()), [
+    t.match(wrong(await find()).slice(-2), [
       {
         level: 'problem',
-        what: /nobody, as whom the server runs, can't read .*one\.pem/,
+        what: /nobody, the user that the server runs as, can't read .*one\.pem/,
         mend: /install -o nobody/
       },
       { level: 'problem', what: /can't read .*one\.key/ }
@@ -285,5 +291,69 @@ t.test('a list that was set aside counts among those that wait', async t => {
   const { path, find } = await healthy(t)
   const list = path('archive', 'web-1', 'blocklists', 'sshd.blocklist.json')
   await rename(list, `${list}.corrupt-2026-03-01T120000`)
-  t.match((await find()).find(finding => finding.what.includes('wait for it'))?.what, /^1 of 1 /)
+  t.match(
+    (await find()).find(finding => finding.what.includes('to be fetched'))?.what,
+    /^of 1 list of web-1, 1 /
+  )
+})
+
+t.test(
+  'a folder that root can use and the server can’t is a problem, and the mend mends it',
+  { skip: spawnSync('runuser', ['-u', 'nobody', 'true']).status === 0 ? false : 'needs root' },
+  async t => {
+    const dir = scratch(t)
+    await chmod(dir, 0o755)
+    const folders = Object.fromEntries(
+      ['archive', 'download', 'temp', 'settings'].map(name => [name, join(dir, name)])
+    )
+    for (const path of Object.values(folders)) await mkdir(path, { mode: 0o700 })
+    const { find } = await healthy(t, { F2BR_USER: 'nobody' })
+    const problems = async () =>
+      (await find(folders)).filter(({ what }) => what.includes('the user that the server runs as'))
+    const found = await problems()
+    t.match(found, [
+      {
+        level: 'problem',
+        what: `nobody, the user that the server runs as, can't read and write the archive folder ${folders.archive}`
+      },
+      { what: /download folder/ },
+      { what: /temp folder/ },
+      { what: /settings folder/ }
+    ])
+    for (const { mend = '' } of found) {
+      const [commands = ''] = mend.split(', and')
+      t.equal(spawnSync('sh', ['-c', commands]).status, 0, commands)
+    }
+    t.strictSame(await problems(), [])
+    await chmod(folders.archive ?? '', 0)
+    t.match(await problems(), [{ what: /archive folder/ }])
+  }
+)
+
+t.test('whether the server answers where it is configured to', async t => {
+  let reply = { code: 200, text: '{"status":"ok"}' }
+  const server = createServer((request, response) => {
+    response.statusCode = request.url === '/healthz' ? reply.code : 404
+    response.end(reply.text)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const port = String((server.address() as AddressInfo).port)
+  const conf = join(scratch(t), 'server.conf')
+  await writeFile(conf, `port = ${port}\n`)
+  const { find } = await healthy(t, { F2BR_SERVER_CONFIG: conf, F2BR_PORT: port })
+  const unnamed = await healthy(t, { F2BR_PORT: port })
+  const told = async (from: typeof find) => (await from()).find(({ what }) => what.includes('/healthz'))
+  t.match(await told(find), { level: 'ok', what: /^the server answers: http:\/\/127/ })
+  reply = { code: 507, text: '{"success":false,"message":"The archive folder, such as it is"}' }
+  t.match(await told(find), { level: 'problem', what: /answered 507: The archive folder/, mend: /mend what/ })
+  t.match(await told(unnamed.find), { level: 'problem', what: /answered 507/ })
+  reply = { code: 404, text: '<html>' }
+  t.match(await told(find), { level: 'problem', what: /answered 404$/ })
+  t.match(await told(unnamed.find), { level: 'ok', what: /another program answers where it would/ })
+  server.closeAllConnections()
+  await new Promise(resolve => server.close(resolve))
+  t.match(await told(find), { level: 'problem', what: /does not run.*ECONNREFUSED/, mend: /start it: / })
+  t.match(await told(unnamed.find), { level: 'ok', what: /does not run/ })
 })

@@ -165,3 +165,20 @@ t.test('a corrupt users.json is told of and left as it is', async t => {
     t.match((await run(['user', ...words], { input: GOOD })).error, { code: 'FILE_CORRUPT' }, words.join(' '))
   t.equal(await readFile(file, 'utf8'), '[{"username":')
 })
+
+t.test('what can be told before a password is asked for is told before', async t => {
+  const { run, given, stored } = users(t)
+  await given(['alice', 'admin'])
+  const before = await stored()
+  for (const [words, keys, code, asked] of [
+    [['add', 'alice'], [GOOD, GOOD], 'CONFLICT', 0],
+    [['add', 'a b'], [GOOD, GOOD], 'BAD_NAME', 0],
+    [['passwd', 'nobody'], [GOOD, GOOD], 'NOT_FOUND', 0],
+    [['passwd', 'alice'], ['short', 'short'], 'BAD_INPUT', 1]
+  ] as const) {
+    const { err, error } = await run(['user', ...words], { keys })
+    t.match(error, { code }, words.join(' '))
+    t.equal(err.split(': ').length - 1, asked, `${words.join(' ')}: questions`)
+  }
+  t.strictSame(await stored(), before)
+})

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { asBody, asFields, endpointApp, WEB1, type EndpointApp } from '../../support/endpoint.js'
+import { asBody, asFields, endpointApp, WEB1, type EndpointApp, type Form } from '../../support/endpoint.js'
 import { ownFolder } from '../../support/own-folder.js'
 
 const ACTOR = { kind: 'cli' as const, name: 'root', from: 'cli' }
@@ -86,4 +86,18 @@ t.test('commands go to who takes them, and come back by report', async t => {
   t.match(await at.app.store.commands.find(id), { command: { state: 'completed', output: 'fine' } })
   t.equal((await report({ whitelist: { result: 'success', hash: '' } })).statusCode, 200)
   t.match((await host(at)).whitelist, { result: 'success' })
+})
+
+t.test('a sync-back is on record at once, a poll with nothing new once a minute', async t => {
+  const at = await endpointApp(ownFolder(t))
+  t.teardown(() => at.app.close())
+  const seen = async () => (await host(at)).lastSync
+  await at.post('update.php', asBody())
+  const first = await seen()
+  at.clock.now += 20_000
+  await at.post('update.php', asBody())
+  t.equal(await seen(), first)
+  const form = [...asFields(), ['file[]', '[]', 'sshd.blocklist.json']] as Form
+  t.equal((await at.post('syncback.php', form)).statusCode, 200)
+  t.equal(await seen(), '2026-03-01T12:00:20.000+00:00')
 })
