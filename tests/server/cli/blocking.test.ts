@@ -207,3 +207,14 @@ t.test('the state of an entry in a word', async t => {
   ] as const)
     t.equal(stateOf({ ip: '192.0.2.1', ...entry }, now), state, JSON.stringify(entry))
 })
+
+t.test('a list that was set aside as corrupt is told from an empty one', async t => {
+  const { dir, run, write } = await blocking(t)
+  await write('web-1', 'sshd', [])
+  await writeFile(join(dir, 'archive', 'web-1', 'blocklists', 'sshd.blocklist.json'), '{"cut')
+  for (const when of ['found', 'later']) {
+    const { err, error } = await run(['list', '--server', 'web-1'])
+    t.equal(error, undefined)
+    t.match(err, /Corrupt and set aside: sshd\.blocklist\.json\.corrupt-/, when)
+  }
+})
