@@ -226,3 +226,14 @@ t.test('a jail that nothing of the host names so far is blocked in, with a word'
   await write('web-1', 'dovecot', [])
   t.equal(await on('dovecot'), '', 'an empty list does')
 })
+
+t.test('a list that was set aside as corrupt is told from an empty one', async t => {
+  const { dir, run, write } = await blocking(t)
+  await write('web-1', 'sshd', [])
+  await writeFile(join(dir, 'archive', 'web-1', 'blocklists', 'sshd.blocklist.json'), '{"cut')
+  for (const when of ['found', 'later']) {
+    const { err, error } = await run(['list', '--server', 'web-1'])
+    t.equal(error, undefined)
+    t.match(err, /Corrupt and set aside: sshd\.blocklist\.json\.corrupt-/, when)
+  }
+})
