@@ -173,7 +173,9 @@ export const SERVE_SETTINGS = {
     { describe: 'password file (htpasswd -B) that is asked for in front of the dashboard', fallback: '' },
     'FILE'
   ),
-  allowDashboard: setting.allowList({ describe: 'addresses from which the dashboard may be opened, and the API used' }),
+  allowDashboard: setting.allowList({
+    describe: 'addresses from which the dashboard may be opened, and the API used'
+  }),
   allowEndpoints: setting.allowList({ describe: 'addresses from which hosts may sync' }),
   satisfy: setting.oneOf(['all', 'any'], {
     describe:

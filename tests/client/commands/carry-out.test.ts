@@ -73,7 +73,12 @@ t.test('each type does what it says', async t => {
 t.test('what is not to be done is not', async t => {
   const ban = (ip: string, jail = 'sshd') => give('ban_ip', { jail, ip })
   const cases: [string, ReturnType<typeof give>, Partial<CommandHost>, RegExp][] = [
-    ['not allowed', ban('203.0.113.9'), { allowed: ['health'] }, /does not allow it: its setting "commands" has no ban_ip/],
+    [
+      'not allowed',
+      ban('203.0.113.9'),
+      { allowed: ['health'] },
+      /does not allow it: its setting "commands" has no ban_ip/
+    ],
     ['unknown', give('rm'), {}, /knows no rm/],
     ['of Object', give('constructor'), {}, /knows no/],
     ['only played', ban('203.0.113.9'), { mayChange: false }, /dry-run/],

@@ -183,7 +183,10 @@ t.test('bad values are refused, with the name of the setting', async t => {
   await refused(`${OWN}firewall=pf\n`, /firewall in .*: one of auto, nftables, ufw, ipset, dry-run/)
   await refused(`${OWN}interval=0\n`, /interval in .*: a whole number from 1 to/)
   await refused(`${OWN}never_block=x\n`, /never_block in .*: addresses or networks/)
-  await refused(`${OWN}intervall=5\n`, /intervall in .* line \d+: there is no such setting; the nearest is interval$/)
+  await refused(
+    `${OWN}intervall=5\n`,
+    /intervall in .* line \d+: there is no such setting; the nearest is interval$/
+  )
   await refused(OWN.replace(/uuid.*\n/, ''), /missing: uuid \(CLIENT_UUID\)/)
   await refused(OWN.replace('hunter2', '""'), /missing: password/)
   await refused(PHP.replace(/BACKSYNC_URL.*\n/, ''), /missing: server \(or all of ENDPOINT_URL/)
