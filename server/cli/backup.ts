@@ -39,7 +39,7 @@ export function addBackupCommands(program: Command, terminal: Terminal): void {
     .option('--replace', 'also where there is data: it is kept beside, under another name')
     .addHelpText(
       'after',
-      '\nIt refuses while a server runs on these folders. After one was killed it looks for 20 seconds whether it does.\n\nExample:\n  fail2ban-report restore --from /var/backups/f2br-monday.tar.gz --replace'
+      '\nIt refuses while a server runs on these folders. After one was killed\nit looks for 20 seconds whether it does.\n\nExample:\n  fail2ban-report restore --from /var/backups/f2br-monday.tar.gz --replace'
     )
     .action(async (flags: Record<string, unknown>) => {
       const { folders } = openStore(flags, terminal, { asOwner: false })
