@@ -10,7 +10,7 @@ const EVERY_MS = 2
 
 /** Each round a packet of the address that is told on standard input, then one of the free address with its time. */
 const SENDER = `
-import socket, sys, threading, time
+import os, socket, sys, threading, time
 free, target, port, every = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]) / 1000
 def open_from(ip):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -22,6 +22,7 @@ def listen():
     global now
     for line in sys.stdin:
         now = (line.strip(), open_from(line.strip()))
+    os._exit(0) # the test has ended, or was killed
 threading.Thread(target=listen, daemon=True).start()
 sure = open_from(free)
 round = 0
@@ -40,8 +41,12 @@ while True:
  * comes through the same queue as its first: where it is there and the first is not, the first was dropped.
  */
 const RECEIVER = `
-import socket, sys
+import os, socket, sys, threading
 free, port = sys.argv[1], int(sys.argv[2])
+def end_with_the_test():
+    sys.stdin.read()
+    os._exit(0)
+threading.Thread(target=end_with_the_test, daemon=True).start()
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, 33, 16 * 1024 * 1024) # SO_RCVBUFFORCE: nothing is lost where this process is late
 s.bind(('0.0.0.0', port))
