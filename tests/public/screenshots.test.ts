@@ -185,7 +185,10 @@ t.test('German is longer, and fits as well', { skip: NO_BROWSER }, async t => {
   ]
   for (const view of views) {
     await page.goto(`${at.url}/?view=${view}`)
-    await page.locator('.grid-body .grid-row, .hosts tbody tr, .tile, .rows, [role=search]').first().waitFor()
+    await page
+      .locator('.grid-body .grid-row, .hosts tbody tr, .tile, .rows, .empty, [role=search]')
+      .first()
+      .waitFor()
     for (const [name, [width, height]] of Object.entries(SIZES)) {
       await page.setViewportSize({ width, height })
       t.strictSame(await cut(page), [], `${view} ${name}`)
