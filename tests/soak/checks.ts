@@ -62,13 +62,17 @@ async function whitelistBroken(soak: Soak): Promise<string[]> {
   return [...broken, ...missing]
 }
 
-/** Locks, half-written copies, uploads and downloads, and notes of changes whose audit rows are to come. */
+/**
+ * Locks, half-written copies, uploads and downloads, and notes of changes whose audit rows are to come. Not the marks of
+ * servers: those that run have theirs, and a killed one's goes within a minute (tests/server/store/serving.test.ts).
+ */
 async function leftovers(soak: Soak): Promise<string[]> {
   const all = await readdir(soak.at.dir, { recursive: true, withFileTypes: true })
   return all
     .filter(item => {
       const passing = /\/server\/(temp|download)(\/|$)/.test(item.parentPath)
-      const open = item.name.endsWith('.lock') || item.name.startsWith('audit-open-')
+      const mark = item.name.startsWith('.serving-')
+      const open = (item.name.endsWith('.lock') && !mark) || item.name.startsWith('audit-open-')
       return open || /\.json\.\d+$/.test(item.name) || (passing && item.isFile() && item.name !== '.htaccess')
     })
     .map(item => join(item.parentPath, item.name))
