@@ -61,5 +61,5 @@ if (wanted.length === 0) {
 }
 
 function lineOf({ what, value, baseline, ratio, peakMb }: BenchRow): string {
-  return `| ${what} | ${value} | ${baseline} | ${ratio === null ? '' : ratio.toFixed(2)} | ${peakMb === undefined ? '' : Math.round(peakMb)} |`
+  return `| ${what} | ${value} | ${baseline} | ${ratio === null ? '' : ratio < 0.01 ? ratio.toPrecision(1) : ratio.toFixed(2)} | ${peakMb === undefined ? '' : Math.round(peakMb)} |`
 }
