@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import * as Type from 'typebox'
 import { serialise } from './json-file.js'
 import { changedRows, changedText, type RowChanges } from './list-text.js'
+import { sha256 } from './sha256.js'
 import { BlocklistEntry, shapeCheck } from './shapes.js'
 
 /** The content type by which a reply of download.php tells changes from a whole list. */
@@ -49,25 +49,11 @@ export function areFew({ set, gone }: RowChanges<unknown>, entries: number): boo
   return set.length + gone.length <= Math.min(MOST_CHANGES, entries * LARGEST_PART)
 }
 
-/** The text of a list that changes are made of; written anew where its rows can't be changed in place. */
-export function textOf(
-  { value, text }: ListVersion,
-  changes: RowChanges<BlocklistEntry>,
-  after: readonly BlocklistEntry[]
-): string {
-  return changedText(text, value.length, changes) ?? serialise(after, true)
-}
-
 /** Makes the changes. @returns undefined unless the outcome is the very version they tell of */
 export function madeOf(version: ListVersion, changes: ListChanges): ListVersion | undefined {
   const value = changedRows(version.value, changes)
   if (value === undefined) return undefined
-  const text = textOf(version, changes, value)
+  const text = changedText(version.text, version.value.length, changes) ?? serialise(value, true)
   const fits = Buffer.byteLength(text) === changes.bytes && sha256(text) === changes.result
   return fits ? { value, text } : undefined
-}
-
-/** SHA-256 (hex). */
-export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }

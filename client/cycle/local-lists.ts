@@ -4,13 +4,13 @@ import {
   areFew,
   checkListChanges,
   madeOf,
-  sha256,
   type ListChanges,
   type ListVersion
 } from '../../common/list-changes.js'
 import { changesBetween } from '../../common/list-text.js'
 import { isListName, type ListName } from '../../common/names.js'
 import { Blocklist, BlocklistEntry, LIMITS, phpArray, shapeCheck } from '../../common/shapes.js'
+import { sha256 } from '../../common/sha256.js'
 
 const LIST: JsonKind<BlocklistEntry[]> = {
   check: shapeCheck(Blocklist),

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import * as Type from 'typebox'
 import type { Clock } from '../../common/clock.js'
 import { versionOf, type JsonFiles, type JsonKind } from '../../common/json-file.js'
 import { eventsFileOfDay, type EventsFileName } from '../../common/names.js'
+import { sha256 } from '../../common/sha256.js'
 import { DayEvents, LIMITS, shapeCheck, type BanEvent } from '../../common/shapes.js'
 import { parseLine } from './parse-line.js'
 import { readLog, type LogPosition } from './read-log.js'
@@ -185,8 +185,8 @@ async function changedDays(
     if (known.version !== undefined && known.version === (await versionOf(path))) continue
     const { text, version } = await files.read(path, DAY)
     if (version === '') continue
-    const sha256 = createHash('sha256').update(text).digest('hex')
-    if (sha256 !== known.uploaded) changed.push({ name, text, sha256, version })
+    const hash = sha256(text)
+    if (hash !== known.uploaded) changed.push({ name, text, sha256: hash, version })
   }
   return changed
 }

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { ProductError, systemCode } from '../../common/errors.js'
+import { sha256 } from '../../common/sha256.js'
 
 /** Where reading stopped. `fingerprint` is of the first bytes: it tells a file from one that took its place. */
 export interface LogPosition {
@@ -69,8 +69,4 @@ export function continues(file: LogFile, position: LogPosition): boolean {
   if (file.size < position.offset || file.head.length < bytes) return false
   if (bytes === 0) return file.inode === position.inode
   return sha256(file.head.subarray(0, bytes)) === expected
-}
-
-function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex')
 }

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { familyOf, parseAddress, prefixOf, type Address } from '../../common/address.js'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
+import { sha256 } from '../../common/sha256.js'
 
 /** As the server's own limits: a server that was taken over must not switch a host's protection off by one line. */
 const WIDEST = { 4: 8, 6: 7 } as const
@@ -34,7 +34,7 @@ export function readPlain(text: string): Address[] {
 
 /** SHA-256 in hex: what the server calls the text by. */
 export function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+  return sha256(text)
 }
 
 /** The text of the host's copy; empty when there is none. @throws ProductError UNREADABLE */

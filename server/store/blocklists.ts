@@ -10,9 +10,9 @@ import {
   type JsonFiles,
   type Snapshot
 } from '../../common/json-file.js'
-import { sha256 } from '../../common/list-changes.js'
 import type { RowChanges } from '../../common/list-text.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
+import { sha256 } from '../../common/sha256.js'
 import { asksForBlock, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import type { AuditedChange, AuditStore } from './audit.js'
 import { draftsOfChange, draftsOfUpload } from './audit-drafts.js'

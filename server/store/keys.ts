@@ -1,8 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { isoTime, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { type JsonFiles } from '../../common/json-file.js'
 import type { ServerName } from '../../common/names.js'
+import { sha256 } from '../../common/sha256.js'
 import type { AuditStore } from './audit.js'
 import type { AuditActor, AuditDraft } from './audit-row.js'
 import type { Paths } from './folders.js'
@@ -85,5 +86,5 @@ export class KeyStore {
 
 /** A secret of 256 random bits needs no slow hash: there is nothing to guess. */
 function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex')
+  return sha256(secret)
 }

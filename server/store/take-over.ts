@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as Type from 'typebox'
@@ -8,6 +7,7 @@ import { messageOf, ProductError, systemCode } from '../../common/errors.js'
 import { syncFolder } from '../../common/durable-file.js'
 import { makeFolder, parseJson, type JsonKind } from '../../common/json-file.js'
 import { isServerName } from '../../common/names.js'
+import { sha256 } from '../../common/sha256.js'
 import { shapeCheck, type BlocklistEntry, type UpdateIndex } from '../../common/shapes.js'
 import type { AuditActor } from './audit-row.js'
 import { KINDS } from './kinds.js'
@@ -271,7 +271,7 @@ function stateOf(
 
 function hashOf(what: unknown): string {
   const text = typeof what === 'string' ? what : JSON.stringify(what)
-  return createHash('sha256').update(text).digest('hex')
+  return sha256(text)
 }
 
 async function writeNew(path: string, text: string): Promise<void> {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { AddressSet, familyOf, parseAddress, prefixOf, type Address } from '../../common/address.js'
@@ -6,6 +5,7 @@ import { isoTime, timeOf, type Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { type JsonFiles } from '../../common/json-file.js'
 import type { ListName, ServerName } from '../../common/names.js'
+import { sha256 } from '../../common/sha256.js'
 import type { AuditStore } from './audit.js'
 import type { AuditActor, AuditDraft } from './audit-row.js'
 import type { BlocklistStore, Protection } from './blocklists.js'
@@ -228,7 +228,7 @@ export class WhitelistStore {
       `# Last change: ${changed}`
     ]
     const text = [...head, ...ips].map(line => line + '\n').join('')
-    held.plain = { text, hash: createHash('sha256').update(text).digest('hex') }
+    held.plain = { text, hash: sha256(text) }
     return held.plain
   }
 

@@ -2,7 +2,7 @@ import { mkdir, readFile, readdir, stat, symlink, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { LocalLists } from '../../../client/cycle/local-lists.js'
-import { sha256 } from '../../../common/list-changes.js'
+import { sha256 } from '../../../common/sha256.js'
 import { JsonFiles, type SetAside } from '../../../common/json-file.js'
 import { listName } from '../../../common/names.js'
 import { ownFolder } from '../../support/own-folder.js'
