@@ -100,13 +100,13 @@ async function watchForEver(config: Readonly<ClientConfig>, output: Output, json
   const report = await reporter(config, { ...output, err }, json ? err : out)
   const bus = loggedBus(report)
   const { interval, log, urls } = config
-  report('info', { event: 'watching', server: new URL(urls.update).origin, interval, log })
+  const server = new URL(urls.update).origin
+  report('info', { event: 'watching', server, interval, log })
   let away = false
   const cycle = async (signal: AbortSignal) => {
     try {
       const result = await syncOnce(config, { report, bus, signal })
-      if (result.answered && away)
-        report('info', { event: 'server_back', server: new URL(urls.update).origin })
+      if (result.answered && away) report('info', { event: 'server_back', server })
       away = !result.answered
       if (json) output.out(JSON.stringify(result))
       else if (didSomething(result)) out(inWords(result))

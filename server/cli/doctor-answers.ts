@@ -15,16 +15,18 @@ export async function checkAnswers(config: ServerConfig, env: Terminal['env']): 
   const start = existsSync(UNIT_PATH)
     ? `systemctl enable --now ${UNIT}; journalctl -u ${UNIT} says why it ended`
     : 'start it: fail2ban-report serve'
+  let answer
   try {
-    await askHealth(url)
-    return [{ level: 'ok', what: `the server answers: ${url}` }]
+    answer = await askHealth(url)
   } catch (error) {
-    const answered = error instanceof ProductError && error.code === 'UNWELL'
-    const what = answered ? messageOf(error) : `the server does not run, or not there: ${messageOf(error)}`
-    // That is what our own server says, wherever it was started from.
-    if (answered && (expected || /answered 507/.test(what)))
-      return [{ level: 'problem', what, mend: 'mend what it names, or look into its log' }]
-    if (expected) return [{ level: 'problem', what, mend: start }]
-    return [{ level: 'ok', what: answered ? `another program answers where it would listen: ${what}` : what }]
+    const what = `the server does not run, or not there: ${messageOf(error)}`
+    return [expected ? { level: 'problem', what, mend: start } : { level: 'ok', what }]
   }
+  const { status, unwell } = answer
+  if (unwell === undefined) return [{ level: 'ok', what: `the server answers: ${url}` }]
+  const what = unwell.message
+  // That status is what our own server says, wherever it was started from.
+  return expected || status === new ProductError('FOLDER').status
+    ? [{ level: 'problem', what, mend: 'mend what it names, or look into its log' }]
+    : [{ level: 'ok', what: `another program answers where it would listen: ${what}` }]
 }

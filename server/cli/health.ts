@@ -20,7 +20,8 @@ export function addHealthCommand(program: Command, terminal: Terminal): void {
     .addHelpText('after', '\nExamples:\n  fail2ban-report health\n  fail2ban-report health --port 9000')
     .action(async (flags: Record<string, unknown>) => {
       const url = healthUrl(readServerConfig({ flags, env: terminal.env }))
-      await askHealth(url)
+      const { unwell } = await askHealth(url)
+      if (unwell !== undefined) throw unwell
       terminal.out(`ok: ${url}`)
     })
 }
@@ -34,19 +35,23 @@ export function healthUrl({ host, port, basePath, tlsCert }: ServerConfig): stri
   return `${scheme}://${isIP(at) === 6 ? `[${at}]` : at}:${port}${basePath === '/' ? '' : basePath}/healthz`
 }
 
-/** @throws ProductError UNWELL when it answers that it is not well, NETWORK when it does not answer */
-export async function askHealth(url: string): Promise<void> {
+/**
+ * Asks a server how it is. @returns the reply's status, and what is wrong (ProductError UNWELL) when it is not well
+ * @throws ProductError NETWORK when it does not answer
+ */
+export async function askHealth(url: string): Promise<{ status: number; unwell: ProductError | undefined }> {
   // Nothing secret is sent, and the certificate is made out to the server's public name, not to loopback.
   const dispatcher = new Agent({ connect: { rejectUnauthorized: false } })
   try {
     const signal = AbortSignal.timeout(WAIT_MS)
     const { statusCode, body } = await request(url, { dispatcher, signal })
     const text = await body.text()
-    if (statusCode !== 200 || !text.includes('"ok"')) {
-      throw new ProductError('UNWELL', `${url} answered ${statusCode}${saidBy(text)}`)
-    }
+    const well = statusCode === 200 && text.includes('"ok"')
+    const unwell = well
+      ? undefined
+      : new ProductError('UNWELL', `${url} answered ${statusCode}${saidBy(text)}`)
+    return { status: statusCode, unwell }
   } catch (error) {
-    if (error instanceof ProductError) throw error
     throw new ProductError('NETWORK', `${url}: ${systemCode(error) ?? messageOf(error)}`, error)
   } finally {
     await dispatcher.destroy()

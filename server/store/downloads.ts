@@ -102,7 +102,7 @@ export class DownloadStore {
   readonly #idle = new Map<ServerName, { seen: string; until: number }>()
 
   async #look(server: ServerName): Promise<Sight> {
-    const waiting = await this.index.ofAsking(server)
+    const waiting = await this.index.ofMade(server)
     return {
       waiting: [...waiting.keys()],
       lists: this.lists.versionsNow(server),
@@ -192,7 +192,8 @@ export class DownloadStore {
     }
     const { ino, size } = await file.stat()
     const noted = this.#changes.get(path)
-    const changes = noted?.version === (await versionOf(path)) ? noted.changes : undefined
+    const changes =
+      noted !== undefined && noted.version === (await versionOf(path)) ? noted.changes : undefined
     return { file, bytes: size, changes, delivered: () => this.#remove(path, ino) }
   }
 

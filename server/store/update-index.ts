@@ -26,10 +26,10 @@ export class UpdateIndexStore {
   }
 
   /**
-   * As `of`, where hosts ask: makes a missing index, for without the file each look at it would read all lists of all
-   * hosts.
+   * As `of`, where hosts ask or something changes: makes a missing index, for without the file each look at it would read
+   * all lists of all hosts.
    */
-  async ofAsking(server: ServerName): Promise<Map<ListName, boolean>> {
+  async ofMade(server: ServerName): Promise<Map<ListName, boolean>> {
     const { value, version } = await this.files.read(this.paths.updateIndex(), KINDS.updateIndex)
     if (version !== '') return listsOf(value, server)
     await this.#make()
@@ -45,8 +45,7 @@ export class UpdateIndexStore {
   /** Sets what is said of one list. Call it while holding the list's lock. Nothing is written if it says so already. */
   async set(server: ServerName, list: ListName, state: ListState): Promise<void> {
     const wanted = state === 'in-sync' ? undefined : state === 'waits'
-    if ((await this.files.version(this.paths.updateIndex())) === '') await this.#make()
-    const said = await this.of(server)
+    const said = await this.ofMade(server)
     if (said.get(list) === wanted) return
     await this.files.change(this.paths.updateIndex(), KINDS.updateIndex, async ({ value, version }) => {
       const index = version === '' ? await this.#rebuilt() : value
