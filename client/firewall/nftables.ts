@@ -30,9 +30,9 @@ export class NftablesFirewall implements Firewall {
 
   /** True when our table is there. @throws ProductError COMMAND when nft doesn't work */
   async installed(): Promise<boolean> {
-    const [family = '', name = ''] = TABLE.split(' ')
-    const tables = (await outputOf(this.run, 'nft', ['list', 'tables', family])).split('\n')
-    return tables.includes(`table ${family} ${name}`)
+    // nft 1.0.6 fetches all elements for `list tables`, which is each cycle's beginning; for this it doesn't.
+    const ruleset = await outputOf(this.run, 'nft', ['-t', 'list', 'ruleset', 'inet'])
+    return ruleset.split('\n').includes(`table ${TABLE} {`)
   }
 
   async list(): Promise<InForce> {

@@ -231,7 +231,7 @@ t.test('text from the server is never run, nor does it reach the firewall’s la
   t.equal(result.skipped.length, CODE.length)
   const words = new Set(runs.map(one => one.words))
   for (const one of words)
-    t.match(one, /^nft (-[cjs] )*(list (tables?( inet( fail2ban_report)?)?|ruleset inet)|-f -)$/)
+    t.match(one, /^nft (-j )?(-[cst] )?(list (table inet fail2ban_report|ruleset inet)|-f -)$/)
   const [load = ''] = runs.map(one => one.input).filter(input => input !== '')
   t.notMatch(load, /touch|include|evil|require|0\.0\.0\.0/)
   const elements = [...load.matchAll(/elements = \{\n([^}]*)\n\}/g)].flatMap(found => found[1]!.split(',\n'))

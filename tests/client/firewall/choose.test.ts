@@ -25,7 +25,7 @@ const RULES = ok('*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n')
 /** What a program of the host answers; a program that is not there cannot be started. */
 type Host = Record<string, CommandResult | undefined>
 const nothing: Host = {
-  nft: ok('table inet f2b-table\n'),
+  nft: ok('table inet f2b-table {\n}\n'),
   ipset: ok(''),
   'iptables-save': RULES,
   'ip6tables-save': RULES
@@ -71,7 +71,7 @@ const cases: {
     name: 'blocks in nftables are kept to when somebody adds a rule to ufw',
     host: {
       ...nothing,
-      nft: ok('table inet f2b-table\ntable inet fail2ban_report\n'),
+      nft: ok('table inet f2b-table {\n}\ntable inet fail2ban_report {\n}\n'),
       'iptables-save': ok(UFW_ON)
     },
     ufw: DENY,
