@@ -117,6 +117,9 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
     }
   }
 
+  // Read beside all that comes before the lists are applied: nothing of ours touches the firewall earlier.
+  const listed = parts.firewall.list()
+  listed.catch(() => undefined)
   await sendEvents(parts, result, attempt)
   await step('events')
   let offered: Offered | undefined
@@ -127,9 +130,6 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   result.answered = offered !== undefined
   await step('asked')
   const guard = offered === undefined ? parts.guard : ((await parts.onAnswer?.(offered)) ?? parts.guard)
-  // Read while the lists come: nothing of ours touches the firewall before they are applied.
-  const listed = parts.firewall.list()
-  listed.catch(() => undefined)
   for (const list of offered?.restore ?? []) await attempt(() => exchange.restore(list))
   for (const list of offered?.updates ?? []) {
     await attempt(async () => {

@@ -421,7 +421,7 @@ t.test('ip is an address or is refused: no markup, formula, flag or firewall syn
     '203.0.113.9, 0.0.0.0/0',
     '203.0.113.9\n}\nflush ruleset',
     '203.0.113.9 timeout 1s',
-    '@addresses4',
+    '@addresses4_0',
     '203.0.113.1-203.0.113.9',
     '203.0.113.9/33',
     '203.0.113.9/24/8',

@@ -1,7 +1,8 @@
 import t from 'tap'
-import { address } from '../../../common/address.js'
+import { address, type Address } from '../../../common/address.js'
+import { SETS, bySet } from '../../../client/firewall/nft-table.js'
 import { NftablesFirewall } from '../../../client/firewall/nftables.js'
-import { available, createNamespace } from '../../support/netns.js'
+import { available, connects, createNamespace, joinByVeth, listen } from '../../support/netns.js'
 import { conforms } from './conformance.js'
 
 const FAIL2BAN = `table inet f2b-table {
@@ -32,6 +33,15 @@ const FORMER = `table inet fail2ban_report {
 }
 `
 
+const SPREAD = `table inet fail2ban_report {
+  set addresses4 { type ipv4_addr; counter; elements = { 192.0.2.7 counter packets 5 bytes 300 } }
+  set networks4 { type ipv4_addr; flags interval; counter; elements = { 198.51.100.0/24 counter packets 7 bytes 420 } }
+  set addresses6 { type ipv6_addr; counter; elements = { 2001:db8::7 } }
+  set networks6 { type ipv6_addr; flags interval; counter; }
+  chain input { type filter hook input priority -300; policy accept; ip saddr @addresses4 drop; }
+}
+`
+
 t.test('nftables', { skip: available('nft') ?? false }, async t => {
   const host = await createNamespace('host')
   t.teardown(() => host.destroy())
@@ -43,6 +53,9 @@ t.test('nftables', { skip: available('nft') ?? false }, async t => {
     const [, counted] = (await nft('list', 'table', ...table)).split(`${block} counter packets `)
     return parseInt(counted ?? '')
   }
+
+  const setOf = (block: Address) =>
+    [...bySet([block])].find(([, blocks]) => blocks.length > 0)?.[0].name ?? 'none'
 
   const damages = {
     'the table is gone': () => nft('delete', 'table', ...table),
@@ -59,7 +72,15 @@ t.test('nftables', { skip: available('nft') ?? false }, async t => {
       await nft('add', 'set', ...table, 'networks6', '{ type ipv4_addr; flags interval; }')
     },
     'the table is switched off': () => nft('add', 'table', ...table, '{ flags dormant; }'),
-    'a set was emptied': () => nft('flush', 'set', ...table, 'addresses4')
+    'sets were emptied': async () => {
+      for (const { name } of SETS) await nft('flush', 'set', ...table, name)
+    },
+    'a bit is not compared': async () => {
+      const rules = await nft('-a', 'list', 'chain', ...table, 'input')
+      const handle = /saddr & 0\.0\.7\.0 == 0\.0\.2\.0 .* handle (\d+)/.exec(rules)![1]!
+      const instead = 'ip saddr & 0.0.7.0 == 0.0.1.0 ip saddr @addresses4_2 drop'
+      await nft('replace', 'rule', ...table, 'input', 'handle', handle, ...instead.split(' '))
+    }
   }
 
   await conforms(t, {
@@ -67,8 +88,7 @@ t.test('nftables', { skip: available('nft') ?? false }, async t => {
     make: run => new NftablesFirewall(run),
     foreign: () => nft('list', 'table', 'inet', 'f2b-table'),
     steal: block => {
-      const kind = block.includes('/') ? 'networks' : 'addresses'
-      return nft('delete', 'element', ...table, `${kind}${block.includes(':') ? 6 : 4}`, `{ ${block} }`)
+      return nft('delete', 'element', ...table, setOf(block), `{ ${block} }`)
     },
     packets,
     damages,
@@ -89,8 +109,8 @@ t.test('nftables', { skip: available('nft') ?? false }, async t => {
     const firewall = new NftablesFirewall(host.run)
     await firewall.clear()
     await firewall.apply([address('192.0.2.7')], [])
-    await nft('flush', 'set', ...table, 'addresses4')
-    await nft('add', 'element', ...table, 'addresses4', '{ 192.0.2.7 counter packets 5 bytes 300 }')
+    await nft('flush', 'set', ...table, 'addresses4_2')
+    await nft('add', 'element', ...table, 'addresses4_2', '{ 192.0.2.7 counter packets 5 bytes 300 }')
     await nft('flush', 'chain', ...table, 'forward')
     await firewall.apply([], [])
     t.equal(await packets('192.0.2.7'), 5)
@@ -166,20 +186,62 @@ t.test('nftables', { skip: available('nft') ?? false }, async t => {
     t.same([...(await firewall.apply([], [address('192.0.2.8')]))!.own], ['192.0.2.7'])
   })
 
-  t.test('the table of an earlier version moves over in one transaction, with its counters', async t => {
-    await new NftablesFirewall(host.run).clear()
-    await host.run('nft', ['-f', '-'], { input: FORMER })
-    const inputs: string[] = []
-    const firewall = new NftablesFirewall((program, args, options) => {
-      if (options?.input !== undefined) inputs.push(options.input)
-      return host.run(program, args, options)
-    })
-    t.equal((await firewall.list()).own.size, 0)
-    const told = await firewall.apply([address('192.0.2.8')], [])
-    t.same([...told!.own].sort(), ['192.0.2.7', '192.0.2.8', '198.51.100.0/24', '2001:db8::7'])
-    t.equal(inputs.length, 1)
-    t.equal(await packets('192.0.2.7'), 5)
-    t.equal(await packets('198.51.100.0/24'), 7)
-    t.notMatch(await nft('list', 'table', ...table), /blocked/)
+  const former = { 'networks and addresses in one set': FORMER, 'single addresses in one set': SPREAD }
+  for (const [what, text] of Object.entries(former)) {
+    t.test(
+      `the table of an earlier version moves over in one transaction, with its counters: ${what}`,
+      async t => {
+        await new NftablesFirewall(host.run).clear()
+        await host.run('nft', ['-f', '-'], { input: text })
+        const inputs: string[] = []
+        const firewall = new NftablesFirewall((program, args, options) => {
+          if (options?.input !== undefined) inputs.push(options.input)
+          return host.run(program, args, options)
+        })
+        t.equal((await firewall.list()).own.size, 0)
+        const told = await firewall.apply([address('192.0.2.8')], [])
+        t.same([...told!.own].sort(), ['192.0.2.7', '192.0.2.8', '198.51.100.0/24', '2001:db8::7'])
+        t.equal(inputs.length, 1)
+        t.equal(await packets('192.0.2.7'), 5)
+        t.equal(await packets('198.51.100.0/24'), 7)
+        t.notMatch(await nft('list', 'table', ...table), /blocked|addresses\d /)
+      }
+    )
+  }
+
+  t.test('every part of the single addresses drops its own', async t => {
+    const outside = await createNamespace('outside')
+    t.teardown(() => outside.destroy())
+    const parts = [0, 1, 2, 3, 4, 5, 6, 7]
+    const theirs = parts.flatMap(part => [`10.9.${part}.2/16`, `fd09:0:${(part + 8).toString(16)}::2/32`])
+    await joinByVeth(host, ['10.9.255.1/16', 'fd09::1/32'], outside, theirs)
+    t.teardown(await listen(host, 7777))
+    const blocks = theirs.map(text => address(text.split('/')[0]!))
+    const reached = async () => {
+      const tries = blocks.map(async from => {
+        return (await connects(outside, from, from.includes(':') ? 'fd09::1' : '10.9.255.1', 7777))
+          ? from
+          : []
+      })
+      return (await Promise.all(tries)).flat()
+    }
+    const firewall = new NftablesFirewall(host.run)
+    await firewall.clear()
+    t.same(await reached(), blocks)
+    t.same([...(await firewall.apply(blocks, []))!.own].sort(), [...blocks].sort())
+    t.same(await reached(), [])
+    const names = SETS.filter(set => !set.networks).map(set => set.name)
+    t.same(blocks.map(setOf).sort(), names.sort())
+  })
+
+  t.test('an address in a part where none looks for it is not in force, and is put right', async t => {
+    const firewall = new NftablesFirewall(host.run)
+    await firewall.clear()
+    await firewall.apply([address('192.0.2.7')], [])
+    await nft('delete', 'element', ...table, 'addresses4_2', '{ 192.0.2.7 }')
+    await nft('add', 'element', ...table, 'addresses4_3', '{ 192.0.2.7 }')
+    t.same([...(await firewall.list()).own], [])
+    t.same([...(await firewall.apply([address('192.0.2.7')], []))!.own], ['192.0.2.7'])
+    t.match(await nft('list', 'set', ...table, 'addresses4_2'), /192\.0\.2\.7/)
   })
 })
