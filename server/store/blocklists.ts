@@ -31,7 +31,7 @@ import { GroupCommit } from './group-commit.js'
 import { KINDS } from './kinds.js'
 import { HandOverStore } from './hand-overs.js'
 import type { LiveNotes } from './live-notes.js'
-import { confirmEntries, mergeSyncBack } from './merge.js'
+import { confirmEntries, mergeSyncBack, type Merge } from './merge.js'
 import { stateOf, type ListState, type UpdateIndexStore } from './update-index.js'
 import { checkAddresses } from './uploaded-list.js'
 
@@ -53,7 +53,7 @@ export interface Protection {
 
 /**
  * The blocklists of all servers. A list's file, its key in update.json and its hand-over record change together
- * under the list's lock; locks are always taken in this order: list, handover.json, update.json;
+ * under the list's lock; locks are always taken in this order: list, handover.json or gone.json, update.json;
  * that of the audit trail is never held while another is taken.
  */
 export class BlocklistStore {
@@ -332,11 +332,10 @@ export class BlocklistStore {
   ): Promise<number> {
     return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
       checkAddresses(upload.entries, current.value)
-      const { latest, gone } = await this.#handOvers.of(server, list)
       const merged =
         mode === 'overwrite'
           ? { list: upload.entries, kept: 0 }
-          : mergeSyncBack(current.value, upload.entries, latest ?? Infinity, this.clock(), gone)
+          : await this.#merged(server, list, current.value, upload.entries)
       const state = merged.kept > 0 ? 'waits' : 'in-sync'
       if (merged.kept === 0 && current.text === upload.text) {
         await this.#handOvers.handedBack(server, list)
@@ -359,6 +358,17 @@ export class BlocklistStore {
         }
       }
     })
+  }
+
+  async #merged(
+    server: ServerName,
+    list: ListName,
+    current: readonly BlocklistEntry[],
+    uploaded: BlocklistEntry[]
+  ): Promise<Merge> {
+    const { latest } = await this.#handOvers.of(server, list)
+    const gone = await this.#handOvers.gone(server, list)
+    return mergeSyncBack(current, uploaded, latest ?? Infinity, this.clock(), gone)
   }
 
   /** Takes a list sent to index.php (sync-contract.md §3): confirms what is in force, stores an unknown list. */

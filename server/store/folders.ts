@@ -183,6 +183,7 @@ export type FileUse =
 const USE_OF_NAME = new Map<string, FileUse>([
   ['audit.jsonl', 'audit'],
   ['commands.json', 'commands'],
+  ['gone.json', 'hand-overs'],
   ['handover.json', 'hand-overs'],
   ['host.json', 'host'],
   ['live.jsonl', 'live-notes'],
@@ -214,6 +215,7 @@ export class Paths {
   host = (server: ServerName): string => join(this.root.archive, server, 'host.json')
   commands = (server: ServerName): string => join(this.root.archive, server, 'commands.json')
   handOvers = (server: ServerName): string => join(this.root.archive, server, 'handover.json')
+  gone = (server: ServerName): string => join(this.root.archive, server, 'gone.json')
   lists = (server: ServerName): string => join(this.root.archive, server, 'blocklists')
   list = (server: ServerName, list: ListName): string => join(this.lists(server), list)
   days = (server: ServerName): string => join(this.root.archive, server, 'fail2ban')

@@ -3,7 +3,7 @@ import type { JsonFiles } from '../../common/json-file.js'
 import type { ListName, ServerName } from '../../common/names.js'
 import type { BlocklistEntry } from '../../common/shapes.js'
 import type { Paths } from './folders.js'
-import { KINDS, type HandOvers } from './kinds.js'
+import { KINDS, type GoneEntries, type HandOvers } from './kinds.js'
 import { keyOf } from './merge.js'
 
 /** What is on record of one list's hand-overs; times in milliseconds. */
@@ -12,16 +12,15 @@ export interface HandOver {
   at: string | undefined
   /** Later than every change that was part of the last one; undefined when none is on record. */
   latest: number | undefined
-  /** Entries the list has lost lately, `keyOf` → their last `lastModified`. */
-  gone: ReadonlyMap<string, number>
 }
-
-type Gone = NonNullable<HandOvers[string]['gone']>
 
 /** Longer than any request can be under way: 120 s to come in, then waits for locks. */
 const REMEMBER_GONE_MS = 15 * 60_000
 
-/** archive/<server>/handover.json. Everything here is called while holding the list's own lock. */
+/**
+ * archive/<server>/handover.json, and gone.json beside it: what is long is not written with each hand-over. Everything
+ * here is called while holding the list's own lock.
+ */
 export class HandOverStore {
   constructor(
     private readonly files: JsonFiles,
@@ -33,13 +32,9 @@ export class HandOverStore {
   async of(server: ServerName, list: ListName): Promise<HandOver> {
     const record = await this.#record(server, list)
     const latest = timeOf(record?.latest)
-    const gone = Object.entries(this.#recent(record)).map(([key, { lastModified }]) => {
-      return [key, timeOf(lastModified)] as const
-    })
     return {
       at: record?.at === '' ? undefined : record?.at,
-      latest: Number.isNaN(latest) ? undefined : latest,
-      gone: new Map(gone)
+      latest: Number.isNaN(latest) ? undefined : latest
     }
   }
 
@@ -58,12 +53,21 @@ export class HandOverStore {
       latest: known.out === true ? known.latest : isoTime(latest),
       out: true
     }))
+    await this.#forgetGone(server)
   }
 
   /** Records that what was handed out has come back. */
   async handedBack(server: ServerName, list: ListName): Promise<void> {
     if ((await this.#record(server, list))?.out !== true) return
-    await this.#change(server, list, () => ({ out: false }))
+    await this.#change(server, list, known => ({ ...known, out: false }))
+  }
+
+  /** Entries a list has lost lately: `keyOf` → their last `lastModified`, in milliseconds. */
+  async gone(server: ServerName, list: ListName): Promise<ReadonlyMap<string, number>> {
+    const { value } = await this.files.read(this.paths.gone(server), KINDS.gone)
+    const lost = Object.entries((Object.hasOwn(value, list) ? value[list] : undefined) ?? {})
+    const recent = lost.filter(([, { at }]) => this.#isRecent(at))
+    return new Map(recent.map(([key, { lastModified }]) => [key, timeOf(lastModified)]))
   }
 
   /** Remembers for a while which entries a list loses by a change; nothing is written when it loses none. */
@@ -77,10 +81,36 @@ export class HandOverStore {
     const lost = before.filter(entry => !stay.has(keyOf(entry)))
     if (lost.length === 0) return
     const at = isoTime(this.clock())
-    const more: Gone = Object.fromEntries(
+    const more = Object.fromEntries(
       lost.map(entry => [keyOf(entry), { lastModified: entry.lastModified ?? at, at }])
     )
-    await this.#change(server, list, known => ({ gone: { ...known.gone, ...more } }))
+    await this.#changeGone(server, known => ({ ...known, [list]: { ...known[list], ...more } }))
+  }
+
+  /** Forgets, of all lists, what went long ago: one that nothing happens to any more would keep it for ever. */
+  async #forgetGone(server: ServerName): Promise<void> {
+    const { value } = await this.files.read(this.paths.gone(server), KINDS.gone)
+    const times = this.#times.get(value) ?? timesOf(value)
+    this.#times.set(value, times)
+    if (times.some(at => !this.#isRecent(at))) await this.#changeGone(server, known => known)
+  }
+
+  /** When entries went, of what is in memory: few times, however many went. */
+  readonly #times = new WeakMap<GoneEntries, readonly string[]>()
+
+  async #changeGone(server: ServerName, change: (recent: GoneEntries) => GoneEntries): Promise<void> {
+    await this.files.change(this.paths.gone(server), KINDS.gone, ({ value }) => {
+      const recent = Object.entries(value).map(([name, lost]) => {
+        const kept = Object.entries(lost).filter(([, { at }]) => this.#isRecent(at))
+        return [name, Object.fromEntries(kept)] as const
+      })
+      const next = change(Object.fromEntries(recent.filter(([, lost]) => Object.keys(lost).length > 0)))
+      return { value: next, result: undefined }
+    })
+  }
+
+  #isRecent(at: string): boolean {
+    return Math.abs(this.clock() - timeOf(at)) < REMEMBER_GONE_MS
   }
 
   async #record(server: ServerName, list: ListName): Promise<HandOvers[string] | undefined> {
@@ -88,35 +118,19 @@ export class HandOverStore {
     return Object.hasOwn(value, list) ? value[list] : undefined
   }
 
-  #recent(record: HandOvers[string] | undefined): Gone {
-    const now = this.clock()
-    const gone = Object.entries(record?.gone ?? {})
-    return Object.fromEntries(gone.filter(([, { at }]) => Math.abs(now - timeOf(at)) < REMEMBER_GONE_MS))
-  }
-
   async #change(
     server: ServerName,
     list: ListName,
-    change: (known: HandOvers[string]) => Partial<HandOvers[string]>
+    change: (known: HandOvers[string]) => HandOvers[string]
   ): Promise<void> {
     await this.files.change(this.paths.handOvers(server), KINDS.handOvers, ({ value }) => {
-      const record = Object.hasOwn(value, list) ? value[list] : undefined
-      const known = { at: '', latest: '', ...record, gone: this.#recent(record) }
-      const next = { ...known, ...change(known) }
-      // Of all lists: one that nothing happens to any more would keep what it lost for ever.
-      const others = Object.entries(value).map(([name, one]) => {
-        return [name, withGone(one, this.#recent(one))] as const
-      })
-      return {
-        value: { ...Object.fromEntries(others), [list]: withGone(next, next.gone) },
-        result: undefined
-      }
+      const known = Object.hasOwn(value, list) ? value[list] : undefined
+      return { value: { ...value, [list]: change(known ?? { at: '', latest: '' }) }, result: undefined }
     })
   }
 }
 
-function withGone(record: HandOvers[string], gone: Gone): HandOvers[string] {
-  const rest = { ...record }
-  delete rest.gone
-  return Object.keys(gone).length === 0 ? rest : { ...rest, gone }
+/** The different times at which entries went. */
+function timesOf(gone: GoneEntries): string[] {
+  return [...new Set(Object.values(gone).flatMap(lost => Object.values(lost).map(({ at }) => at)))]
 }

@@ -21,21 +21,20 @@ const SECRET = 0o600
 
 /**
  * When a list was last handed out; `latest` is later than every change that was part of it. `out` until it is synced
- * back: `latest` is then of the first hand-over that is still out. `gone` are entries that the list has lost lately,
- * by address: their last `lastModified`, and when they went.
+ * back: `latest` is then of the first hand-over that is still out.
  */
 export const HandOvers = Type.Record(
   Type.String(),
-  Type.Object({
-    at: Type.String(),
-    latest: Type.String(),
-    out: Type.Optional(Type.Boolean()),
-    gone: Type.Optional(
-      Type.Record(Type.String(), Type.Object({ lastModified: Type.String(), at: Type.String() }))
-    )
-  })
+  Type.Object({ at: Type.String(), latest: Type.String(), out: Type.Optional(Type.Boolean()) })
 )
 export type HandOvers = Static<typeof HandOvers>
+
+/** Entries that lists have lost lately, by list and address: their last `lastModified`, and when they went. */
+export const GoneEntries = Type.Record(
+  Type.String(),
+  Type.Record(Type.String(), Type.Object({ lastModified: Type.String(), at: Type.String() }))
+)
+export type GoneEntries = Static<typeof GoneEntries>
 
 /** How a host's copy of the whitelist was last synced; `at` is ISO 8601, by the server's clock. */
 export const WhitelistState = Type.Object({
@@ -122,6 +121,7 @@ export const KINDS = {
   events: kind<StoredEvent[]>(DayEvents, () => [], { rows: true, mend: phpArray }),
   updateIndex: kind<UpdateIndex>(UpdateIndex, () => ({})),
   handOvers: kind<HandOvers>(HandOvers, () => ({})),
+  gone: kind<GoneEntries>(GoneEntries, () => ({})),
   host: kind<Host>(Host, () => ({})),
   // Refused when corrupt: an empty one would let an admin lock out whom it protects.
   whitelist: kind<Whitelist>(Whitelist, () => [], { rows: true, corrupt: 'refuse' }),

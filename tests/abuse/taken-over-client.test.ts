@@ -131,7 +131,8 @@ t.test('a taken-over client reaches no other host, whatever name an upload has',
       'fail2ban-events-\u0662\u0660260301.json',
       'fail2ban-events-20260301.json\u0000',
       'host.json',
-      'handover.json'
+      'handover.json',
+      'gone.json'
     ]
   ]
   for (const name of names) {

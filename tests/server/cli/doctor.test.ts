@@ -32,6 +32,7 @@ async function healthy(t: Test, env: Record<string, string> = {}) {
   const host = path('archive', 'web-1')
   await write(join(host, 'host.json'), { lastSeen: new Date().toISOString(), clockSkewMs: 20 })
   await write(join(host, 'handover.json'), {})
+  await write(join(host, 'gone.json'), {})
   await write(join(host, 'blocklists', 'sshd.blocklist.json'), [{ ip: '192.0.2.1' }])
   await write(join(host, 'fail2ban', 'fail2ban-events-20260301.json'), [])
   const flags = Object.fromEntries(
@@ -153,6 +154,7 @@ t.test(
       ['archive', 'update.json'],
       ['archive', 'web-1', 'host.json'],
       ['archive', 'web-1', 'handover.json'],
+      ['archive', 'web-1', 'gone.json'],
       ['archive', 'web-1', 'blocklists', 'sshd.blocklist.json'],
       ['archive', 'web-1', 'fail2ban', 'fail2ban-events-20260301.json'],
       ['settings', 'ended-sessions.json']

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import t from 'tap'
 import { testApp } from '../../support/app.js'
 import { HandOverStore } from '../../../server/store/hand-overs.js'
@@ -13,14 +14,28 @@ t.test('what a list has lost is forgotten in time, also where nothing happens an
   const [quiet, busy] = ['quiet.blocklist.json', 'busy.blocklist.json'] as never[] as [never, never]
   await store.record(SERVER, quiet, [])
   await store.noteGone(SERVER, quiet, [entry('203.0.113.1'), entry('203.0.113.2')], [entry('203.0.113.1')])
-  const record = async () =>
-    (JSON.parse(await readFile(paths.handOvers(SERVER), 'utf8')) as Record<string, { gone?: object }>)[
-      'quiet.blocklist.json'
-    ]
+  const lost = async () => JSON.parse(await readFile(paths.gone(SERVER), 'utf8')) as Record<string, object>
   await store.record(SERVER, busy, [])
-  t.strictSame(Object.keys((await record())?.gone ?? {}).length, 1)
+  t.strictSame(Object.keys((await lost())['quiet.blocklist.json'] ?? {}), ['203.0.113.2'])
+  t.strictSame([...(await store.gone(SERVER, quiet)).keys()], ['203.0.113.2'])
   at.clock.now += 15 * 60_000
+  t.equal((await store.gone(SERVER, quiet)).size, 0)
   await store.record(SERVER, busy, [])
-  t.match(await record(), { at: '2026-03-01T12:00:00.000+00:00', out: true })
-  t.equal((await record())?.gone, undefined)
+  t.strictSame(await lost(), {})
+})
+
+t.test('a hand-over that an earlier version wrote is known, and what it held beside goes', async t => {
+  const at = await testApp(t)
+  const { files, paths } = at.app.store
+  const list = 'sshd.blocklist.json' as never
+  const store = new HandOverStore(files, paths, () => at.clock.now)
+  const known = { at: '2026-03-01T11:00:00.000+00:00', latest: '2026-03-01T11:30:00.000+00:00', out: true }
+  const gone = { '203.0.113.2': { lastModified: known.at, at: known.at } }
+  await mkdir(dirname(paths.handOvers(SERVER)), { recursive: true })
+  await writeFile(paths.handOvers(SERVER), JSON.stringify({ [list]: { ...known, gone } }))
+  t.strictSame(await store.of(SERVER, list), { at: known.at, latest: Date.parse(known.latest) })
+  await store.record(SERVER, list, [])
+  t.strictSame(JSON.parse(await readFile(paths.handOvers(SERVER), 'utf8')), {
+    [list]: { ...known, at: '2026-03-01T12:00:00.000+00:00' }
+  })
 })
