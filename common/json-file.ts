@@ -62,6 +62,7 @@ export type Change<T, R> = { result: R } & (
   | { value?: undefined; text?: undefined; rows?: undefined; before?: undefined; written?: undefined }
   | {
       value: T
+      /** How `value` is spelled, where that isn't the store's own way, or is known. */
       text?: string
       /** What makes `value` out of the current one: of a kind with `row`, no others are looked at and spelled. */
       rows?: RowChanges<unknown>
@@ -156,7 +157,7 @@ export class JsonFiles {
       const change = await decide(current)
       if (change.value === undefined) return change.result
       // Nothing is written that its own readers would set aside.
-      const rows = change.text === undefined ? change.rows : undefined
+      const { rows } = change
       const wrong = wrongIn(kind, current.value, change.value, rows)
       if (wrong !== undefined)
         throw new ProductError('CONFLICT', `${basename(path)} can't take that: ${wrong}`)

@@ -22,9 +22,9 @@ const LIST: JsonKind<BlocklistEntry[]> = {
   rows: true
 }
 
-/** A list made of the host's copy and what the server said changed; `hash` is its SHA-256 (hex). */
+/** A list made of the host's copy by what the server said changed. */
 export interface MadeList extends ListVersion {
-  hash: string
+  changes: ListChanges
 }
 
 /** The host's own copies of its blocklists (`BLOCKLIST_DIR`). */
@@ -77,21 +77,21 @@ export class LocalLists {
       return undefined
     }
     const made = madeOf(await this.files.read(this.#path(name), LIST), told)
-    return made === undefined ? undefined : { ...made, hash: told.result }
+    return made === undefined ? undefined : { ...made, changes: told }
   }
 
   /**
-   * Keeps a downloaded list to the byte. @param known what the text holds, and its SHA-256, where `made` told them
+   * Keeps a downloaded list to the byte. @param known what `made` told of it, where it was made
    * @throws Error saying what is wrong with it; the old copy stays
    */
-  async keep(name: ListName, text: string, known?: Pick<MadeList, 'value' | 'hash'>): Promise<void> {
+  async keep(name: ListName, text: string, known?: MadeList): Promise<void> {
     const value = known?.value ?? (parseJson(text, LIST.check, LIST.mend) as BlocklistEntry[])
     const kept = await this.files.change(this.#path(name), LIST, current =>
       current.text === text && current.version !== ''
         ? { result: current.value }
-        : { value, text, result: value }
+        : { value, text, ...(known === undefined ? {} : { rows: known.changes }), result: value }
     )
-    this.#kept.set(name, { hash: known?.hash ?? sha256(text), value: kept })
+    this.#kept.set(name, { hash: known?.changes.result ?? sha256(text), value: kept })
   }
 
   /** Replaces a list's entries. */

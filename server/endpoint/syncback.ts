@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { ProductError } from '../../common/errors.js'
-import { CHANGES_SUFFIX, madeOf, type ListVersion } from '../../common/list-changes.js'
+import { CHANGES_SUFFIX, madeOf } from '../../common/list-changes.js'
 import { listName, printable, type ListName, type ServerName } from '../../common/names.js'
 import { clientActor } from '../store/audit-row.js'
+import type { UploadedList } from '../store/blocklists.js'
 import { readUploadedChanges, readUploadedList } from '../store/uploaded-list.js'
 import type { SpooledUpload } from '../store/uploads.js'
 import type { Received } from './receive.js'
@@ -60,8 +61,7 @@ async function takeBack(
   peer: string,
   file: SpooledUpload
 ): Promise<{ list: ListName; taken: boolean }> {
-  const take = async (list: ListName, version: ListVersion) => {
-    const upload = { entries: version.value, text: version.text }
+  const take = async (list: ListName, upload: UploadedList) => {
     const actor = clientActor(server, peer)
     const kept = await app.store.lists.syncBack(server, list, upload, app.config.syncback, actor)
     const { length } = upload.entries
@@ -70,7 +70,7 @@ async function takeBack(
   }
   if (!file.name.endsWith(CHANGES_SUFFIX)) {
     const list = listName(file.name)
-    return file.use(async text => take(list, { value: readUploadedList(list, text), text }))
+    return file.use(async text => take(list, { entries: readUploadedList(list, text), text }))
   }
   const list = listName(file.name.slice(0, -CHANGES_SUFFIX.length))
   const changes = await file.use(text => Promise.resolve(readUploadedChanges(list, text)))
@@ -80,9 +80,12 @@ async function takeBack(
   const { text } = await app.store.lists.read(server, list)
   return app.store.uploads.withRoom(Math.max(changes.bytes, text.length), async () => {
     const known = await app.store.lists.read(server, list)
-    const hash = known.version === '' ? undefined : app.store.lists.hashOf(server, list, known)
+    const hash = known.version === '' ? undefined : app.store.hashes.of(known)
     const made = hash === changes.base ? madeOf(known, changes) : undefined
-    if (made !== undefined) return take(list, made)
+    if (made !== undefined) {
+      const { value: entries, text } = made
+      return take(list, { entries, text, made: { of: known.value, rows: changes, hash: changes.result } })
+    }
     app.log.info({ event: 'whole_list_wanted', server, list }, 'changes of another version came back')
     return { list, taken: false }
   })

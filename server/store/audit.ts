@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setImmediate as breathe } from 'node:timers/promises'
@@ -6,10 +6,12 @@ import { isoTime, type Clock } from '../../common/clock.js'
 import { systemCode } from '../../common/errors.js'
 import { namesIn, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isListName, type ServerName } from '../../common/names.js'
+import { sha256 } from '../../common/sha256.js'
 import { appendLines, asDiskError, removeFile, ROTATE_AT, writeLines } from './audit-file.js'
 import { olderLines, type Place } from './audit-read.js'
 import { readRow, type AuditActor, type AuditDraft } from './audit-row.js'
 import type { Paths } from './folders.js'
+import type { TextHashes } from './text-hashes.js'
 
 /** A change of a file, as `JsonFiles.change` wants it: its rows are noted `before`, and told once it is `written`. */
 export interface AuditedChange<T> {
@@ -19,6 +21,12 @@ export interface AuditedChange<T> {
   before: (bytes: Buffer) => Promise<void>
   /** Never throws. */
   written: () => Promise<void>
+}
+
+/** How a file's text is to be, and its SHA-256 (hex). */
+export interface Spelled {
+  text?: string | undefined
+  hash?: string | undefined
 }
 
 const AT_ONCE = 5000
@@ -44,6 +52,7 @@ export class AuditStore {
     private readonly files: JsonFiles,
     private readonly paths: Paths,
     private readonly clock: Clock,
+    private readonly hashes: TextHashes,
     private readonly delayed: (error: unknown) => void,
     private readonly rotateAt: number = ROTATE_AT
   ) {}
@@ -51,7 +60,7 @@ export class AuditStore {
   /**
    * A file's change with what it tells the trail.
    * @param server whose trail; undefined for users' and clients' @param current the file as it is now
-   * @param text of `value`, where a client's own spelling is kept
+   * @param spelled the text of `value`, where a client's own spelling is kept, and its SHA-256 (hex) where it is known
    */
   change<T extends object>(
     server: ServerName | undefined,
@@ -59,7 +68,7 @@ export class AuditStore {
     value: T,
     actor: AuditActor,
     drafts: readonly AuditDraft[],
-    text?: string
+    { text, hash }: Spelled = {}
   ): AuditedChange<T> {
     const trail = this.paths.audit(server)
     const note = noteOf(trail, path)
@@ -71,10 +80,14 @@ export class AuditStore {
         await this.#settle(trail, note, current.text)
         if (drafts.length === 0) return
         const { batch, lines } = await this.#lines(actor, drafts)
-        const from = this.#hashes.get(current.value) ?? hashOf(current.text)
-        const to = hashOf(bytes)
-        this.#hashes.set(value, to)
-        const head: Note = { batch, from, to, rows: drafts.length }
+        const to = hash ?? sha256(bytes)
+        const head: Note = {
+          batch,
+          from: inNote(this.hashes.of(current)),
+          to: inNote(to),
+          rows: drafts.length
+        }
+        this.hashes.set(value, to)
         await writeLines(note, `${JSON.stringify(head)}\n${lines}`)
         noted = lines
       },
@@ -89,9 +102,6 @@ export class AuditStore {
       }
     }
   }
-
-  /** Hashes of the texts that values were last written as: one of a long list takes as long as all else of a change. */
-  readonly #hashes = new WeakMap<object, string>()
 
   /** Appends rows of what replaces no file, such as a hand-over. @throws ProductError DISK, LOCK_TIMEOUT, LOCK_LOST */
   async note(server: ServerName, actor: AuditActor, drafts: readonly AuditDraft[]): Promise<void> {
@@ -137,7 +147,7 @@ export class AuditStore {
     if (left === undefined) return
     if (left === '') return removeFile(note)
     const { head, lines } = parseNote(left)
-    const now = hashOf(text)
+    const now = inNote(sha256(text))
     // A note that was not finished precedes its change; so does one whose file is as it was.
     if (head !== undefined && (now === head.to || now !== head.from)) {
       const known = await this.#idsOf(trail, head.batch)
@@ -201,8 +211,9 @@ function parseNote(text: string): { head: Note | undefined; lines: string[] } {
   }
 }
 
-function hashOf(text: string | Buffer): string {
-  return createHash('sha256').update(text).digest('base64url')
+/** A hash as notes spell it. */
+function inNote(hash: string): string {
+  return Buffer.from(hash, 'hex').toString('base64url')
 }
 
 /** A file's text; undefined when it is missing. */

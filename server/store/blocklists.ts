@@ -12,9 +12,8 @@ import {
 } from '../../common/json-file.js'
 import type { RowChanges } from '../../common/list-text.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
-import { sha256 } from '../../common/sha256.js'
 import { asksForBlock, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
-import type { AuditedChange, AuditStore } from './audit.js'
+import type { AuditedChange, AuditStore, Spelled } from './audit.js'
 import { draftsOfChange, draftsOfUpload } from './audit-drafts.js'
 import { THE_SERVER, type AuditActor, type AuditDraft } from './audit-row.js'
 import {
@@ -31,7 +30,8 @@ import { GroupCommit } from './group-commit.js'
 import { KINDS } from './kinds.js'
 import { HandOverStore } from './hand-overs.js'
 import type { LiveNotes } from './live-notes.js'
-import { confirmEntries, mergeSyncBack, type Merge } from './merge.js'
+import { confirmEntries, keyOf, mergeSyncBack, type Merge } from './merge.js'
+import type { TextHashes } from './text-hashes.js'
 import { stateOf, type ListState, type UpdateIndexStore } from './update-index.js'
 import { checkAddresses } from './uploaded-list.js'
 
@@ -40,6 +40,25 @@ export type SyncBackMode = 'merge' | 'overwrite'
 
 /** Changes that may go into one write. */
 const MOST_TOGETHER = 5000
+
+/** A host's version of a list. */
+export interface UploadedList {
+  entries: BlocklistEntry[]
+  text: string
+  /** Of a version that was made here: the list it was made of, by what, and the text's SHA-256 (hex). */
+  made?: { of: readonly BlocklistEntry[]; rows: RowChanges<BlocklistEntry>; hash: string }
+}
+
+/** Entries of a list before and after a change; those that stay the same may be left out on both sides. */
+interface Sides {
+  before: readonly BlocklistEntry[]
+  after: readonly BlocklistEntry[]
+}
+
+/** The outcome of a sync-back; `rows` make it of what was there, where they are known. */
+interface Taken extends Merge, Sides {
+  rows?: RowChanges<BlocklistEntry>
+}
 
 /** What may not be blocked on a host. */
 export interface Protection {
@@ -65,6 +84,7 @@ export class BlocklistStore {
     private readonly index: UpdateIndexStore,
     private readonly clock: Clock,
     private readonly audit: AuditStore,
+    private readonly hashes: TextHashes,
     private readonly live: LiveNotes
   ) {
     this.#handOvers = new HandOverStore(files, paths, clock)
@@ -94,19 +114,7 @@ export class BlocklistStore {
   /** SHA-256 (hex) of a list's bytes; undefined when there is no such list. */
   async hash(server: ServerName, list: ListName): Promise<string | undefined> {
     const current = await this.read(server, list)
-    return current.version === '' ? undefined : this.hashOf(server, list, current)
-  }
-
-  readonly #hashed = new Map<string, { version: string; hash: string }>()
-
-  /** SHA-256 (hex) of the bytes that a list was read with. */
-  hashOf(server: ServerName, list: ListName, { version, text }: Snapshot<unknown>): string {
-    const path = this.paths.list(server, list)
-    const known = this.#hashed.get(path)
-    if (known?.version === version) return known.hash
-    const hash = sha256(text)
-    this.#hashed.set(path, { version, hash })
-    return hash
+    return current.version === '' ? undefined : this.hashes.of(current)
   }
 
   /** Set-aside copies of a server's lists. */
@@ -326,30 +334,27 @@ export class BlocklistStore {
   async syncBack(
     server: ServerName,
     list: ListName,
-    upload: { entries: BlocklistEntry[]; text: string },
+    upload: UploadedList,
     mode: SyncBackMode,
     actor: AuditActor
   ): Promise<number> {
     return this.files.change(this.paths.list(server, list), KINDS.blocklist, async current => {
-      checkAddresses(upload.entries, current.value)
-      const merged =
-        mode === 'overwrite'
-          ? { list: upload.entries, kept: 0 }
-          : await this.#merged(server, list, current.value, upload.entries)
-      const state = merged.kept > 0 ? 'waits' : 'in-sync'
-      if (merged.kept === 0 && current.text === upload.text) {
+      const taken = await this.#taken(server, list, current.value, upload, mode)
+      const state = taken.kept > 0 ? 'waits' : 'in-sync'
+      if (taken.kept === 0 && current.text === upload.text) {
         await this.#handOvers.handedBack(server, list)
         await this.index.set(server, list, state)
         await this.#tell(server, list, state)
         return { result: 0 }
       }
-      await this.#handOvers.noteGone(server, list, current.value, merged.list)
-      const text = merged.kept === 0 ? upload.text : undefined
-      const drafts = await this.#draftsOfUpload(server, list, current, merged.list, upload.entries)
-      const written = this.#audited(server, list, current, merged.list, actor, drafts, text)
+      await this.#handOvers.noteGone(server, list, taken.before, taken.after)
+      const spelled = taken.kept === 0 ? { text: upload.text, hash: upload.made?.hash } : {}
+      const drafts = await this.#draftsOfUpload(server, list, current, taken, upload.entries)
+      const written = this.#audited(server, list, current, taken.list, actor, drafts, spelled)
       return {
         ...written,
-        result: merged.kept,
+        ...(taken.rows === undefined ? {} : { rows: taken.rows }),
+        result: taken.kept,
         written: async () => {
           await written.written()
           await this.#handOvers.handedBack(server, list)
@@ -360,15 +365,33 @@ export class BlocklistStore {
     })
   }
 
-  async #merged(
+  /**
+   * What a sync-back makes of a list. A version made of the very list that is there, by changes of rows it has, is the
+   * outcome when a merge of those rows lets them be: the others are the same on both sides.
+   */
+  async #taken(
     server: ServerName,
     list: ListName,
     current: readonly BlocklistEntry[],
-    uploaded: BlocklistEntry[]
-  ): Promise<Merge> {
-    const { latest } = await this.#handOvers.of(server, list)
-    const gone = await this.#handOvers.gone(server, list)
-    return mergeSyncBack(current, uploaded, latest ?? Infinity, this.clock(), gone)
+    { entries, made }: UploadedList,
+    mode: SyncBackMode
+  ): Promise<Taken> {
+    const latest = (await this.#handOvers.of(server, list)).latest ?? Infinity
+    if (made?.of === current && isOfItsRows(current, made.rows)) {
+      const { rows } = made
+      const places = [...rows.set.map(([place]) => place), ...rows.gone]
+      const before = places.flatMap(place => current[place] ?? [])
+      const after = rows.set.map(([, entry]) => entry)
+      checkAddresses(after, current)
+      const all = mode === 'overwrite' || mergeSyncBack(before, after, latest, this.clock()).kept === 0
+      if (all) return { list: entries, kept: 0, before, after, rows }
+    }
+    checkAddresses(entries, current)
+    const merged =
+      mode === 'overwrite'
+        ? { list: entries, kept: 0 }
+        : mergeSyncBack(current, entries, latest, this.clock(), await this.#handOvers.gone(server, list))
+    return { ...merged, before: current, after: merged.list }
   }
 
   /** Takes a list sent to index.php (sync-contract.md §3): confirms what is in force, stores an unknown list. */
@@ -384,9 +407,10 @@ export class BlocklistStore {
       const next = isNew ? upload.entries : confirmEntries(current.value, upload.entries)
       if (!isNew && next === current.value) return { result: undefined }
       await this.#handOvers.noteGone(server, list, current.value, next)
-      const drafts = await this.#draftsOfUpload(server, list, current, next, next)
-      const text = isNew ? upload.text : undefined
-      const written = this.#audited(server, list, current, next, actor, drafts, text)
+      const sides = { before: current.value, after: next }
+      const drafts = await this.#draftsOfUpload(server, list, current, sides, next)
+      const spelled = isNew ? { text: upload.text } : {}
+      const written = this.#audited(server, list, current, next, actor, drafts, spelled)
       const state = stateOf(await this.index.of(server), list)
       return { ...this.#told(written, server, list, state, false), result: undefined }
     })
@@ -409,7 +433,7 @@ export class BlocklistStore {
       if (!wanted(current.version === '' ? undefined : current.text)) return { result: undefined }
       const { entries, text } = taken
       const row: AuditDraft = { what: 'list-stored', jail: jailOfList(list), count: entries.length }
-      const written = this.#audited(server, list, current, entries, actor, [row], text)
+      const written = this.#audited(server, list, current, entries, actor, [row], { text })
       const before = (bytes: Buffer) => both(written.before(bytes), this.index.set(server, list, state))
       return { ...written, before, result: undefined }
     })
@@ -419,14 +443,14 @@ export class BlocklistStore {
     server: ServerName,
     list: ListName,
     current: Snapshot<BlocklistEntry[]>,
-    next: readonly BlocklistEntry[],
+    { before, after }: Sides,
     uploaded: readonly BlocklistEntry[]
   ): Promise<AuditDraft[]> {
     const jail = jailOfList(list)
     // A list the server didn't have, or lost: the host's own copy as a whole.
-    if (current.version === '') return [{ what: 'list-stored', jail, count: next.length }]
+    if (current.version === '') return [{ what: 'list-stored', jail, count: after.length }]
     const handedOut = (await this.#handOvers.of(server, list)).at
-    return draftsOfUpload(current.value, next, { jail, handedOut, uploaded: new Set(uploaded) })
+    return draftsOfUpload(before, after, { jail, handedOut, uploaded: new Set(uploaded) })
   }
 
   /** The change of a list as JsonFiles wants it, its audit rows noted before and told after (AuditStore). */
@@ -437,10 +461,10 @@ export class BlocklistStore {
     value: BlocklistEntry[],
     actor: AuditActor,
     drafts: readonly AuditDraft[],
-    text?: string
+    spelled?: Spelled
   ): AuditedChange<BlocklistEntry[]> {
     const file = { path: this.paths.list(server, list), current }
-    return this.audit.change(server, file, value, actor, drafts, text)
+    return this.audit.change(server, file, value, actor, drafts, spelled)
   }
 
   /** `written`, with the note of it for the live channel at its end. */
@@ -479,6 +503,14 @@ export class BlocklistStore {
 /** Resolves when both have ended. @throws what the first of them threw, then too */
 async function both(...all: [Promise<void>, Promise<void>]): Promise<void> {
   for (const ended of await Promise.allSettled(all)) if (ended.status === 'rejected') throw ended.reason
+}
+
+/** Whether all that is set are entries of the list, each of the address that stands at its place. */
+function isOfItsRows(list: readonly BlocklistEntry[], { set }: RowChanges<BlocklistEntry>): boolean {
+  return set.every(([place, entry]) => {
+    const known = list[place]
+    return known !== undefined && keyOf(known) === keyOf(entry)
+  })
 }
 
 /** When the first active entry ends, in milliseconds; Infinity when none does. */

@@ -175,7 +175,7 @@ export class CommandStore {
       if (text === current.text) return { result }
       const file = { path, current }
       const all = [...lateRows, ...rows]
-      return { ...this.audit.change(server, file, value, actor, all, text), result }
+      return { ...this.audit.change(server, file, value, actor, all, { text }), result }
     })
     await this.#tell(server, changed)
     return result

@@ -12,6 +12,7 @@ import { THE_SERVER, type AuditActor } from './audit-row.js'
 import type { BlocklistStore, Protection } from './blocklists.js'
 import type { Paths } from './folders.js'
 import { KINDS } from './kinds.js'
+import type { TextHashes } from './text-hashes.js'
 import type { UpdateIndexStore } from './update-index.js'
 import type { WhitelistStore } from './whitelist.js'
 
@@ -49,6 +50,7 @@ export class DownloadStore {
     private readonly lists: BlocklistStore,
     private readonly index: UpdateIndexStore,
     private readonly whitelist: WhitelistStore,
+    private readonly hashes: TextHashes,
     private readonly clock: Clock
   ) {}
 
@@ -173,7 +175,7 @@ export class DownloadStore {
     const set = current.value.flatMap((row, place) => (row.pending === true ? [[place, row] as const] : []))
     const rows = { set, gone: [] }
     if (!areFew(rows, current.value.length)) return
-    const result = this.lists.hashOf(server, list, current)
+    const result = this.hashes.of(current)
     const changes = { ...rows, result, bytes: Buffer.byteLength(current.text) }
     this.#changes.set(path, { version: await versionOf(path), changes })
   }

@@ -19,6 +19,7 @@ import { LiveNotes } from './live-notes.js'
 import { PasswordCheck } from './password-check.js'
 import { SessionFiles } from './session-files.js'
 import { ServingMarks } from './serving.js'
+import { TextHashes } from './text-hashes.js'
 import { UpdateIndexStore } from './update-index.js'
 import { UploadStore } from './uploads.js'
 import { UserStore } from './users.js'
@@ -50,6 +51,7 @@ export interface StoreOptions {
 export class Store {
   readonly paths: Paths
   readonly files: JsonFiles
+  readonly hashes = new TextHashes()
   readonly audit: AuditStore
   readonly trails: AuditTrails
   readonly live: LiveNotes
@@ -85,13 +87,22 @@ export class Store {
       this.files,
       this.paths,
       clock,
+      this.hashes,
       options.onAuditDelayed ?? ignore,
       options.auditBytes
     )
     this.trails = new AuditTrails(this.paths)
     this.live = new LiveNotes(this.files, this.paths, clock, options.onLiveFailed ?? ignore)
     this.updates = new UpdateIndexStore(this.files, this.paths)
-    this.lists = new BlocklistStore(this.files, this.paths, this.updates, clock, this.audit, this.live)
+    this.lists = new BlocklistStore(
+      this.files,
+      this.paths,
+      this.updates,
+      clock,
+      this.audit,
+      this.hashes,
+      this.live
+    )
     this.uploads = new UploadStore(this.paths, clock)
     this.events = new EventStore(this.files, this.paths, this.live, clock, {
       onNew: options.onEvents ?? ignore,
@@ -118,6 +129,7 @@ export class Store {
       this.lists,
       this.updates,
       this.whitelist,
+      this.hashes,
       clock
     )
     this.guard = new BlockGuard(this.hosts, this.whitelist, options.widest)
