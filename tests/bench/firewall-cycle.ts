@@ -1,7 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ufwHost } from '../client/firewall/ufw-host.js'
+import { apiByCurl } from '../support/api-by-curl.js'
+import { PASSWORDS, USERS } from '../support/app.js'
 import { BIN, Installation, execute } from '../support/installation.js'
 import { available, createNamespace, joinByVeth, type Namespace } from '../support/netns.js'
 import { entriesOf, ipsOf, writeList } from './addresses.js'
@@ -11,7 +13,7 @@ import type { BenchRow } from './row.js'
 
 const RUNS = 5
 const SIZES = [1000, 10_000, 100_000]
-/** Changes in the largest list. */
+/** Blocks that come to a list. */
 const FEW = 100
 /** Rules that are made one by one for comparison. */
 const ONE_BY_ONE = 200
@@ -21,12 +23,12 @@ const YARDSTICK = 'nft -f of the same addresses into a set with intervals'
 
 /** Whole cold cycles of the client on nftables, beside bare `nft -f` of the same set and `node -e 0`. */
 export async function nftablesCycle(): Promise<BenchRow[]> {
-  const missing = available('nft')
+  const missing = available('nft', 'curl')
   if (missing !== undefined) return [skipped('client cycle on nftables', missing)]
   const host = await createNamespace('host')
   // Apart: nft 1.0.6 reads other tables' sets too, and neither is to pay for the other's.
   const alone = await createNamespace('alone')
-  return withHost(host, 'nftables', async (at, cycle) => {
+  return withHost(host, 'nftables', async (at, cycle, block) => {
     await cycle()
     const idle: Run[] = []
     const node: Run[] = []
@@ -37,11 +39,11 @@ export async function nftablesCycle(): Promise<BenchRow[]> {
     const rows = [row('cycle, nothing to do', idle, medianOf(node), 'node -e 0')]
     const taken: [number, number][] = []
     for (const size of SIZES) {
-      const { fresh, few, bare } = await onNftables(at, alone, size, cycle)
+      const { fresh, few, bare } = await onNftables(at, alone, size, cycle, block)
       taken.push([size, medianOf(fresh)])
       rows.push(row(`cycle, ${size} new addresses on nftables`, fresh, bare, YARDSTICK))
       if (size === SIZES.at(-1)) {
-        const what = `cycle, ${FEW} changes in a list of ${size} on nftables`
+        const what = `cycle, ${FEW} blocks by the API in a list of ${size} on nftables`
         rows.push(row(what, few, medianOf(fresh), 'cycle of the whole list'))
       }
     }
@@ -51,7 +53,7 @@ export async function nftablesCycle(): Promise<BenchRow[]> {
 
 /** A whole cold cycle on ufw, beside `ufw reload` with the same rules and `ufw deny` one by one. */
 export async function ufwCycle(): Promise<BenchRow[]> {
-  const missing = available('ufw')
+  const missing = available('ufw', 'curl')
   if (missing !== undefined) return [skipped('client cycle on ufw', missing)]
   const folder = await mkdtemp(join(tmpdir(), 'f2b-bench-ufw-'))
   const { host, ufw } = await ufwHost(folder)
@@ -87,17 +89,25 @@ export async function ufwCycle(): Promise<BenchRow[]> {
 async function withHost(
   host: Namespace,
   firewall: string,
-  measure: (at: Installation, cycle: () => Promise<Run>) => Promise<BenchRow[]>
+  measure: (
+    at: Installation,
+    cycle: () => Promise<Run>,
+    block: (ips: string[]) => Promise<void>
+  ) => Promise<BenchRow[]>
 ): Promise<BenchRow[]> {
   const dir = await mkdtemp(join(tmpdir(), 'f2b-bench-'))
   const server = await createNamespace('server')
   const at = new Installation(dir)
   try {
     await joinByVeth(server, ['10.77.0.1/24'], host, ['10.77.0.2/24'])
+    await mkdir(at.path('settings'), { recursive: true })
+    await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
     await at.serve(server, '--host', '10.77.0.1')
     await at.addHost('web-1')
     await writeFile(at.path('fail2ban.log'), '')
-    return await measure(at, () => timeNode(host.prefix, [BIN, ...at.syncArgs(firewall)]))
+    const api = await apiByCurl(at, server, { username: 'alice', password: PASSWORDS.alice })
+    const block = (ips: string[]) => api('block', { servers: ['web-1'], jails: ['sshd'], ips })
+    return await measure(at, () => timeNode(host.prefix, [BIN, ...at.syncArgs(firewall)]), block)
   } finally {
     await at.stop()
     await Promise.all([server.destroy(), host.destroy()])
@@ -109,7 +119,8 @@ async function onNftables(
   at: Installation,
   alone: Namespace,
   size: number,
-  cycle: () => Promise<Run>
+  cycle: () => Promise<Run>,
+  block: (ips: string[]) => Promise<void>
 ): Promise<{ fresh: Run[]; few: Run[]; bare: number }> {
   const ips = ipsOf(size)
   const others = ipsOf(size + FEW).slice(size)
@@ -121,8 +132,7 @@ async function onNftables(
   for (let run = 0; run < RUNS; run++) {
     await writeList(at, entriesOf(ips, { active: true, pending: true }))
     fresh.push(await cycle())
-    const held = entriesOf(ips, { active: true, pending: false })
-    await writeList(at, [...held, ...entriesOf(others, { active: true, pending: true })])
+    await block(others)
     few.push(await cycle())
     bare.push(
       await timed(async () => {

@@ -1,8 +1,9 @@
 import { writeFile } from 'node:fs/promises'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { ufwHost } from '../client/firewall/ufw-host.js'
+import { apiByCurl } from '../support/api-by-curl.js'
 import { Installation } from '../support/installation.js'
-import { available, connects, createNamespace, joinByVeth, listen, type Namespace } from '../support/netns.js'
+import { available, connects, createNamespace, joinByVeth, listen } from '../support/netns.js'
 import { ownFolder } from '../support/own-folder.js'
 
 const PORT = 2222
@@ -49,7 +50,7 @@ for (const backend of ['nftables', 'ufw', 'ipset'] as const) {
         connects(attacker, from, from.includes(':') ? 'fd78::1' : '10.78.0.1', PORT)
 
       for (const from of [...BAD, ...FREE]) t.ok(await reaches(from), `${from} reaches the host at first`)
-      const api = await login(t, at, server)
+      const api = await apiByCurl(at, server, { username: 'alice', password: 'correct horse battery' })
       await api('block', { servers: [HOST], jails: ['sshd'], ips: BLOCKED, reason: 'test' })
       t.match(
         await at.list(HOST, 'sshd'),
@@ -75,28 +76,4 @@ for (const backend of ['nftables', 'ufw', 'ipset'] as const) {
       for (const from of [...BAD, ...FREE]) t.ok(await reaches(from), `${from} reaches the host again`)
     }
   )
-}
-
-/** Logs in with curl, as any HTTP client would. @returns posts to the API */
-async function login(
-  t: Test,
-  at: Installation,
-  where: Namespace
-): Promise<(name: string, body: object) => Promise<void>> {
-  const jar = at.path('cookies')
-  const curl = (name: string, body: object, ...more: string[]) =>
-    where.exec(
-      ...(['curl', '-sS', '-b', jar, '-c', jar, '-H', 'content-type: application/json', ...more] as [
-        string,
-        ...string[]
-      ]),
-      ...['-d', JSON.stringify(body), `${at.url}/api/${name}`]
-    )
-  const told = JSON.parse(await curl('login', { username: 'alice', password: 'correct horse battery' })) as {
-    csrf: string
-  }
-  return async (name, body) => {
-    const reply = await curl(name, body, '-H', `x-csrf-token: ${told.csrf}`)
-    t.match(JSON.parse(reply), { success: true }, `${name} is taken`)
-  }
 }
