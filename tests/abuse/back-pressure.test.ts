@@ -4,11 +4,11 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
-import { hashSync } from '@node-rs/bcrypt'
 import t, { type Test } from 'tap'
 import { Agent, request, type Dispatcher } from 'undici'
 import { listeningUrl } from '../../server/cli/spawned-server.js'
 import { MemoryRoom } from '../../server/store/memory-room.js'
+import { clientEntries } from '../support/client-entries.js'
 import { BIN, Installation } from '../support/installation.js'
 import { endpointApp } from '../support/endpoint.js'
 import { ownFolder } from '../support/own-folder.js'
@@ -37,13 +37,8 @@ interface Running {
 
 async function serve(t: Test): Promise<Running> {
   const at = new Installation(ownFolder(t, { settings: {} }))
-  const password = hashSync(PASSWORD, 4)
-  const clients = Array.from({ length: CLIENTS }, (_, nr) => ({
-    username: name(nr),
-    password,
-    uuid: 'u',
-    ip: ''
-  }))
+  const names = Array.from({ length: CLIENTS }, (_, nr) => name(nr))
+  const clients = clientEntries(names, PASSWORD)
   await writeFile(at.path('settings', 'client-list.json'), JSON.stringify(clients))
   await mkdir(at.path('archive', name(0), 'blocklists'), { recursive: true })
   const args = [

@@ -1,12 +1,11 @@
-import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { mkdir, open, writeFile } from 'node:fs/promises'
 import { PASSWORDS, USERS } from '../support/app.js'
-import { Installation } from '../support/installation.js'
+import type { Installation } from '../support/installation.js'
 import { entriesOf, ipsOf, writeList } from './addresses.js'
 import { growth } from './growth.js'
 import { median } from './median.js'
 import type { BenchRow } from './row.js'
+import { withInstallation } from './with-installation.js'
 
 const RUNS = 15
 const SIZES = [100, 10_000, 100_000]
@@ -25,8 +24,7 @@ export async function blocking(): Promise<BenchRow[]> {
 }
 
 async function withList(size: number): Promise<{ rows: BenchRow[]; ms: number }> {
-  const at = new Installation(await mkdtemp(join(tmpdir(), 'f2b-bench-')))
-  try {
+  return withInstallation(async at => {
     await mkdir(at.path('settings'), { recursive: true })
     await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
     const list = entriesOf(ipsOf(size), { active: true, pending: false })
@@ -50,10 +48,7 @@ async function withList(size: number): Promise<{ rows: BenchRow[]; ms: number }>
     }
     const rows = size === SIZES[0] ? [row, await atOnce(block)] : [row]
     return { rows, ms: median(taken) }
-  } finally {
-    await at.stop()
-    await rm(at.dir, { recursive: true, force: true })
-  }
+  })
 }
 
 async function atOnce(block: (ip: string) => Promise<void>): Promise<BenchRow> {

@@ -1,14 +1,14 @@
-import { readdir, readFile, rm, mkdir, mkdtemp, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { localDay } from '../../common/clock.js'
 import { PASSWORDS, USERS } from '../support/app.js'
 import { launchBrowser, logIn, NO_BROWSER, rowsAfter, rowsAfterKey } from '../support/browser.js'
 import { writeLargeFleet } from '../support/fleet.js'
-import { built, Installation } from '../support/installation.js'
+import { built, type Installation } from '../support/installation.js'
 import { median } from './median.js'
 import type { BenchRow } from './row.js'
+import { withInstallation } from './with-installation.js'
 
 const RUNS = 5
 const SIZES = [13_480, 100_000]
@@ -33,17 +33,13 @@ export async function withMonth<T>(
   today: number,
   run: (at: Installation) => Promise<T>
 ): Promise<T> {
-  const at = new Installation(await mkdtemp(join(tmpdir(), 'f2b-bench-')))
-  try {
+  return withInstallation(async at => {
     await mkdir(at.path('settings'), { recursive: true })
     await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
     const fleet = { servers: ['web-1'], days: 30, eventsPerDay, today, now: Date.now() }
     await writeLargeFleet(at.path('archive'), fleet)
-    return await run(at)
-  } finally {
-    await at.stop()
-    await rm(at.dir, { recursive: true, force: true })
-  }
+    return run(at)
+  })
 }
 
 async function bundle(): Promise<BenchRow> {

@@ -1,12 +1,12 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { hashSync } from '@node-rs/bcrypt'
 import { Agent, FormData, request } from 'undici'
-import { Installation } from '../support/installation.js'
+import { clientEntries } from '../support/client-entries.js'
+import type { Installation } from '../support/installation.js'
 import { entriesOf, ipsOf } from './addresses.js'
 import type { BenchRow } from './row.js'
+import { withInstallation } from './with-installation.js'
 
 const HOSTS = 1000
 const MINUTES = 3
@@ -21,7 +21,10 @@ const TICKS = 100
 
 /** 1,000 hosts that poll once a minute each, spread over it; what the server's process takes for that. */
 export async function fleet(): Promise<BenchRow[]> {
-  const at = new Installation(await mkdtemp(join(tmpdir(), 'f2b-bench-')))
+  return withInstallation(allPoll)
+}
+
+async function allPoll(at: Installation): Promise<BenchRow[]> {
   const agent = new Agent({ connections: 32 })
   try {
     const clients = await writeHosts(at, HOSTS)
@@ -51,8 +54,6 @@ export async function fleet(): Promise<BenchRow[]> {
     ]
   } finally {
     await agent.destroy()
-    await at.stop()
-    await rm(at.dir, { recursive: true, force: true })
   }
 }
 
@@ -65,13 +66,8 @@ export async function writeHosts(
   cost = COST
 ): Promise<{ username: string }[]> {
   await mkdir(at.path('settings'), { recursive: true })
-  const password = hashSync(PASSWORD, cost)
-  const clients = Array.from({ length: count }, (_, nr) => ({
-    username: hostName(nr),
-    password,
-    uuid: 'u',
-    ip: ''
-  }))
+  const names = Array.from({ length: count }, (_, nr) => hostName(nr))
+  const clients = clientEntries(names, PASSWORD, cost)
   await writeFile(at.path('settings', 'client-list.json'), JSON.stringify(clients))
   await Promise.all(clients.map(({ username }) => change(at, username, 0)))
   return clients

@@ -1,14 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Agent } from 'undici'
 import { NO_BROWSER } from '../support/browser.js'
-import { Installation } from '../support/installation.js'
+import type { Installation } from '../support/installation.js'
 import { eventsTimes, pageTimes, statisticsTimes, withMonth } from './dashboard.js'
 import { cpuSeconds, hostName, PASSWORD, Poller, writeHosts } from './fleet.js'
 import { growth } from './growth.js'
 import type { BenchRow } from './row.js'
 import { loadUpdate } from './update-requests.js'
+import { withInstallation } from './with-installation.js'
 
 type Taken = [size: number, ms: number][]
 
@@ -100,15 +98,14 @@ async function withHosts(
   count: number,
   run: (at: Installation, poller: Poller) => Promise<void>
 ): Promise<void> {
-  const at = new Installation(await mkdtemp(join(tmpdir(), 'f2b-bench-')))
-  const agent = new Agent({ connections: 32 })
-  try {
-    await writeHosts(at, count, CHEAP)
-    await at.serve()
-    await run(at, new Poller(at.url, agent))
-  } finally {
-    await agent.destroy()
-    await at.stop()
-    await rm(at.dir, { recursive: true, force: true })
-  }
+  await withInstallation(async at => {
+    const agent = new Agent({ connections: 32 })
+    try {
+      await writeHosts(at, count, CHEAP)
+      await at.serve()
+      await run(at, new Poller(at.url, agent))
+    } finally {
+      await agent.destroy()
+    }
+  })
 }

@@ -1,11 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import autocannon from 'autocannon'
-import { Installation } from '../support/installation.js'
+import type { Installation } from '../support/installation.js'
 import type { BenchRow } from './row.js'
+import { withInstallation } from './with-installation.js'
 
 const SECONDS = 4
 const BARE = `
@@ -18,8 +16,10 @@ const BARE = `
 
 /** update.php with nothing to send, beside a bare Fastify POST route with the same body. */
 export async function updateRequests(): Promise<BenchRow[]> {
-  const dir = await mkdtemp(join(tmpdir(), 'f2b-bench-'))
-  const at = new Installation(dir)
+  return withInstallation(besideBare)
+}
+
+async function besideBare(at: Installation): Promise<BenchRow[]> {
   // A process of its own, as ours has: it must not share a core with the load.
   const bare = spawn(process.execPath, ['--input-type=module', '-e', BARE], {
     stdio: ['ignore', 'pipe', 'inherit']
@@ -40,8 +40,6 @@ export async function updateRequests(): Promise<BenchRow[]> {
     ]
   } finally {
     bare.kill()
-    await at.stop()
-    await rm(dir, { recursive: true, force: true })
   }
 }
 

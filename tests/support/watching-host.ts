@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
-import { hashSync } from '@node-rs/bcrypt'
+import { clientEntries } from './client-entries.js'
 import { BIN, Installation } from './installation.js'
 import { logged } from './logged.js'
 import { createNamespace, joinByVeth, type Namespace } from './netns.js'
@@ -128,11 +128,8 @@ export class WatchingHost {
   async addIdleHosts(hosts: number): Promise<void> {
     const path = this.at.path('settings', 'client-list.json')
     const known = JSON.parse(await readFile(path, 'utf8')) as object[]
-    const password = hashSync(PASSWORD, 4)
-    const idle = Array.from({ length: hosts }, (_, nr) => {
-      return { username: `idle-${nr}`, password, uuid: 'u', ip: '' }
-    })
-    await writeFile(path, JSON.stringify([...known, ...idle]))
+    const idle = Array.from({ length: hosts }, (_, nr) => `idle-${nr}`)
+    await writeFile(path, JSON.stringify([...known, ...clientEntries(idle, PASSWORD)]))
     const told = {
       LIBRARY: resolve('node_modules/ws/wrapper.mjs'),
       URL: `${this.at.url.replace('http', 'ws')}/api/v1/wake`,
