@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { ufwHost } from '../client/firewall/ufw-host.js'
 import { apiByCurl } from '../support/api-by-curl.js'
 import { PASSWORDS, USERS } from '../support/app.js'
-import { BIN, Installation, execute } from '../support/installation.js'
+import { BIN, execute, type Installation } from '../support/installation.js'
 import { available, createNamespace, joinByVeth, type Namespace } from '../support/netns.js'
 import { entriesOf, ipsOf, writeList } from './addresses.js'
 import { growth } from './growth.js'
 import { median, timeNode, type Run } from './median.js'
 import type { BenchRow } from './row.js'
+import { withInstallation } from './with-installation.js'
 
 const RUNS = 5
 const SIZES = [1000, 10_000, 100_000]
@@ -95,10 +96,8 @@ async function withHost(
     block: (ips: string[]) => Promise<void>
   ) => Promise<BenchRow[]>
 ): Promise<BenchRow[]> {
-  const dir = await mkdtemp(join(tmpdir(), 'f2b-bench-'))
   const server = await createNamespace('server')
-  const at = new Installation(dir)
-  try {
+  return withInstallation(async at => {
     await joinByVeth(server, ['10.77.0.1/24'], host, ['10.77.0.2/24'])
     await mkdir(at.path('settings'), { recursive: true })
     await writeFile(at.path('settings', 'users.json'), JSON.stringify(USERS))
@@ -108,11 +107,7 @@ async function withHost(
     const api = await apiByCurl(at, server, { username: 'alice', password: PASSWORDS.alice })
     const block = (ips: string[]) => api('block', { servers: ['web-1'], jails: ['sshd'], ips })
     return await measure(at, () => timeNode(host.prefix, [BIN, ...at.syncArgs(firewall)]), block)
-  } finally {
-    await at.stop()
-    await Promise.all([server.destroy(), host.destroy()])
-    await rm(dir, { recursive: true, force: true })
-  }
+  }).finally(() => Promise.all([server.destroy(), host.destroy()]))
 }
 
 async function onNftables(
