@@ -1,5 +1,5 @@
 import { constants, readdirSync, statSync } from 'node:fs'
-import { chown, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { chown, mkdir, open, readdir, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isoTime, type Clock } from './clock.js'
 import { replaceDurably, syncFolder } from './durable-file.js'
@@ -135,6 +135,26 @@ export class JsonFiles {
       if (!(error instanceof CorruptFile) || kind.corrupt === 'refuse') throw asProductError(path, error)
     }
     return this.locked(path, () => this.#loadOrSetAside(path, kind))
+  }
+
+  /**
+   * Reads a file that is turned into something smaller; it is kept in nobody's memory.
+   * @param make `quick` makes it of the file's bytes where they are spelled as it knows, and must then take nothing that
+   *   the kind's check refuses; `whole` makes it of what was parsed and checked
+   * @throws as `read`
+   */
+  async readInto<T, R>(
+    path: string,
+    kind: JsonKind<T>,
+    make: { quick: (bytes: Buffer) => R | undefined; whole: (value: T) => R }
+  ): Promise<R> {
+    if (this.#cache.get(path)?.version !== (await this.version(path))) {
+      refuseLinks(this.#roots, dirname(path))
+      const raw = await readWhole(path, kind.corrupt === 'set-aside')
+      const made = raw && make.quick(raw.bytes)
+      if (made !== undefined) return made
+    }
+    return make.whole((await this.read(path, kind, false)).value)
   }
 
   /** As `versionOf`, with one look for all who ask at the same moment. */
@@ -277,14 +297,17 @@ export class JsonFiles {
     if (!locked) refuseLinks(this.#roots, dirname(path))
     const cached = this.#cache.get(path)
     // Opened even when it is known: where machines share a file system, opening is what asks for the file as it is now.
-    const raw = await readWhole(path, kind.corrupt === 'set-aside', cached)
+    const raw = await readWhole(path, kind.corrupt === 'set-aside', cached?.version)
     if (raw === undefined) return { value: kind.empty(), version: '', text: '' }
-    if (cached?.version === raw.version) return { ...raw, value: cached.value as T }
+    const { version, access } = raw
+    if (cached?.version === version) return { ...cached, value: cached.value as T, access }
+    // Decoded in one piece: Node.js' own decoding of a large file glues pieces, at twice the memory and time.
+    const text = raw.bytes.toString('utf8')
     // What is only looked at, and is small, can't be a bomb: the parser minds no depth.
-    const looked = !keep && raw.text.length < JSON_LIMITS.containers
-    const value = parseJson(raw.text, kind.check, kind.mend, looked ? () => undefined : bombIn)
-    if (keep) this.#remember(path, { version: raw.version, text: raw.text, value })
-    return { ...raw, value: value as T }
+    const looked = !keep && text.length < JSON_LIMITS.containers
+    const value = parseJson(text, kind.check, kind.mend, looked ? () => undefined : bombIn)
+    if (keep) this.#remember(path, { version, text, value })
+    return { value: value as T, version, text, access }
   }
 
   #remember(path: string, entry: Cached): void {
@@ -430,11 +453,12 @@ function versionText(info: { ino: bigint; size: bigint; mtimeNs: bigint; ctimeNs
   return `${info.ino}:${info.size}:${info.mtimeNs}:${info.ctimeNs}`
 }
 
+/** @param known a version whose bytes are not needed: then there are none */
 async function readWhole(
   path: string,
   refuseLinks: boolean,
-  known: Cached | undefined
-): Promise<{ text: string; version: string; access: Access } | undefined> {
+  known?: string
+): Promise<{ bytes: Buffer; version: string; access: Access } | undefined> {
   let file
   try {
     // A symbolic link in a data folder would lead the store elsewhere; settings may be links to /etc.
@@ -449,11 +473,26 @@ async function readWhole(
     const version = versionText(info)
     const owner = { uid: Number(info.uid), gid: Number(info.gid) }
     const access = { mode: Number(info.mode), owner }
-    if (known?.version === version) return { text: known.text, version, access }
-    // Decoded in one piece: Node.js' own decoding of a large file glues pieces, at twice the memory and time.
-    return { text: (await file.readFile()).toString('utf8'), version, access }
+    return {
+      bytes: known === version ? Buffer.alloc(0) : await readAll(file, Number(info.size)),
+      version,
+      access
+    }
   } finally {
     await file.close()
+  }
+}
+
+/** As `readFile`, which reads a large file in pieces and then glues them, at twice the memory. */
+async function readAll(file: FileHandle, size: number): Promise<Buffer> {
+  // One more than there should be tells whether it has grown since.
+  const bytes = Buffer.allocUnsafeSlow(size + 1)
+  let filled = 0
+  for (;;) {
+    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled)
+    filled += bytesRead
+    if (filled === bytes.length) return Buffer.concat([bytes, await file.readFile()])
+    if (filled >= size || bytesRead === 0) return bytes.subarray(0, filled)
   }
 }
 

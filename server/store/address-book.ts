@@ -1,5 +1,6 @@
 /** Places of the table for IPv4 at first; it doubles when it is half full. */
 const FIRST_SIZE = 1 << 14
+const LONGEST_IPV4 = '255.255.255.255'.length
 
 /**
  * Gives every address a number, from 0, so that a fleet's month of them fits into memory. IPv4 is kept as numbers in
@@ -10,7 +11,7 @@ export class AddressBook {
   #values = new Uint32Array(FIRST_SIZE)
   readonly #texts = new Map<number, string>()
   readonly #others = new Map<string, number>()
-  /** Number + 1 of the address that has this place; 0 where there is none. */
+  /** Number + 1 of the IPv4 address that has this place; 0 where there is none. */
   #table = new Uint32Array(FIRST_SIZE)
   #size = 0
 
@@ -21,9 +22,17 @@ export class AddressBook {
   /** The address's number; a new one where it has none. */
   idOf(ip: string): number {
     const value = ipv4Of(ip)
-    if (value < 0) return this.#others.get(ip) ?? this.#addOther(ip)
-    const place = this.#placeOf(value)
-    const id = this.#table[place] ?? 0
+    return value < 0 ? this.#idOfOther(ip) : this.#idOfIpv4(value)
+  }
+
+  /** As `idOf`, of ASCII text in some bytes; `to` is behind its end. */
+  idAt(bytes: Buffer, from: number, to: number): number {
+    const value = ipv4At(bytes, from, to)
+    return value < 0 ? this.#idOfOther(bytes.toString('latin1', from, to)) : this.#idOfIpv4(value)
+  }
+
+  #idOfIpv4(value: number): number {
+    const id = this.#table[this.#placeOf(value)] ?? 0
     if (id !== 0) return id - 1
     this.#grow()
     this.#values[this.#size] = value
@@ -46,7 +55,9 @@ export class AddressBook {
     return [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255].join('.')
   }
 
-  #addOther(ip: string): number {
+  #idOfOther(ip: string): number {
+    const known = this.#others.get(ip)
+    if (known !== undefined) return known
     this.#grow()
     const id = this.#size++
     this.#others.set(ip, id)
@@ -61,7 +72,7 @@ export class AddressBook {
     let place = Math.imul(value, 0x9e3779b1) >>> Math.clz32(mask)
     for (;;) {
       const id = this.#table[place] ?? 0
-      if (id === 0 || (this.#values[id - 1] === value && !this.#texts.has(id - 1))) return place
+      if (id === 0 || this.#values[id - 1] === value) return place
       place = (place + 1) & mask
     }
   }
@@ -81,11 +92,18 @@ export class AddressBook {
 
 /** A dotted quad as a number; -1 for any other text, however much it looks like one: it keeps its spelling. */
 function ipv4Of(text: string): number {
+  if (text.length > LONGEST_IPV4) return -1
+  const bytes = Buffer.from(text)
+  return ipv4At(bytes, 0, bytes.length)
+}
+
+/** As `ipv4Of`, of text in some bytes. */
+function ipv4At(bytes: Buffer, from: number, to: number): number {
   let value = 0
   let part = -1
   let parts = 0
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
+  for (let at = from; at < to; at++) {
+    const code = bytes[at] ?? 0
     if (code === 0x2e) {
       if (part < 0 || ++parts > 3) return -1
       value = value * 256 + part

@@ -1,5 +1,5 @@
-import type { BanEvent } from '../../common/shapes.js'
-import type { AddressBook } from './address-book.js'
+import { EVENT_ACTIONS } from '../../common/shapes.js'
+import type { DayNumbers } from './day-numbers.js'
 
 /** Numbers of one jail on one day. */
 export interface JailNumbers {
@@ -31,91 +31,139 @@ export interface DaySummary {
   bursts: Burst[]
 }
 
-/** Sums a day up. @param least bans of a jail in a minute that make a burst; Infinity for none */
-export function summarise(events: readonly BanEvent[], book: AddressBook, least: number): DaySummary {
-  const counts = { Ban: 0, Unban: 0, 'Increase Ban': 0, 'Restore Ban': 0 }
-  const hours = new Array<number>(24).fill(0)
-  const jails = new Map<string, JailNumbers & { minutes: Uint32Array }>()
-  const idOf = new Uint32Array(events.length)
-  let at = 0
-  for (const { action, ip, jail, timestamp } of events) {
-    counts[action]++
-    idOf[at++] = book.idOf(ip)
-    const ban = action === 'Ban'
-    if (!ban && action !== 'Unban') continue
-    let numbers = jails.get(jail)
-    if (numbers === undefined) {
-      numbers = { bans: 0, unbans: 0, minutes: new Uint32Array(MINUTES) }
-      jails.set(jail, numbers)
-    }
-    numbers[ban ? 'bans' : 'unbans']++
-    if (!ban) continue
-    const minute = minuteOf(timestamp)
-    const hour = Math.floor(minute / 60)
-    hours[hour] = (hours[hour] ?? 0) + 1
-    numbers.minutes[minute] = (numbers.minutes[minute] ?? 0) + 1
-  }
-  const ids = differentOf(idOf, book.size)
-  // A place for every address of the book, and no search, however many there are.
-  const bansById = new Uint32Array(book.size)
-  for (let at = 0; at < events.length; at++) {
-    const id = idOf[at] ?? 0
-    if (events[at]?.action === 'Ban') bansById[id] = (bansById[id] ?? 0) + 1
-  }
-  const bansOf = ids.map(id => bansById[id] ?? 0)
+const BAN = EVENT_ACTIONS.indexOf('Ban')
+const UNBAN = EVENT_ACTIONS.indexOf('Unban')
+const INCREASE = EVENT_ACTIONS.indexOf('Increase Ban')
+const RESTORE = EVENT_ACTIONS.indexOf('Restore Ban')
+const HOURS = 24
+const MINUTES = HOURS * 60
+
+/**
+ * Sums a day up.
+ * @param addresses how many the book has by now
+ * @param least bans of a jail in a minute that make a burst; Infinity for none
+ */
+export function summarise(day: DayNumbers, addresses: number, least: number): DaySummary {
+  const counts = new Uint32Array(EVENT_ACTIONS.length)
+  for (let at = 0; at < day.actions.length; at++) add(counts, day.actions[at])
+  const bans = bansByMinute(day)
+  const hours = Array.from(
+    { length: HOURS },
+    (_, hour) => bans.before(hour * 60 + 60) - bans.before(hour * 60)
+  )
   return {
-    bans: counts.Ban,
-    unbans: counts.Unban,
-    increases: counts['Increase Ban'],
-    restores: counts['Restore Ban'],
+    bans: counts[BAN] ?? 0,
+    unbans: counts[UNBAN] ?? 0,
+    increases: counts[INCREASE] ?? 0,
+    restores: counts[RESTORE] ?? 0,
     hours,
-    jails: new Map([...jails].map(([jail, { bans, unbans }]) => [jail, { bans, unbans }])),
-    ids,
-    bansOf,
-    bursts: burstsOf(events, new Map([...jails].map(([jail, { minutes }]) => [jail, minutes])), least)
+    jails: jailsOf(day),
+    ...addressesOf(day, addresses),
+    bursts: burstsOf(day, bans, least)
   }
 }
 
-const MINUTES = 24 * 60
+function add(counts: Uint32Array, place = 0): void {
+  counts[place] = (counts[place] ?? 0) + 1
+}
 
-/** Different numbers, ascending. */
-function differentOf(ids: Uint32Array, size: number): Uint32Array {
-  const seen = new Uint8Array(size)
+function jailsOf({ actions, jails, names }: DayNumbers): Map<string, JailNumbers> {
+  const bans = new Uint32Array(names.length)
+  const unbans = new Uint32Array(names.length)
+  for (let at = 0; at < actions.length; at++) {
+    if (actions[at] === BAN) add(bans, jails[at])
+    else if (actions[at] === UNBAN) add(unbans, jails[at])
+  }
+  const found = new Map<string, JailNumbers>()
+  for (const [at, name] of names.entries()) {
+    const numbers = { bans: bans[at] ?? 0, unbans: unbans[at] ?? 0 }
+    if (numbers.bans + numbers.unbans > 0) found.set(name, numbers)
+  }
+  return found
+}
+
+/** Different addresses and their bans: a place for every address of the book, and no search, however many there are. */
+function addressesOf({ ids, actions }: DayNumbers, addresses: number): Pick<DaySummary, 'ids' | 'bansOf'> {
   const found = new Uint32Array(ids.length)
+  const bans = new Uint32Array(ids.length)
+  /** By address, its place in both, from 1. */
+  const places = new Uint32Array(addresses)
   let count = 0
-  for (const id of ids) {
-    if (seen[id] === 1) continue
-    seen[id] = 1
-    found[count++] = id
+  for (let at = 0; at < ids.length; at++) {
+    const id = ids[at] ?? 0
+    let place = places[id] ?? 0
+    if (place === 0) {
+      found[count] = id
+      places[id] = place = ++count
+    }
+    if (actions[at] === BAN) add(bans, place - 1)
   }
-  return found.slice(0, count).sort()
+  const different = found.slice(0, count).sort()
+  const bansOf = new Uint32Array(count)
+  for (let at = 0; at < count; at++) bansOf[at] = bans[(places[different[at] ?? 0] ?? 0) - 1] ?? 0
+  return { ids: different, bansOf }
 }
 
-/** Minutes since midnight; the store's shape check has seen that digits stand there. */
-function minuteOf(timestamp: string): number {
-  const digit = (at: number) => timestamp.charCodeAt(at) - 48
-  return (digit(11) * 10 + digit(12)) * 60 + digit(14) * 10 + digit(15)
+/** Places of a day's bans in the order of their minutes. */
+interface BansByMinute {
+  order: Uint32Array
+  /** How many stand before a minute. */
+  before: (minute: number) => number
 }
 
-/** Few minutes are bursts, most days have none: only for those are the addresses told apart. */
+/** Each is counted and put into its place; the shape of a timestamp has room for minutes that no day has. */
+function bansByMinute({ actions, minutes }: DayNumbers): BansByMinute {
+  const ends = new Uint32Array(MINUTES)
+  for (let at = 0; at < actions.length; at++) if (actions[at] === BAN) add(ends, minutes[at])
+  for (let minute = 1; minute < MINUTES; minute++)
+    ends[minute] = (ends[minute] ?? 0) + (ends[minute - 1] ?? 0)
+  const next = new Uint32Array(MINUTES)
+  next.set(ends.subarray(0, MINUTES - 1), 1)
+  const order = new Uint32Array(ends[MINUTES - 1] ?? 0)
+  for (let at = 0; at < actions.length; at++) {
+    const minute = minutes[at] ?? 0
+    if (actions[at] !== BAN || minute >= MINUTES) continue
+    order[next[minute] ?? 0] = at
+    add(next, minute)
+  }
+  return { order, before: minute => ends[minute - 1] ?? 0 }
+}
+
+/**
+ * Minute by minute, in the order in which jails first banned. A count for every jail and minute would be a host's to
+ * blow up: it may name a million jails.
+ */
 function burstsOf(
-  events: readonly BanEvent[],
-  bansOf: ReadonlyMap<string, Uint32Array>,
+  { jails, ids, names }: DayNumbers,
+  { order, before }: BansByMinute,
   least: number
 ): Burst[] {
-  const found = new Map<string, { burst: Burst; ips: Set<string> }>()
-  const isBurst = (jail: string, minute: number) => (bansOf.get(jail)?.[minute] ?? 0) >= least
-  if (![...bansOf.values()].some(minutes => minutes.some(bans => bans >= least))) return []
-  for (const { action, ip, jail, timestamp } of events) {
-    if (action !== 'Ban' || !isBurst(jail, minuteOf(timestamp))) continue
-    const minute = timestamp.slice(11, 16)
-    const key = `${minute}${jail}`
-    const one = found.get(key) ?? { burst: { jail, minute, events: 0, addresses: 0 }, ips: new Set() }
-    found.set(key, one)
-    one.burst.events++
-    one.ips.add(ip)
+  const bursts: Burst[] = []
+  const bans = new Uint32Array(names.length)
+  for (let minute = 0; minute < MINUTES; minute++) {
+    const [from, to] = [before(minute), before(minute + 1)]
+    if (to - from < least) continue
+    const those = order.subarray(from, to)
+    for (const at of those) add(bans, jails[at])
+    const addresses = new Map<number, Set<number>>()
+    for (const at of those) {
+      const jail = jails[at] ?? 0
+      if ((bans[jail] ?? 0) >= least)
+        addresses.set(jail, (addresses.get(jail) ?? new Set()).add(ids[at] ?? 0))
+    }
+    for (const [jail, different] of addresses) {
+      const burst = { minute: clockFace(minute), events: bans[jail] ?? 0, addresses: different.size }
+      bursts.push({ jail: names[jail] ?? '', ...burst })
+    }
+    for (const at of those) bans[jails[at] ?? 0] = 0
   }
-  return [...found.values()].map(({ burst, ips }) => ({ ...burst, addresses: ips.size }))
+  return bursts
+}
+
+/** `HH:MM` */
+function clockFace(minute: number): string {
+  const two = (number: number) => String(Math.floor(number)).padStart(2, '0')
+  return `${two(minute / 60)}:${two(minute % 60)}`
 }
 
 /** How often an address was banned that day; undefined when it had no event at all. */

@@ -10,6 +10,8 @@ import {
   type ServerName
 } from '../../common/names.js'
 import type { BanEvent } from '../../common/shapes.js'
+import type { AddressBook } from './address-book.js'
+import { numbersIn, numbersOf, type DayNumbers } from './day-numbers.js'
 import type { Paths } from './folders.js'
 import { GroupCommit } from './group-commit.js'
 import { KINDS } from './kinds.js'
@@ -68,6 +70,14 @@ export class EventStore {
   /** Like `read`, for a day that is turned into something smaller: it stays in nobody's memory. */
   async readOnce(server: ServerName, day: EventsFileName): Promise<Snapshot<BanEvent[]>> {
     return this.files.read(this.paths.day(server, day), KINDS.events, false)
+  }
+
+  /** A day's events as numbers; they stay in nobody's memory. */
+  async numbers(server: ServerName, day: EventsFileName, book: AddressBook): Promise<DayNumbers> {
+    return this.files.readInto(this.paths.day(server, day), KINDS.events, {
+      quick: bytes => numbersIn(bytes, book),
+      whole: events => numbersOf(events, book)
+    })
   }
 
   /** Changes whenever the day's file does; empty when there is none. Cheaper than `read`. */

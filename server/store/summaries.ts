@@ -64,8 +64,8 @@ export class Summaries {
     const known = this.#days.get(key)
     if (known?.version === version) return known.summary
     const summary = this.#inTurn(async () => {
-      const { value } = await this.events.readOnce(server, day)
-      return summarise(value, book, this.least)
+      const numbers = await this.events.numbers(server, day, book)
+      return summarise(numbers, book.size, this.least)
     })
     const remembered = { version, summary }
     this.#days.set(key, remembered)

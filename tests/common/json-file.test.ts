@@ -83,6 +83,36 @@ t.test('an outside edit is seen by the next read', async t => {
   t.strictSame((await files.read(path, NUMBERS)).value, [2])
 })
 
+t.test('a file that grows while it is read is read to its end', async t => {
+  // What the system tells of itself has no size before it is read.
+  const path = '/proc/self/oom_score_adj'
+  const kind: JsonKind<unknown> = { ...NUMBERS, check: () => undefined, empty: () => 0, corrupt: 'refuse' }
+  const { text } = await make().files.read(path, kind)
+  t.equal(text, await readFile(path, 'utf8'))
+  t.ok(text.length > 1)
+})
+
+t.test('something smaller is made of a file’s bytes, or else of what they say', async t => {
+  const path = join(ownFolder(t, {}), 'numbers.json')
+  const { files, aside } = make()
+  const made = () =>
+    files.readInto(path, NUMBERS, {
+      quick: bytes => (bytes.toString().startsWith('[1') ? `quick ${bytes.length}` : undefined),
+      whole: numbers => `whole ${numbers.length}`
+    })
+  t.equal(await made(), 'whole 0', 'a missing file')
+  await writeFile(path, '[1,2]')
+  t.equal(await made(), 'quick 5')
+  await writeFile(path, '[2,3]\n')
+  t.equal(await made(), 'whole 2')
+  await writeFile(path, '[1]')
+  await files.read(path, NUMBERS)
+  t.equal(await made(), 'whole 1', 'a file that is known is not read again')
+  await writeFile(path, '{"no": "numbers"}')
+  t.equal(await made(), 'whole 0')
+  t.equal(aside.length, 1)
+})
+
 t.test('a corrupt file is set aside, told of, and never overwritten', async t => {
   for (const bad of ['[1,', '{"a":1}', '', '["x"]']) {
     const { files, aside } = make()

@@ -1,13 +1,16 @@
 import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { dirname } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { localDay } from '../../../common/clock.js'
 import type { BanEvent } from '../../../common/shapes.js'
 import { columnsOf } from '../../../server/api/columns.js'
+import type { Statistics } from '../../../server/api/statistics.js'
 import { AddressBook } from '../../../server/store/address-book.js'
+import { numbersOf } from '../../../server/store/day-numbers.js'
 import { bansOn, summarise } from '../../../server/store/day-summary.js'
 import { dayEvents, generator } from '../../support/fleet.js'
 import { testApp, type TestApp } from '../../support/app.js'
@@ -73,7 +76,7 @@ t.test('columns say the same as rows', async t => {
 t.test('a day’s summary is what counting its rows gives', t => {
   const events = dayEvents(generator(3), '20260301', 3000, 24)
   const book = new AddressBook()
-  const sum = summarise(events, book, 4)
+  const sum = summarise(numbersOf(events, book), book.size, 4)
   const bans = events.filter(one => one.action === 'Ban')
   t.equal(sum.bans, bans.length)
   t.equal(sum.unbans, events.filter(one => one.action === 'Unban').length)
@@ -118,9 +121,9 @@ t.test('statistics add days up, and read a day again only when it has changed', 
     return { bans: bans.length, addresses: new Set(bans.map(one => one.ip)).size }
   }
   const { events } = at.app.store
-  const readOnce = events.readOnce.bind(events)
+  const numbers = events.numbers.bind(events)
   let reads = 0
-  events.readOnce = (...day) => (reads++, readOnce(...day))
+  events.numbers = (...day) => (reads++, numbers(...day))
   const reply = await at.get('/api/statistics', alice)
   t.equal(reply.statusCode, 200, reply.body.slice(0, 200))
   t.match(reply.json(), {
@@ -158,6 +161,30 @@ t.test('statistics add days up, and read a day again only when it has changed', 
   t.match(later.json(), { periods: { today: { bans: 1, unbans: 0, addresses: 1 } } })
   t.equal(reads, 13, 'only the day that changed')
   t.equal((await at.get('/api/statistics?server=nope', alice)).statusCode, 404)
+})
+
+t.test('statistics take a day however it is spelled, and set aside what is none', async t => {
+  const at = await testApp(t)
+  const alice = await at.login()
+  const [today, yesterday, before] = [localDay(NOW), localDay(NOW, 1), localDay(NOW, 2)]
+  const statistics = async () => (await at.get('/api/statistics', alice)).json<Statistics>()
+  const other = { jail: 'größe', timestamp: `2026-03-01 99:99:00` }
+  await writeDay(at, 'web-1', today, [event('10:00:00', '203.0.113.1'), event('', '203.0.113.2', other)])
+  await writeDay(at, 'web-1', yesterday, [event('10:00:00', '203.0.113.1')])
+  const path = at.path('archive', 'web-1', 'fail2ban', `fail2ban-events-${before}.json`)
+  await writeFile(path, '[{"timestamp":"2026-02-27 10:00:00","action":"Ban","ip":"203.0.113.1","jail":""}]')
+  const { periods, days } = await statistics()
+  t.match(periods, { today: { bans: 2, addresses: 2 }, days7: { bans: 3, addresses: 2 } })
+  t.equal(days.at(-1)?.hours.length, 24, 'an hour that no day has is left out')
+  t.equal(
+    days.at(-1)?.hours.reduce((sum, bans) => sum + bans, 0),
+    1
+  )
+  const names = await readdir(dirname(path))
+  t.equal(names.filter(name => name.startsWith(`fail2ban-events-${before}.json.corrupt-`)).length, 1)
+  t.ok(at.lines.some(line => line.includes('file_set_aside')))
+  await writeDay(at, 'web-1', before, [event('10:00:00', '203.0.113.9')])
+  t.match((await statistics()).periods, { days7: { bans: 4, addresses: 3 } })
 })
 
 t.test('warnings are told by jail and minute against the threshold', async t => {

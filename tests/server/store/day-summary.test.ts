@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { BanEvent, EventAction } from '../../../common/shapes.js'
 import { AddressBook } from '../../../server/store/address-book.js'
+import { numbersOf } from '../../../server/store/day-numbers.js'
 import { bansOn, summarise } from '../../../server/store/day-summary.js'
 
 const octet = fc.integer({ min: 0, max: 255 })
@@ -61,7 +62,7 @@ t.test('a day is summed up: counts, hours, jails, addresses and bursts', t => {
   ]
   const book = new AddressBook()
   book.idOf('198.51.100.1')
-  const sum = summarise(events, book, 3)
+  const sum = summarise(numbersOf(events, book), book.size, 3)
   t.match(sum, { bans: 5, unbans: 1, increases: 1, restores: 1 })
   t.strictSame([sum.hours[0], sum.hours[12], sum.hours[23]], [4, 0, 1])
   t.strictSame(
@@ -80,7 +81,25 @@ t.test('a day is summed up: counts, hours, jails, addresses and bursts', t => {
     1,
     undefined
   ])
-  t.strictSame(summarise(events, book, Infinity).bursts, [])
-  t.equal(summarise([], book, 1).ids.length, 0)
+  t.strictSame(summarise(numbersOf(events, book), book.size, Infinity).bursts, [])
+  t.equal(summarise(numbersOf([], book), book.size, 1).ids.length, 0)
+  t.end()
+})
+
+t.test('bursts are found in events that are out of order, and among more jails than any host has', t => {
+  const book = new AddressBook()
+  const events = Array.from({ length: 300_000 }, (_, n): BanEvent => {
+    const two = (number: number) => String(number).padStart(2, '0')
+    const burst = n % 100_000 === 0
+    return {
+      timestamp: `2026-03-01 ${burst ? '09:30' : `${two(n % 24)}:${two(n % 60)}`}:00,000`,
+      action: 'Ban',
+      ip: `192.0.2.${n % 7}`,
+      jail: burst ? 'sshd' : `jail-${n}`
+    }
+  })
+  const sum = summarise(numbersOf(events, book), book.size, 2)
+  t.strictSame(sum.bursts, [{ jail: 'sshd', minute: '09:30', events: 3, addresses: 3 }])
+  t.equal(sum.jails.size, events.length - 2)
   t.end()
 })
