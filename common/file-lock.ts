@@ -1,5 +1,14 @@
-import { fstatSync, statSync } from 'node:fs'
-import { open, rmdir, stat } from 'node:fs/promises'
+import {
+  closeSync,
+  fstatSync,
+  mkdir,
+  openSync,
+  rmdir as rmdirLater,
+  statSync,
+  utimes,
+  type Stats
+} from 'node:fs'
+import { rmdir, stat } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import lockfile from 'proper-lockfile'
 import { ProductError, systemCode } from './errors.js'
@@ -36,12 +45,15 @@ export async function withFileLock<T>(
 ): Promise<T> {
   let lost: Error | undefined
   const release = await acquire(path, times, since, error => (lost = error))
-  const own = await open(lockOf(path)).catch(async (error: unknown) => {
+  let own: number
+  try {
+    own = openSync(lockOf(path), 'r')
+  } catch (error) {
     await release().catch(() => undefined)
     throw lockFailure(path, error)
-  })
+  }
   // Held open, its inode can't become another's.
-  const inode = fstatSync(own.fd, { bigint: true }).ino
+  const inode = fstatSync(own, { bigint: true }).ino
   const isOurs = () => lost === undefined && inodeAt(lockOf(path)) === inode
   try {
     return await work({
@@ -50,8 +62,10 @@ export async function withFileLock<T>(
     })
   } finally {
     // A lost lock is someone else's by now: it must not be removed.
-    const removed = isOurs() ? release().catch(() => undefined) : undefined
-    await Promise.all([removed, own.close()])
+    const ours = isOurs()
+    // Before it goes: whoever closes it last may have to wait for the disk.
+    closeSync(own)
+    if (ours) await release().catch(() => undefined)
   }
 }
 
@@ -62,6 +76,22 @@ function inodeAt(path: string): bigint | undefined {
   } catch {
     return undefined
   }
+}
+
+/**
+ * What proper-lockfile does to the disk. It looks at a lock at once; making and removing one stays in a thread, for that
+ * may wait for the disk.
+ */
+const LOCK_FS = { mkdir, rmdir: rmdirLater, utimes, stat: lookAt }
+
+function lookAt(path: string, done: (error: unknown, info?: Stats) => void): void {
+  let info: Stats
+  try {
+    info = statSync(path)
+  } catch (error) {
+    return done(error)
+  }
+  done(null, info)
 }
 
 async function acquire(
@@ -75,6 +105,7 @@ async function acquire(
     try {
       return await lockfile.lock(path, {
         realpath: false,
+        fs: LOCK_FS,
         // Its own way to tell a dead holder compares the lock's time with this process's clock. Clocks are set, and
         // differ between machines: a live lock would count as dead, a dead one as alive for hours.
         stale: Number.MAX_SAFE_INTEGER,

@@ -1,6 +1,7 @@
-import { constants, readdirSync, statSync } from 'node:fs'
-import { chown, mkdir, open, readdir, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, openSync, read, readdirSync, readFile, statSync } from 'node:fs'
+import { chown, mkdir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { isoTime, type Clock } from './clock.js'
 import { replaceDurably, syncFolder } from './durable-file.js'
 import { ProductError, systemCode } from './errors.js'
@@ -190,7 +191,7 @@ export class JsonFiles {
       // It may fail before anybody waits for it.
       before?.catch(() => undefined)
       try {
-        await replace(path, bytes, access ?? (await accessOfNew(path, kind.mode)), async () => {
+        await replace(path, bytes, access ?? accessOfNew(path, kind.mode), async () => {
           await before
           await lock.check()
         })
@@ -198,7 +199,7 @@ export class JsonFiles {
         // Nothing goes on once the lock is let go; what went wrong there is what is told.
         await before
       }
-      this.#remember(path, { version: await versionOf(path), text, value: change.value })
+      this.#remember(path, { version: versionNow(path), text, value: change.value })
       await change.written?.()
       return change.result
     })
@@ -462,14 +463,15 @@ async function readWhole(
   let file
   try {
     // A symbolic link in a data folder would lead the store elsewhere; settings may be links to /etc.
-    file = await open(path, constants.O_RDONLY | (refuseLinks ? constants.O_NOFOLLOW : 0))
+    // Nor would a pipe be waited for.
+    file = openSync(path, READ | (refuseLinks ? constants.O_NOFOLLOW : 0))
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
     const reason = `${basename(path)} (${systemCode(error) ?? 'unknown error'}); check its owner and mode`
     throw new ProductError('UNREADABLE', reason, error)
   }
   try {
-    const info = await file.stat({ bigint: true })
+    const info = fstatSync(file, { bigint: true })
     const version = versionText(info)
     const owner = { uid: Number(info.uid), gid: Number(info.gid) }
     const access = { mode: Number(info.mode), owner }
@@ -479,19 +481,23 @@ async function readWhole(
       access
     }
   } finally {
-    await file.close()
+    closeSync(file)
   }
 }
 
+const READ = constants.O_RDONLY | constants.O_NONBLOCK
+const readSome = promisify(read)
+const readRest = promisify(readFile)
+
 /** As `readFile`, which reads a large file in pieces and then glues them, at twice the memory. */
-async function readAll(file: FileHandle, size: number): Promise<Buffer> {
+async function readAll(file: number, size: number): Promise<Buffer> {
   // One more than there should be tells whether it has grown since.
   const bytes = Buffer.allocUnsafeSlow(size + 1)
   let filled = 0
   for (;;) {
-    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled)
+    const { bytesRead } = await readSome(file, bytes, filled, bytes.length - filled, null)
     filled += bytesRead
-    if (filled === bytes.length) return Buffer.concat([bytes, await file.readFile()])
+    if (filled === bytes.length) return Buffer.concat([bytes, await readRest(file)])
     if (filled >= size || bytesRead === 0) return bytes.subarray(0, filled)
   }
 }
@@ -509,8 +515,8 @@ async function replace(
   }
 }
 
-async function accessOfNew(path: string, mode: number): Promise<Access> {
-  const owner = await ownerBelow(dirname(path))
+function accessOfNew(path: string, mode: number): Access {
+  const owner = ownerBelow(dirname(path))
   return { mode, ...(owner === undefined ? {} : { owner }) }
 }
 
@@ -540,7 +546,7 @@ export async function makeFolders(folder: string, mode: number): Promise<void> {
     await makeFolders(dirname(folder), mode)
     return makeFolders(folder, mode)
   }
-  const owner = await ownerBelow(dirname(folder))
+  const owner = ownerBelow(dirname(folder))
   if (owner !== undefined) await chown(folder, owner.uid, owner.gid)
 }
 
@@ -549,9 +555,9 @@ export async function makeFolders(folder: string, mode: number): Promise<void> {
  * command line makes must be the server's, which may run as another user.
  * @returns undefined when this process isn't root
  */
-export async function ownerBelow(folder: string): Promise<{ uid: number; gid: number } | undefined> {
+export function ownerBelow(folder: string): { uid: number; gid: number } | undefined {
   if (process.geteuid?.() !== 0) return undefined
-  const { uid, gid } = await stat(folder)
+  const { uid, gid } = statSync(folder)
   return { uid, gid }
 }
 

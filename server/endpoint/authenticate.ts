@@ -95,7 +95,7 @@ export class ClientAuthenticator {
   }
 
   /** @param by counted apart, so that neither way in takes the other's turn @param again looked at before bcrypt */
-  async #passwordMatches(
+  #passwordMatches(
     entry: ClientEntry,
     password: string,
     by: 'sync' | 'callback',
@@ -106,11 +106,13 @@ export class ClientAuthenticator {
   }
 
   async #list(): Promise<{ clients: readonly ClientEntry[] }> {
-    const list = await this.store.clients.list().catch((error: unknown) => {
-      throw error instanceof ProductError && error.code === 'FILE_CORRUPT'
-        ? new ProductError('CLIENT_LIST_CORRUPT', undefined, error)
-        : error
-    })
+    let list
+    try {
+      list = await this.store.clients.list()
+    } catch (error) {
+      if (!(error instanceof ProductError) || error.code !== 'FILE_CORRUPT') throw error
+      throw new ProductError('CLIENT_LIST_CORRUPT', undefined, error)
+    }
     if (list.version === '') throw new ProductError('CLIENT_LIST_MISSING')
     return list
   }

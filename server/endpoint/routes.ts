@@ -77,7 +77,7 @@ export default async function endpoints(
         try {
           return await handler(received, request, reply)
         } finally {
-          await Promise.all(received.files.map(file => file.discard()))
+          if (received.files.length > 0) await Promise.all(received.files.map(file => file.discard()))
         }
       }
     })

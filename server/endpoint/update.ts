@@ -21,6 +21,8 @@ export interface UpdateReply {
 }
 
 const MOST_HELD = 2000
+/** Who asks is known by then. */
+const CREDENTIALS = new Set(['username', 'password', 'uuid'])
 
 /**
  * update.php: says which lists to fetch and hands them out (sync-contract.md §3, §5.2). A host that asks the same twice at
@@ -30,7 +32,8 @@ export function listOffers(app: FastifyInstance): (received: Received, peer: str
   const looks = new SharedLooks<UpdateReply>()
   return async (received, peer) => {
     const { server, fields } = received
-    const offer = await looks.at(JSON.stringify([server, peer, ...fields]), () =>
+    const asked = [...fields].filter(([name]) => !CREDENTIALS.has(name))
+    const offer = await looks.at(JSON.stringify([server, peer, ...asked]), () =>
       offerLists(app, received, peer)
     )
     return fields.has('commands') ? { ...offer, ...(await commandsOf(app, server)) } : offer

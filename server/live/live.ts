@@ -46,8 +46,8 @@ export class Live {
   }
 
   /** Begins to follow what changes. @param tickMs milliseconds between looks where nothing tells of a change */
-  async start(tickMs = TICK_MS): Promise<void> {
-    this.#reader = await this.store.live.follow(note => this.#pass(note))
+  start(tickMs = TICK_MS): void {
+    this.#reader = this.store.live.follow(note => this.#pass(note))
     this.#unlisten = this.logLines?.listen(line => this.#log(line)) ?? this.#unlisten
     this.#timer = setInterval(() => this.#tick(), tickMs)
     this.#timer.unref()

@@ -30,7 +30,10 @@ export async function addLive(app: FastifyInstance, logLines?: LogLines, tickMs?
     if (!request.ws || request.routeOptions.config.takesSockets === true) return done()
     void reply.code(404).send({ success: false, message: 'Not found.' })
   })
-  app.addHook('onReady', () => live.start(tickMs))
+  app.addHook('onReady', done => {
+    live.start(tickMs)
+    done()
+  })
 }
 
 /** What a file's change means to the live connections. @returns whether it is the notes' own file */

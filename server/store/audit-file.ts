@@ -1,9 +1,19 @@
-import { constants } from 'node:fs'
-import { open, rename, unlink, type FileHandle } from 'node:fs/promises'
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  ftruncate,
+  openSync,
+  readSync,
+  unlinkSync
+} from 'node:fs'
+import { rename, unlink } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
+import { promisify } from 'node:util'
 import { ProductError, systemCode } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
-import { syncFolder } from '../../common/durable-file.js'
+import { syncFile, syncFolder, writeWhole } from '../../common/durable-file.js'
 import { makeFolder, ownerBelow } from '../../common/json-file.js'
 
 /** A trail's file is set aside as `.1` before a write that finds it this large; bytes. */
@@ -11,6 +21,9 @@ export const ROTATE_AT = 16 * 1024 * 1024
 /** Older files kept, `.1` the youngest. */
 export const KEPT_FILES = 8
 const APPEND = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW
+/** A pipe that lies there is not waited for. */
+const NEW =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK
 /** As all data: the group may read it (kinds.ts). */
 const MODE = 0o640
 
@@ -31,20 +44,21 @@ export async function appendLines(
   rotateAt: number = ROTATE_AT
 ): Promise<void> {
   try {
-    let file = await open(path, APPEND, MODE)
+    let file = openSync(path, APPEND, MODE)
     try {
-      let { size } = await file.stat()
+      let { size } = fstatSync(file)
       if (size >= rotateAt) {
         await lock.check()
-        await file.close()
+        closeSync(file)
+        file = -1
         await rotate(path)
-        file = await open(path, APPEND, MODE)
-        size = (await file.stat()).size
+        file = openSync(path, APPEND, MODE)
+        size = fstatSync(file).size
       }
       await append(file, size, lines, lock)
-      if (size === 0) await adopt(path, file)
+      if (size === 0) adopt(path, file)
     } finally {
-      await file.close()
+      if (file >= 0) closeSync(file)
     }
   } catch (error) {
     throw asDiskError(path, error)
@@ -54,41 +68,49 @@ export async function appendLines(
 /** Writes a new file of whole lines, durably, its name included. @throws ProductError DISK */
 export async function writeLines(path: string, lines: string): Promise<void> {
   try {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
-    const file = await open(path, flags, MODE).catch(async (error: unknown) => {
-      if (systemCode(error) !== 'ENOENT') throw error
-      await makeFolder(dirname(path))
-      return open(path, flags, MODE)
-    })
+    const file = await openNew(path)
     try {
-      await Promise.all([file.writeFile(lines), adopt(path, file)])
-      await Promise.all([file.sync(), syncFolder(dirname(path))])
+      adopt(path, file)
+      await writeWhole(file, Buffer.from(lines))
+      await Promise.all([syncFile(file), syncFolder(dirname(path))])
     } catch (error) {
       // A full disk takes the file's name and not its lines.
       await unlink(path).catch(() => undefined)
       throw error
     } finally {
-      await file.close()
+      closeSync(file)
     }
   } catch (error) {
     throw asDiskError(path, error)
   }
 }
 
-async function append(file: FileHandle, size: number, lines: string, lock: HeldLock): Promise<void> {
+async function openNew(path: string): Promise<number> {
+  try {
+    return openSync(path, NEW, MODE)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+    await makeFolder(dirname(path))
+    return openSync(path, NEW, MODE)
+  }
+}
+
+async function append(file: number, size: number, lines: string, lock: HeldLock): Promise<void> {
   // A writer that was killed may have left half a line: it must not swallow the first of these.
-  const torn = size > 0 && (await file.read(Buffer.alloc(1), 0, 1, size - 1)).buffer[0] !== 0x0a
-  const bytes = Buffer.from(torn ? `\n${lines}` : lines)
+  const last = Buffer.alloc(1)
+  const torn = size > 0 && (readSync(file, last, 0, 1, size - 1), last[0] !== 0x0a)
   await lock.check()
   try {
-    for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done)).bytesWritten
-    await file.sync()
+    await writeWhole(file, Buffer.from(torn ? `\n${lines}` : lines))
+    await syncFile(file)
   } catch (error) {
     // A full disk takes half a batch: it goes again, and with it nothing but what was written here.
-    await file.truncate(size).catch(() => undefined)
+    await cut(file, size).catch(() => undefined)
     throw error
   }
 }
+
+const cut = promisify(ftruncate)
 
 /** A crash in between leaves a gap in the numbers, which readers pass over, and loses nothing. */
 async function rotate(path: string): Promise<void> {
@@ -100,16 +122,18 @@ async function rotate(path: string): Promise<void> {
   }
 }
 
-async function adopt(path: string, file: FileHandle): Promise<void> {
-  const owner = await ownerBelow(dirname(path))
-  if (owner !== undefined) await file.chown(owner.uid, owner.gid)
+function adopt(path: string, file: number): void {
+  const owner = ownerBelow(dirname(path))
+  if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
 }
 
 /** Deletes a file that may be gone already. @throws ProductError DISK */
-export async function removeFile(path: string): Promise<void> {
-  await unlink(path).catch((error: unknown) => {
+export function removeFile(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw asDiskError(path, error)
-  })
+  }
 }
 
 /** What went wrong with a file, as the one error that says what to do. */

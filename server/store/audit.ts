@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { setImmediate as breathe } from 'node:timers/promises'
 import { isoTime, type Clock } from '../../common/clock.js'
 import { systemCode } from '../../common/errors.js'
-import { namesIn, type JsonFiles, type Snapshot } from '../../common/json-file.js'
+import { namesIn, versionNow, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import { isListName, type ServerName } from '../../common/names.js'
 import { sha256 } from '../../common/sha256.js'
 import { appendLines, asDiskError, removeFile, ROTATE_AT, writeLines } from './audit-file.js'
@@ -94,8 +94,10 @@ export class AuditStore {
       written: async () => {
         if (noted === '') return
         try {
-          await this.#append(trail, noted)
-          await removeFile(note)
+          await this.files.locked(trail, async lock => {
+            await appendLines(trail, noted, lock, this.rotateAt)
+            removeFile(note)
+          })
         } catch (error) {
           this.delayed(error)
         }
@@ -158,7 +160,7 @@ export class AuditStore {
       })
       if (missing.length > 0) await this.#append(trail, missing.join(''))
     }
-    await removeFile(note)
+    removeFile(note)
   }
 
   async #idsOf(trail: string, batch: string): Promise<Set<string>> {
@@ -216,10 +218,13 @@ function inNote(hash: string): string {
   return Buffer.from(hash, 'hex').toString('base64url')
 }
 
-/** A file's text; undefined when it is missing. */
+/** A file's text; undefined when it is missing, which is seen at once. */
 async function textOf(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch((error: unknown) => {
+  try {
+    if (versionNow(path) === '') return undefined
+    return await readFile(path, 'utf8')
+  } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
     throw asDiskError(path, error)
-  })
+  }
 }

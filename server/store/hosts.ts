@@ -1,5 +1,5 @@
 import { isoTime, timeOf, type Clock } from '../../common/clock.js'
-import { namesIn, type JsonFiles } from '../../common/json-file.js'
+import { namesNow, type JsonFiles } from '../../common/json-file.js'
 import { isServerName, type ServerName } from '../../common/names.js'
 import type { ClientStore } from './clients.js'
 import type { Paths } from './folders.js'
@@ -29,11 +29,8 @@ export class HostStore {
 
   /** Every server that has an archive folder or may sync, sorted. */
   async names(): Promise<ServerName[]> {
-    const [folders, { clients }] = await Promise.all([
-      namesIn(this.paths.root.archive),
-      this.clients.list().catch(() => ({ clients: [] }))
-    ])
-    const names = new Set(folders.filter(name => !name.includes('.json')))
+    const { clients } = await this.clients.list().catch(() => ({ clients: [] }))
+    const names = new Set(namesNow(this.paths.root.archive).filter(name => !name.includes('.json')))
     for (const { username } of clients) names.add(username)
     const found = [...names].filter(isServerName).sort()
     return found.filter(name => this.only?.includes(name) !== false)

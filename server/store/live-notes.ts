@@ -1,14 +1,19 @@
-import { constants } from 'node:fs'
-import { open, rename } from 'node:fs/promises'
+import { close, constants, fchownSync, fstatSync, openSync } from 'node:fs'
+import { rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { promisify } from 'node:util'
 import { isoTime, type Clock } from '../../common/clock.js'
+import { writeWhole } from '../../common/durable-file.js'
 import { ownerBelow, versionOf, type JsonFiles } from '../../common/json-file.js'
 import type { LiveData, LiveNote, SharedType } from '../../common/live-messages.js'
 import type { Paths } from './folders.js'
 import { NotesReader } from './notes-reader.js'
 
-const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
+/** A pipe that lies there is not waited for. */
+const APPEND =
+  constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const MODE = 0o640
+const closed = promisify(close)
 /** Hosts that are all to come do so one after another, this many milliseconds apart, and all within … */
 const APART_MS = 10
 const WITHIN_MS = 10_000
@@ -59,9 +64,9 @@ export class LiveNotes {
   }
 
   /** Follows the notes from now on. Look whenever the file may have grown; own notes need no look. */
-  async follow(told: (note: LiveNote) => void): Promise<NotesReader> {
+  follow(told: (note: LiveNote) => void): NotesReader {
     const reader = new NotesReader(this.paths.liveNotes(), told, this.failed)
-    await reader.begin()
+    reader.begin()
     this.#readers.add(reader)
     return reader
   }
@@ -99,19 +104,21 @@ export class LiveNotes {
 
   async #append(lines: string): Promise<void> {
     const path = this.paths.liveNotes()
-    const file = await open(path, APPEND, MODE)
+    const file = openSync(path, APPEND, MODE)
     try {
       // One write: the system keeps those of several processes apart.
-      const { bytesWritten } = await file.write(lines)
-      const { size } = await file.stat()
-      if (size === bytesWritten) {
-        const owner = await ownerBelow(dirname(path))
-        if (owner !== undefined) await file.chown(owner.uid, owner.gid)
+      const bytes = Buffer.from(lines)
+      await writeWhole(file, bytes)
+      const { size } = fstatSync(file)
+      if (size === bytes.length) {
+        const owner = ownerBelow(dirname(path))
+        if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
       }
       // Nobody who tells of something waits for that.
       if (size >= this.fullBytes) this.#settingAside ??= this.#setAside()
     } finally {
-      await file.close()
+      // In a thread: on a file system of another machine it waits until the note is there.
+      await closed(file)
     }
   }
 

@@ -1,15 +1,15 @@
-import { constants } from 'node:fs'
-import { lstat, open, type FileHandle } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, lstatSync, openSync, read } from 'node:fs'
+import { promisify } from 'node:util'
 import { systemCode } from '../../common/errors.js'
 import { readNote, type LiveNote } from '../../common/live-messages.js'
 
-const READ = constants.O_RDONLY | constants.O_NOFOLLOW
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const CHUNK = 64 * 1024
 /** Longer lines are none of ours. */
 const LONGEST_LINE = 256 * 1024
 
 interface Opened {
-  file: FileHandle
+  file: number
   inode: number
   at: number
   /** The beginning of a line whose end is not there yet. */
@@ -32,9 +32,9 @@ export class NotesReader {
   ) {}
 
   /** Starts at the file's end: what was is known already. */
-  async begin(): Promise<void> {
-    this.#current = await opened(this.path)
-    if (this.#current !== undefined) this.#current.at = (await this.#current.file.stat()).size
+  begin(): void {
+    this.#current = opened(this.path)
+    if (this.#current !== undefined) this.#current.at = fstatSync(this.#current.file).size
   }
 
   /** Reads what is new. Cheap when nothing is: a stat. Never rejects; looks that come meanwhile are one. */
@@ -49,8 +49,8 @@ export class NotesReader {
   async end(): Promise<void> {
     this.#ended = true
     await this.#looking
-    await this.#former?.file.close()
-    await this.#current?.file.close()
+    close(this.#former)
+    close(this.#current)
   }
 
   async #lookAll(): Promise<void> {
@@ -69,17 +69,17 @@ export class NotesReader {
     if (this.#former !== undefined) await this.#read(this.#former)
     if (this.#current !== undefined) await this.#read(this.#current)
     // Held open, its inode can't become another's.
-    if (this.#current !== undefined && (await inodeAt(this.path)) === this.#current.inode) return
-    const next = await opened(this.path)
-    if (next === undefined || next.inode === this.#current?.inode) return await next?.file.close()
-    const before = await opened(`${this.path}.1`)
+    if (this.#current !== undefined && inodeAt(this.path) === this.#current.inode) return
+    const next = opened(this.path)
+    if (next === undefined || next.inode === this.#current?.inode) return close(next)
+    const before = opened(`${this.path}.1`)
     if (before !== undefined) {
       // Set aside twice since the last look: the one in between was never open here.
       const missed = this.#current !== undefined && before.inode !== this.#current.inode
       if (missed) await this.#read(before)
-      await before.file.close()
+      close(before)
     }
-    await this.#former?.file.close()
+    close(this.#former)
     if (this.#current !== undefined) await this.#read(this.#current)
     this.#former = this.#current
     this.#current = next
@@ -87,11 +87,11 @@ export class NotesReader {
   }
 
   async #read(from: Opened): Promise<void> {
-    const { size } = await from.file.stat()
+    const { size } = fstatSync(from.file)
     // Emptied by hand.
     if (size < from.at) from.at = 0
     while (from.at < size) {
-      const { bytesRead, buffer } = await from.file.read(Buffer.alloc(CHUNK), 0, CHUNK, from.at)
+      const { bytesRead, buffer } = await readSome(from.file, Buffer.alloc(CHUNK), 0, CHUNK, from.at)
       if (bytesRead === 0) return
       from.at += bytesRead
       const text = Buffer.concat([from.rest, buffer.subarray(0, bytesRead)])
@@ -106,18 +106,25 @@ export class NotesReader {
   }
 }
 
-/** The inode of the file; undefined when there is none. */
-async function inodeAt(path: string): Promise<number | undefined> {
-  return lstat(path).then(
-    ({ ino }) => ino,
-    () => undefined
-  )
+const readSome = promisify(read)
+
+function close(opened: Opened | undefined): void {
+  if (opened !== undefined) closeSync(opened.file)
 }
 
-async function opened(path: string): Promise<Opened | undefined> {
+/** The inode of the file; undefined when there is none. */
+function inodeAt(path: string): number | undefined {
   try {
-    const file = await open(path, READ)
-    return { file, inode: (await file.stat()).ino, at: 0, rest: Buffer.alloc(0) }
+    return lstatSync(path, { throwIfNoEntry: false })?.ino
+  } catch {
+    return undefined
+  }
+}
+
+function opened(path: string): Opened | undefined {
+  try {
+    const file = openSync(path, READ)
+    return { file, inode: fstatSync(file).ino, at: 0, rest: Buffer.alloc(0) }
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
     throw error

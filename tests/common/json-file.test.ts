@@ -386,6 +386,25 @@ t.test('a symbolic link in a data folder is not followed', async t => {
   await t.rejects(files.read(join(dir, 'numbers.json'), NUMBERS), { code: 'UNREADABLE' })
 })
 
+t.test('a pipe in place of a file is not waited for', async t => {
+  const { files, aside } = make()
+  const path = join(ownFolder(t), 'numbers.json')
+  t.equal(spawnSync('mkfifo', [path]).status, 0)
+  await add(files, path, 1)
+  t.strictSame(JSON.parse(await readFile(path, 'utf8')), [1])
+  t.equal(aside.length, 1)
+})
+
+t.test('a text that is written in a thread is the same as one written at once', async t => {
+  const { files } = make()
+  const path = join(ownFolder(t), 'numbers.json')
+  for (const length of [1, 10_000, 100_000]) {
+    const numbers = Array.from({ length }, (_, n) => n)
+    await files.change(path, NUMBERS, () => ({ value: numbers, result: undefined }))
+    t.strictSame(JSON.parse(await readFile(path, 'utf8')), numbers)
+  }
+})
+
 const noMount = process.getuid?.() === 0 ? false : 'mounting a small file system needs root'
 t.test('a full disk is an error and the good file stays', { skip: noMount }, async t => {
   const dir = ownFolder(t, { small: {} })

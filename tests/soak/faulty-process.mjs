@@ -21,21 +21,24 @@ if (left > 0) {
     const original = owner[name]
     owner[name] = function (...args) {
       if (--left === 0) {
-        half.call(this, args[0])
+        half.apply(this, args)
         kill()
       }
       return original.apply(this, args)
     }
   }
+  const { writeSync } = fs
   const changes = ['mkdir', 'rmdir', 'rename', 'unlink', 'rm', 'utimes', 'open', 'chmod', 'chown', 'truncate']
   for (const name of [...changes, 'write', 'fsync', 'close']) before(fs, name)
   for (const name of changes) before(fs.promises, name)
+  for (const name of ['openSync', 'unlinkSync', 'fchownSync']) before(fs, name)
+  before(fs, 'writeSync', (file, text) => writeSync(file, text.slice(0, text.length / 2)))
   const handle = await fs.promises.open(new URL(import.meta.url))
   const prototype = Object.getPrototypeOf(handle)
   await handle.close()
   for (const name of ['writeFile', 'write']) {
     before(prototype, name, function (text) {
-      fs.writeSync(this.fd, text.slice(0, text.length / 2))
+      writeSync(this.fd, text.slice(0, text.length / 2))
     })
   }
   for (const name of ['sync', 'truncate', 'chown']) before(prototype, name)

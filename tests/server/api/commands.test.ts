@@ -96,7 +96,7 @@ t.test("browsers are told of each state, audited timeouts are the server's", asy
   await at.app.ready()
   const store = at.app.store.commands
   const told: unknown[] = []
-  const reader = await at.app.store.live.follow(note => {
+  const reader = at.app.store.live.follow(note => {
     if (note.type === 'command_result') told.push(note.data.state)
   })
   t.teardown(() => at.app.store.live.unfollow(reader))

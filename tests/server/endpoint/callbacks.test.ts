@@ -36,7 +36,7 @@ async function start(t: Test): Promise<{
   t.teardown(() => at.app.close())
   await at.app.ready()
   const notes: LiveNote[] = []
-  const reader = await at.app.store.live.follow(note => notes.push(note))
+  const reader = at.app.store.live.follow(note => notes.push(note))
   t.teardown(() => at.app.store.live.unfollow(reader))
   return {
     at,

@@ -114,7 +114,7 @@ t.test('notes survive their file being set aside, and text that is none of ours'
   const at = await testApp(t)
   const heard: unknown[] = []
   const { live } = at.app.store
-  const reader = await live.follow(note => heard.push(note))
+  const reader = live.follow(note => heard.push(note))
   const pad = 'x'.repeat(200_000)
   for (let n = 0; n < 13; n++) {
     await live.publish('command_result', { server: String(n), id: pad, type: '', state: '' })
