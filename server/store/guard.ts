@@ -30,7 +30,10 @@ export interface Refused {
 export type Refusal = (ip: Address) => Refused | undefined
 
 // RFC 1122 "this network" and RFC 4291 unspecified: no packet comes from there, and /0 is everyone.
-const NOBODY = [address('0.0.0.0'), address('::')]
+const NOBODY = new AddressSet([address('0.0.0.0'), address('::')])
+const LOOPS = new AddressSet(LOOPBACK)
+/** Milliseconds: to ask for the network interfaces takes longer than all other refusals together. */
+const OWN_FOR = 1000
 
 /** Nobody locks themselves out (sync-contract.md §5.6): what the server refuses to block. */
 export class BlockGuard {
@@ -44,9 +47,9 @@ export class BlockGuard {
   async forHost(server: ServerName, asking: string | undefined): Promise<Refusal> {
     const [host, whitelist] = await Promise.all([this.hosts.read(server), this.whitelist.of(server)])
     const guarded: [Refused['code'], AddressSet, (note: string) => string][] = [
-      ['loopback', new AddressSet(LOOPBACK), () => 'a loopback address'],
-      ['nobody', new AddressSet(NOBODY), () => 'not the address of anybody'],
-      ['this-server', setOf(ownAddresses()), () => "this server's own address"],
+      ['loopback', LOOPS, () => 'a loopback address'],
+      ['nobody', NOBODY, () => 'not the address of anybody'],
+      ['this-server', this.#own(), () => "this server's own address"],
       ['host', setOf([...(host.addresses ?? []), host.peer ?? '']), () => `${server}'s own address`],
       ['asking', setOf([asking ?? '']), () => 'the address you are connected from'],
       [
@@ -71,6 +74,14 @@ export class BlockGuard {
       }
       return undefined
     }
+  }
+
+  #owned = { until: 0, set: new AddressSet([]) }
+
+  #own(): AddressSet {
+    const now = performance.now()
+    if (now >= this.#owned.until) this.#owned = { until: now + OWN_FOR, set: setOf(ownAddresses()) }
+    return this.#owned.set
   }
 
   /**
