@@ -117,11 +117,10 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
     }
   }
 
-  // Read beside all that comes before the lists are applied: nothing of ours touches the firewall earlier.
-  const listed = parts.firewall.list()
-  listed.catch(() => undefined)
   await sendEvents(parts, result, attempt)
   await step('events')
+  // Read while the server is asked and the lists come: nothing of ours touches the firewall before they are applied.
+  const listed = readFirewall(parts)
   let offered: Offered | undefined
   const exchange = new ListExchange(parts)
   await attempt(async () => {
@@ -143,6 +142,20 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   await sendBack(parts, exchange, [...new Set([...result.downloaded, ...changed])], result, attempt)
   await step('synced-back')
   return result
+}
+
+/** Milliseconds; what was read of the firewall earlier is read again: other hands are about as well. */
+const FRESH_FOR = 3000
+
+/** Begins to read what is in force. @returns gives it, not older than that */
+function readFirewall({ firewall, clock }: CycleParts): () => Promise<InForce> {
+  const since = clock()
+  const first = firewall.list()
+  first.catch(() => undefined)
+  return async () => {
+    const inForce = await first
+    return Math.abs(clock() - since) < FRESH_FOR ? inForce : firewall.list()
+  }
 }
 
 /**
@@ -199,14 +212,14 @@ async function checkWhole(
  * Brings the firewall in line, reads it back and writes what it shows into the lists.
  * @param whole whether a block goes when no list asks for it; else only when a list asks for its end, a wider one
  *   takes its place, or it must not be there at all
- * @param listed what is in force so far
+ * @param listed gives what is in force so far
  * @returns lists it changed
  */
 async function applyLists(
   parts: CycleParts,
   lists: ReadonlyMap<ListName, BlocklistEntry[]>,
   whole: boolean,
-  listed: Promise<InForce>,
+  listed: () => Promise<InForce>,
   result: CycleResult,
   step: (name: Step) => Promise<void>
 ): Promise<ListName[]> {
@@ -214,7 +227,7 @@ async function applyLists(
   const wanted = wantedOf(lists, parts.guard, now)
   result.skipped = wanted.skipped
   for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
-  const before = await listed
+  const before = await listed()
   const plan = planFirewall(wanted.block, before, wanted.ended)
   const cannot = new Set<Address>()
   if (parts.guard.unsure !== undefined) {

@@ -24,6 +24,7 @@ const LIST: JsonKind<BlocklistEntry[]> = {
 
 /** A list made of the host's copy by what the server said changed. */
 export interface MadeList extends ListVersion {
+  of: readonly BlocklistEntry[]
   changes: ListChanges
 }
 
@@ -76,8 +77,9 @@ export class LocalLists {
     } catch {
       return undefined
     }
-    const made = madeOf(await this.files.read(this.#path(name), LIST), told)
-    return made === undefined ? undefined : { ...made, changes: told }
+    const held = await this.files.read(this.#path(name), LIST)
+    const made = madeOf(held, told)
+    return made === undefined ? undefined : { ...made, of: held.value, changes: told }
   }
 
   /**
@@ -86,11 +88,10 @@ export class LocalLists {
    */
   async keep(name: ListName, text: string, known?: MadeList): Promise<void> {
     const value = known?.value ?? (parseJson(text, LIST.check, LIST.mend) as BlocklistEntry[])
-    const kept = await this.files.change(this.#path(name), LIST, current =>
-      current.text === text && current.version !== ''
-        ? { result: current.value }
-        : { value, text, ...(known === undefined ? {} : { rows: known.changes }), result: value }
-    )
+    const kept = await this.files.change(this.#path(name), LIST, current => {
+      if (current.text === text && current.version !== '') return { result: current.value }
+      return { value, text, ...(known?.of === current.value ? { rows: known.changes } : {}), result: value }
+    })
     this.#kept.set(name, { hash: known?.changes.result ?? sha256(text), value: kept })
   }
 

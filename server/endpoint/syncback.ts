@@ -84,7 +84,7 @@ async function takeBack(
     const made = hash === changes.base ? madeOf(known, changes) : undefined
     if (made !== undefined) {
       const { value: entries, text } = made
-      return take(list, { entries, text, made: { of: known.value, rows: changes, hash: changes.result } })
+      return take(list, { entries, text, made: { of: known.value, changes } })
     }
     app.log.info({ event: 'whole_list_wanted', server, list }, 'changes of another version came back')
     return { list, taken: false }

@@ -10,6 +10,7 @@ import {
   type JsonFiles,
   type Snapshot
 } from '../../common/json-file.js'
+import type { ListChanges } from '../../common/list-changes.js'
 import type { RowChanges } from '../../common/list-text.js'
 import { isListName, jailOfList, type ListName, type ServerName } from '../../common/names.js'
 import { asksForBlock, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
@@ -30,7 +31,7 @@ import { GroupCommit } from './group-commit.js'
 import { KINDS } from './kinds.js'
 import { HandOverStore } from './hand-overs.js'
 import type { LiveNotes } from './live-notes.js'
-import { confirmEntries, keyOf, mergeSyncBack, type Merge } from './merge.js'
+import { confirmEntries, mergeSyncBack, touchedSides, type Merge, type Sides } from './merge.js'
 import type { TextHashes } from './text-hashes.js'
 import { stateOf, type ListState, type UpdateIndexStore } from './update-index.js'
 import { checkAddresses } from './uploaded-list.js'
@@ -45,14 +46,8 @@ const MOST_TOGETHER = 5000
 export interface UploadedList {
   entries: BlocklistEntry[]
   text: string
-  /** Of a version that was made here: the list it was made of, by what, and the text's SHA-256 (hex). */
-  made?: { of: readonly BlocklistEntry[]; rows: RowChanges<BlocklistEntry>; hash: string }
-}
-
-/** Entries of a list before and after a change; those that stay the same may be left out on both sides. */
-interface Sides {
-  before: readonly BlocklistEntry[]
-  after: readonly BlocklistEntry[]
+  /** Of a version that was made here: of which list, and by what. */
+  made?: { of: readonly BlocklistEntry[]; changes: ListChanges }
 }
 
 /** The outcome of a sync-back; `rows` make it of what was there, where they are known. */
@@ -189,9 +184,7 @@ export class BlocklistStore {
       )
       const told = this.#asked(server, list, current, changed, actor, drafts, wake)
       const written = async () => {
-        this.#places.delete(current.value)
-        followChanges(places, current.value.length, rows)
-        this.#places.set(changed.list, places)
+        this.#follow(current.value, rows, changed.list)
         await told.written()
       }
       return { ...told, written, result: changed.outcomes }
@@ -205,6 +198,20 @@ export class BlocklistStore {
     const known = this.#places.get(list) ?? placesOf(list)
     this.#places.set(list, known)
     return known
+  }
+
+  /** The places of a list become those of what was made of it. */
+  #follow(
+    before: readonly BlocklistEntry[],
+    rows: RowChanges<BlocklistEntry>,
+    after: readonly BlocklistEntry[]
+  ): void {
+    const places = this.#places.get(before)
+    this.#places.delete(before)
+    // Behind rows that go, all others stand elsewhere.
+    if (places === undefined || rows.gone.length > 0) return
+    followChanges(places, before.length, rows)
+    this.#places.set(after, places)
   }
 
   /**
@@ -348,7 +355,7 @@ export class BlocklistStore {
         return { result: 0 }
       }
       await this.#handOvers.noteGone(server, list, taken.before, taken.after)
-      const spelled = taken.kept === 0 ? { text: upload.text, hash: upload.made?.hash } : {}
+      const spelled = taken.kept === 0 ? { text: upload.text, hash: upload.made?.changes.result } : {}
       const drafts = await this.#draftsOfUpload(server, list, current, taken, upload.entries)
       const written = this.#audited(server, list, current, taken.list, actor, drafts, spelled)
       return {
@@ -356,6 +363,7 @@ export class BlocklistStore {
         ...(taken.rows === undefined ? {} : { rows: taken.rows }),
         result: taken.kept,
         written: async () => {
+          if (taken.rows !== undefined) this.#follow(current.value, taken.rows, taken.list)
           await written.written()
           await this.#handOvers.handedBack(server, list)
           await this.index.set(server, list, state)
@@ -365,10 +373,7 @@ export class BlocklistStore {
     })
   }
 
-  /**
-   * What a sync-back makes of a list. A version made of the very list that is there, by changes of rows it has, is the
-   * outcome when a merge of those rows lets them be: the others are the same on both sides.
-   */
+  /** What a sync-back makes of a list; looked at by its rows where that tells all. @throws ProductError UPLOAD_CONTENT */
   async #taken(
     server: ServerName,
     list: ListName,
@@ -377,15 +382,11 @@ export class BlocklistStore {
     mode: SyncBackMode
   ): Promise<Taken> {
     const latest = (await this.#handOvers.of(server, list)).latest ?? Infinity
-    if (made?.of === current && isOfItsRows(current, made.rows)) {
-      const { rows } = made
-      const places = [...rows.set.map(([place]) => place), ...rows.gone]
-      const before = places.flatMap(place => current[place] ?? [])
-      const after = rows.set.map(([, entry]) => entry)
-      checkAddresses(after, current)
-      const all = mode === 'overwrite' || mergeSyncBack(before, after, latest, this.clock()).kept === 0
-      if (all) return { list: entries, kept: 0, before, after, rows }
-    }
+    const rows = made?.of === current ? made.changes : undefined
+    const touched = rows && touchedSides(current, rows, this.#placesOf(current))
+    const lets = ({ before, after }: Sides) =>
+      mode === 'overwrite' || mergeSyncBack(before, after, latest, this.clock()).kept === 0
+    if (rows && touched && lets(touched)) return { list: entries, kept: 0, ...touched, rows }
     checkAddresses(entries, current)
     const merged =
       mode === 'overwrite'
@@ -503,14 +504,6 @@ export class BlocklistStore {
 /** Resolves when both have ended. @throws what the first of them threw, then too */
 async function both(...all: [Promise<void>, Promise<void>]): Promise<void> {
   for (const ended of await Promise.allSettled(all)) if (ended.status === 'rejected') throw ended.reason
-}
-
-/** Whether all that is set are entries of the list, each of the address that stands at its place. */
-function isOfItsRows(list: readonly BlocklistEntry[], { set }: RowChanges<BlocklistEntry>): boolean {
-  return set.every(([place, entry]) => {
-    const known = list[place]
-    return known !== undefined && keyOf(known) === keyOf(entry)
-  })
 }
 
 /** When the first active entry ends, in milliseconds; Infinity when none does. */

@@ -53,7 +53,8 @@ export class HandOverStore {
       latest: known.out === true ? known.latest : isoTime(latest),
       out: true
     }))
-    await this.#forgetGone(server)
+    // No list waits for what is merely tidying.
+    await this.#forgetGone(server).catch(() => undefined)
   }
 
   /** Records that what was handed out has come back. */

@@ -1,6 +1,8 @@
 import { parseAddress } from '../../common/address.js'
 import { timeOf } from '../../common/clock.js'
+import type { RowChanges } from '../../common/list-text.js'
 import { asksForBlock, type BlocklistEntry } from '../../common/shapes.js'
+import type { EntryPlaces } from './entry-changes.js'
 
 /**
  * The outcome of a merge: `kept` of the server's entries (or of what it has let go) outlived the client's version; 0
@@ -80,6 +82,32 @@ export function confirmEntries(
     return [{ ...entry, pending: false }]
   })
   return list.length === server.length && list.every((entry, at) => entry === server[at]) ? server : list
+}
+
+/** Entries of a list before and after a change; those that are the same in both may be left out of both. */
+export interface Sides {
+  before: readonly BlocklistEntry[]
+  after: BlocklistEntry[]
+}
+
+/**
+ * Both sides of the rows that a version touches which was made of the very list that is there: a merge of them tells what
+ * one of the whole lists would, as all other entries are the same on both sides. (One that changed behind an earlier
+ * hand-over that never came back is part of that version: its host has it, and nothing is left to fetch.)
+ * @param places of the list
+ * @returns undefined when only the whole lists tell: a row becomes another address's, or the list holds an address twice,
+ *   or what is none
+ */
+export function touchedSides(
+  list: readonly BlocklistEntry[],
+  { set, gone }: RowChanges<BlocklistEntry>,
+  places: EntryPlaces
+): Sides | undefined {
+  if (places.size !== list.length) return undefined
+  const before = [...set.map(([place]) => place), ...gone].map(place => list[place])
+  const after = set.map(([, entry]) => entry)
+  const same = after.every((entry, at) => keyOf(entry) === (before[at] && keyOf(before[at])))
+  return same ? { before: before.filter(entry => entry !== undefined), after } : undefined
 }
 
 interface Copies {

@@ -477,3 +477,25 @@ t.test('what had gone from the firewall, or stood there unasked, is drift; what 
   at.firewall.vanish.add('203.0.113.1')
   t.match(await at.cycle(), { drift: { putBack: 0, strays: 0 }, notInForce: 1 }, 'it must have come back')
 })
+
+for (const [what, call, takes] of [
+  ['a day is sent', 'upload', 0],
+  ['the server takes its time to answer', 'ask', 5000],
+  ['a list comes slowly', 'download', 5000]
+] as const) {
+  t.test(`blocks that go while ${what} are put back, and not told to be in force`, async t => {
+    const host = new FakeHost(ownFolder(t))
+    host.server.change('sshd', [{ ip: '203.0.113.1', active: true, pending: false }])
+    host.firewall.hold('203.0.113.1')
+    await host.cycle()
+    host.days = [{ name: 'fail2ban-events-20260301.json', text: '[]', uploaded: async () => undefined }]
+    host.server.change('sshd', [{ ip: '203.0.113.1', active: true, pending: true }])
+    // As by a person's `systemctl restart nftables`.
+    host.server.during.set(call, () => {
+      host.firewall.own.clear()
+      host.now += takes
+    })
+    t.match(await host.cycle(), { added: 1, notInForce: 0, inForce: { 4: 1 } })
+    t.strictSame(host.firewall.blocked, ['203.0.113.1'])
+  })
+}

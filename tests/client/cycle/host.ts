@@ -24,6 +24,8 @@ export class FakeServer implements Link {
   readonly calls: string[] = []
   /** Calls (as in `calls`) that fail. */
   readonly failing = new Map<string, Error>()
+  /** What happens while a call is answered. */
+  readonly during = new Map<string, () => void>()
   /** Told by every `ask`. */
   told: Record<string, string> = {}
   /** An old server knows nothing of what a host says it holds. */
@@ -94,6 +96,7 @@ export class FakeServer implements Link {
 
   #call(name: string): void {
     this.calls.push(name)
+    this.during.get(name.split(' ')[0] ?? '')?.()
     const error = this.failing.get(name.split(' ')[0] ?? '') ?? this.failing.get(name)
     if (error !== undefined) throw error
   }
