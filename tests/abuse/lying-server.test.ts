@@ -233,10 +233,10 @@ t.test('text from the server is never run, nor does it reach the firewall’s la
   for (const one of words)
     t.match(one, /^nft (-j )?(-[cst] )?(list (table inet fail2ban_report|ruleset inet)|-f -)$/)
   const [load = ''] = runs.map(one => one.input).filter(input => input !== '')
-  t.notMatch(load, /touch|include|evil|require|0\.0\.0\.0/)
+  t.notMatch(load, /touch|include|evil|require/)
   const elements = [...load.matchAll(/elements = \{\n([^}]*)\n\}/g)].flatMap(found => found[1]!.split(',\n'))
   t.equal(elements.length, CODE.length)
-  for (const one of elements) t.equal(parseAddress(one), one)
+  for (const one of elements) t.ok(parseAddress(one) === one && one !== '0.0.0.0', one)
   t.notOk(existsSync(join(at.dir, 'home', 'evil')))
 })
 

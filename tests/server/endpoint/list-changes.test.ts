@@ -2,7 +2,6 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { serialise } from '../../../common/json-file.js'
 import { CHANGES_HEADER, CHANGES_TYPE, type ListChanges } from '../../../common/list-changes.js'
-import { changedText } from '../../../common/list-text.js'
 import { sha256 } from '../../../common/sha256.js'
 import { address } from '../../../common/address.js'
 import { listName, serverName } from '../../../common/names.js'
@@ -209,97 +208,3 @@ t.test('with syncback=overwrite, changes overwrite as a whole list does', async 
   t.equal((await back(changes)).statusCode, 200)
   t.equal(sha256(await list()), changes.result)
 })
-
-/** What a host may make of the thirteen entries: rows at places, and places that go. */
-const VERSIONS: Record<string, (rows: BlocklistEntry[]) => Pick<ListChanges, 'set' | 'gone'>> = {
-  'what was asked for is in force': rows => ({
-    set: [10, 11].map(place => [place, { ...rows[place]!, pending: false }]),
-    gone: []
-  }),
-  'a block goes that nobody ended': () => ({ set: [], gone: [3] }),
-  'a block is ended that nobody ended': rows => ({ set: [[3, { ...rows[3]!, active: false }]], gone: [] }),
-  'an entry is older than the server’s': rows => ({
-    set: [[10, { ...rows[10]!, pending: false, lastModified: '2020-01-01T00:00:00+00:00' }]],
-    gone: []
-  }),
-  'an entry takes another’s place': rows => ({ set: [[3, { ...rows[10]!, pending: false }]], gone: [] }),
-  'the last entry goes': () => ({ set: [], gone: [12] }),
-  'an entry is new': () => ({ set: [[13, { ip: '203.0.113.9', jail: 'sshd', pending: true }]], gone: [] }),
-  'an entry comes twice': rows => ({ set: [[13, { ...rows[10]!, pending: false }]], gone: [10] }),
-  'all blocks go': rows => ({ set: [], gone: rows.map((_, place) => place).slice(0, 6) }),
-  'an address is spelled otherwise': rows => ({
-    set: [[3, { ...rows[3]!, ip: '::ffff:192.0.2.3' }]],
-    gone: []
-  }),
-  'nothing changed': () => ({ set: [], gone: [] })
-}
-
-/** What another hand may have made of the server's list, before it is handed out. */
-const TWINS: Record<string, BlocklistEntry> = {
-  'no address twice': { ip: '192.0.2.200', active: false, pending: true },
-  'an older end of a block beside it': {
-    ip: '192.0.2.3',
-    active: false,
-    pending: true,
-    lastModified: '2020-01-01'
-  },
-  'a later end of a block beside it': {
-    ip: '192.0.2.3',
-    active: false,
-    pending: true,
-    lastModified: '2030-01-01'
-  },
-  'the same, spelled otherwise': {
-    ip: '::ffff:192.0.2.3',
-    active: false,
-    pending: true,
-    lastModified: '2030-01-01'
-  },
-  'what is no address': { ip: 'x', active: true, pending: true }
-}
-
-const CASES = ['merge', 'overwrite'].flatMap(mode =>
-  Object.entries(TWINS)
-    .slice(0, mode === 'merge' ? undefined : 1)
-    .flatMap(twin => Object.entries(VERSIONS).map(version => [mode, twin, version] as const))
-)
-
-for (const [mode, [beside, twin], [what, versionOf]] of CASES) {
-  t.test(`changes come to what the whole list comes to (${mode}, ${beside}): ${what}`, async t => {
-    const outcomes = []
-    for (const whole of [false, true]) {
-      const { at, list, back } = await handedOut(t)
-      Object.assign(at.app.config, { syncback: mode })
-      await writeFile(
-        at.path(LIST),
-        serialise([...(JSON.parse(await list()) as BlocklistEntry[]), twin], true)
-      )
-      await at.post('update.php', asBody())
-      const text = await list()
-      const rows = JSON.parse(text) as BlocklistEntry[]
-      const version = versionOf(rows)
-      const result = changedText(text, rows.length, version)!
-      const reply = whole
-        ? await at.post('syncback.php', [...asFields(), ['file[]', result, SSHD]])
-        : await back({
-            ...{ base: sha256(text), result: sha256(result), bytes: Buffer.byteLength(result) },
-            ...version
-          })
-      t.same(reply.json(), {
-        success: true,
-        message: 'All files processed successfully.',
-        files: [SSHD]
-      })
-      const read = (...path: string[]) => readFile(at.path('archive', ...path), 'utf8').catch(() => '')
-      const trail = (await read(WEB1.username, 'audit.jsonl')).trimEnd().split('\n')
-      outcomes.push({
-        list: await list(),
-        index: await read('update.json'),
-        handOvers: await read(WEB1.username, 'handover.json'),
-        gone: await read(WEB1.username, 'gone.json'),
-        audit: trail.map(row => JSON.stringify({ ...(JSON.parse(row) as object), id: '' })).sort()
-      })
-    }
-    t.strictSame(outcomes[0], outcomes[1])
-  })
-}

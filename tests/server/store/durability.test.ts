@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, rmdir, utimes, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -126,16 +127,11 @@ t.test('a change whose lock another took over is a 503 and writes nothing', asyn
   const at = await testApp(t)
   const as = await at.login()
   const releaseIndex = await holdLock(t, at.path('archive', 'update.json'))
-  // The change holds its list's lock and waits for the index.
+  // The change holds its list's lock, has written its audit note and waits for the index.
   const change = at.post('/api/block', wish('203.0.113.1'), as)
   const lock = `${at.path(...LIST)}.lock`
-  while (
-    !(await rmdir(lock).then(
-      () => true,
-      () => false
-    ))
-  )
-    await delay(10)
+  while (!existsSync(at.path('archive', 'web-1', 'audit-open-sshd.blocklist.jsonl'))) await delay(10)
+  await rmdir(lock)
   await mkdir(lock)
   await releaseIndex()
   const reply = await change

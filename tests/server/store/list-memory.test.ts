@@ -6,8 +6,8 @@ import { address } from '../../../common/address.js'
 import { serialise } from '../../../common/json-file.js'
 import { listOfJail, serverName } from '../../../common/names.js'
 import type { EntryChange } from '../../../server/store/entry-changes.js'
-import { Store } from '../../../server/store/store.js'
 import { ownFolder } from '../../support/own-folder.js'
+import { storeIn } from '../../support/store-in.js'
 
 const [web1, sshd] = [serverName('web-1'), listOfJail('sshd')]
 const ALICE = { kind: 'user', name: 'alice', from: '192.0.2.7' } as const
@@ -59,13 +59,3 @@ t.test('a store that knows a list changes it as one that has to read it, to the 
     { numRuns: 40 }
   )
 })
-
-function storeIn(folder: string): Store {
-  const at = (name: string) => join(folder, name)
-  return new Store({
-    folders: { archive: at('archive'), download: at('download'), temp: at('temp'), settings: at('settings') },
-    clock: () => Date.parse('2026-03-01T12:00:00Z'),
-    widest: { 4: 8, 6: 19 },
-    onSetAside: () => undefined
-  })
-}
