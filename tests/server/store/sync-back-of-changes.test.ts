@@ -79,7 +79,7 @@ t.test('a sync-back comes to the same by changes and as a whole list', async t =
         t.strictSame(byChanges, whole)
       }
     ),
-    { numRuns: 200 }
+    { numRuns: 100 }
   )
 
   async function syncedBack(
