@@ -33,7 +33,7 @@ export async function replaceDurably(
     tmpfileCreated: async copy => {
       const file = openSync(copy, 'r+')
       try {
-        await writeWhole(file, Buffer.from(text))
+        await writeWhole(file, typeof text === 'string' ? Buffer.from(text) : text)
         await syncFile(file)
       } finally {
         closeSync(file)

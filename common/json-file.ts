@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, openSync, read, readdirSync, readFile, statSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  openSync,
+  read,
+  readdirSync,
+  readFile,
+  statSync
+} from 'node:fs'
 import { chown, mkdir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -559,6 +569,12 @@ export function ownerBelow(folder: string): { uid: number; gid: number } | undef
   if (process.geteuid?.() !== 0) return undefined
   const { uid, gid } = statSync(folder)
   return { uid, gid }
+}
+
+/** Gives an open file that was made by hand to the owner of its folder, as `ownerBelow` has it. @throws system errors */
+export function adopt(path: string, file: number): void {
+  const owner = ownerBelow(dirname(path))
+  if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
 }
 
 function asProductError(path: string, error: unknown): ProductError {

@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises'
 import { familyOf, parseAddress, prefixOf, type Address } from '../../common/address.js'
 import { ProductError, systemCode } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
-import { sha256 } from '../../common/sha256.js'
 
 /** As the server's own limits: a server that was taken over must not switch a host's protection off by one line. */
 const WIDEST = { 4: 8, 6: 7 } as const
@@ -30,11 +29,6 @@ export function readPlain(text: string): Address[] {
     throw new ProductError('REFUSED', `the whitelist has more than ${MOST_ENTRIES} entries`)
   }
   return [...found]
-}
-
-/** SHA-256 in hex: what the server calls the text by. */
-export function hashOf(text: string): string {
-  return sha256(text)
 }
 
 /** The text of the host's copy; empty when there is none. @throws ProductError UNREADABLE */

@@ -6,13 +6,14 @@ import type { Address } from '../../common/address.js'
 import { isoTime, type Clock } from '../../common/clock.js'
 import { messageOf, ProductError, systemCode } from '../../common/errors.js'
 import type { JsonFiles, JsonKind } from '../../common/json-file.js'
+import { sha256 } from '../../common/sha256.js'
 import { shapeCheck } from '../../common/shapes.js'
 import type { ClientBus, SyncOutcome } from '../bus.js'
 import { settingsVersion } from '../fail2ban/drop-in.js'
 import type { Fail2ban } from '../fail2ban/fail2ban.js'
 import { honour, type Honoured } from '../fail2ban/honour.js'
 import { replaceFile } from '../replace-file.js'
-import { addressesIn, copiedText, hashOf, readPlain } from './plain-text.js'
+import { addressesIn, copiedText, readPlain } from './plain-text.js'
 
 const State = Type.Object({
   /** How the last sync that changed or failed ended, and when (ISO 8601). */
@@ -174,7 +175,7 @@ export class WhitelistSync {
     const { fail2ban } = this.parts
     if (fail2ban === undefined) return false
     const text = await copiedText(this.parts.path)
-    const hash = hashOf(text)
+    const hash = sha256(text)
     const { honoured } = await this.#state()
     const settings = await settingsVersion(fail2ban.place.config)
     if (honoured?.hash === hash && honoured.settings === settings) {
@@ -258,7 +259,7 @@ export class WhitelistSync {
   async #copy(): Promise<{ text?: string; hash: string; failure?: ProductError }> {
     try {
       const text = await copiedText(this.parts.path)
-      return { text, hash: text === '' ? '' : hashOf(text) }
+      return { text, hash: text === '' ? '' : sha256(text) }
     } catch (error) {
       if (!(error instanceof ProductError)) throw error
       return { hash: '', failure: error }

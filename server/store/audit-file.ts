@@ -1,9 +1,9 @@
 import {
   closeSync,
   constants,
-  fchownSync,
   fstatSync,
   ftruncate,
+  lstatSync,
   openSync,
   readSync,
   unlinkSync
@@ -14,7 +14,7 @@ import { promisify } from 'node:util'
 import { ProductError, systemCode } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
 import { syncFile, syncFolder, writeWhole } from '../../common/durable-file.js'
-import { makeFolder, ownerBelow } from '../../common/json-file.js'
+import { adopt, makeFolder } from '../../common/json-file.js'
 
 /** A trail's file is set aside as `.1` before a write that finds it this large; bytes. */
 export const ROTATE_AT = 16 * 1024 * 1024
@@ -44,21 +44,17 @@ export async function appendLines(
   rotateAt: number = ROTATE_AT
 ): Promise<void> {
   try {
-    let file = openSync(path, APPEND, MODE)
+    if ((lstatSync(path, { throwIfNoEntry: false })?.size ?? 0) >= rotateAt) {
+      await lock.check()
+      await rotate(path)
+    }
+    const file = openSync(path, APPEND, MODE)
     try {
-      let { size } = fstatSync(file)
-      if (size >= rotateAt) {
-        await lock.check()
-        closeSync(file)
-        file = -1
-        await rotate(path)
-        file = openSync(path, APPEND, MODE)
-        size = fstatSync(file).size
-      }
+      const { size } = fstatSync(file)
       await append(file, size, lines, lock)
       if (size === 0) adopt(path, file)
     } finally {
-      if (file >= 0) closeSync(file)
+      closeSync(file)
     }
   } catch (error) {
     throw asDiskError(path, error)
@@ -97,8 +93,9 @@ async function openNew(path: string): Promise<number> {
 
 async function append(file: number, size: number, lines: string, lock: HeldLock): Promise<void> {
   // A writer that was killed may have left half a line: it must not swallow the first of these.
-  const last = Buffer.alloc(1)
-  const torn = size > 0 && (readSync(file, last, 0, 1, size - 1), last[0] !== 0x0a)
+  const last = Buffer.from('\n')
+  if (size > 0) readSync(file, last, 0, 1, size - 1)
+  const torn = last[0] !== 0x0a
   await lock.check()
   try {
     await writeWhole(file, Buffer.from(torn ? `\n${lines}` : lines))
@@ -120,11 +117,6 @@ async function rotate(path: string): Promise<void> {
       if (systemCode(error) !== 'ENOENT') throw error
     })
   }
-}
-
-function adopt(path: string, file: number): void {
-  const owner = ownerBelow(dirname(path))
-  if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
 }
 
 /** Deletes a file that may be gone already. @throws ProductError DISK */

@@ -384,14 +384,14 @@ export class BlocklistStore {
     const latest = (await this.#handOvers.of(server, list)).latest ?? Infinity
     const rows = made?.of === current ? made.changes : undefined
     const touched = rows && touchedSides(current, rows, this.#placesOf(current))
-    const lets = ({ before, after }: Sides) =>
-      mode === 'overwrite' || mergeSyncBack(before, after, latest, this.clock()).kept === 0
-    if (rows && touched && lets(touched)) return { list: entries, kept: 0, ...touched, rows }
-    checkAddresses(entries, current)
-    const merged =
+    const merge = ({ before, after }: Sides, gone?: ReadonlyMap<string, number>): Merge =>
       mode === 'overwrite'
-        ? { list: entries, kept: 0 }
-        : mergeSyncBack(current, entries, latest, this.clock(), await this.#handOvers.gone(server, list))
+        ? { list: after, kept: 0 }
+        : mergeSyncBack(before, after, latest, this.clock(), gone)
+    if (rows && touched && merge(touched).kept === 0) return { list: entries, kept: 0, ...touched, rows }
+    checkAddresses(entries, current)
+    const gone = await this.#handOvers.gone(server, list)
+    const merged = merge({ before: current, after: entries }, gone)
     return { ...merged, before: current, after: merged.list }
   }
 

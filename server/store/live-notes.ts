@@ -1,10 +1,9 @@
-import { close, constants, fchownSync, fstatSync, openSync } from 'node:fs'
+import { close, constants, fstatSync, openSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { isoTime, type Clock } from '../../common/clock.js'
 import { writeWhole } from '../../common/durable-file.js'
-import { ownerBelow, versionOf, type JsonFiles } from '../../common/json-file.js'
+import { adopt, versionOf, type JsonFiles } from '../../common/json-file.js'
 import type { LiveData, LiveNote, SharedType } from '../../common/live-messages.js'
 import type { Paths } from './folders.js'
 import { NotesReader } from './notes-reader.js'
@@ -110,10 +109,7 @@ export class LiveNotes {
       const bytes = Buffer.from(lines)
       await writeWhole(file, bytes)
       const { size } = fstatSync(file)
-      if (size === bytes.length) {
-        const owner = ownerBelow(dirname(path))
-        if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
-      }
+      if (size === bytes.length) adopt(path, file)
       // Nobody who tells of something waits for that.
       if (size >= this.fullBytes) this.#settingAside ??= this.#setAside()
     } finally {

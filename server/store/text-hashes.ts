@@ -8,7 +8,7 @@ import { sha256 } from '../../common/sha256.js'
 export class TextHashes {
   readonly #known = new WeakMap<object, string>()
 
-  /** The hash of a file's text; @param current the file as it was read, there */
+  /** The hash of a file's text as it was read. */
   of({ value, text }: Snapshot<object>): string {
     const hash = this.#known.get(value) ?? sha256(text)
     this.#known.set(value, hash)

@@ -197,6 +197,13 @@ t.test('German is longer, and fits as well', { skip: NO_BROWSER }, async t => {
   }
 })
 
+/** Rows follow a window that was made narrow a moment later. @param height of a row, px */
+const rowsOf = async (page: Page, height: number) =>
+  page.waitForFunction(height => {
+    const row = document.querySelector<HTMLElement>('.grid-body #row-1')
+    return row?.offsetHeight === height && row.style.transform === `translateY(${height}px)`
+  }, height)
+
 t.test('choosing rows moves none of them', { skip: NO_BROWSER }, async t => {
   const at = await serverOf(t, async at =>
     writeFleet(archiveOf(at), { servers: SERVERS, days: 1, eventsPerDay: 300, now: Date.now() })
@@ -208,6 +215,7 @@ t.test('choosing rows moves none of them', { skip: NO_BROWSER }, async t => {
       await page.goto(`${at.url}/?view=${view}`)
       for (const [name, [width, height]] of Object.entries(SIZES)) {
         await page.setViewportSize({ width, height })
+        await rowsOf(page, width < 768 ? 58 : 34)
         const box = page.locator('.grid-body .grid-row input').nth(1)
         const before = (await box.boundingBox())?.y
         await box.check()

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ClientBus, type ClientEvents } from '../../../client/bus.js'
 import { Fail2ban } from '../../../client/fail2ban/fail2ban.js'
-import { hashOf } from '../../../client/whitelist/plain-text.js'
+import { sha256 } from '../../../common/sha256.js'
 import { WhitelistSync, type WhitelistParts } from '../../../client/whitelist/whitelist-sync.js'
 import { ProductError } from '../../../common/errors.js'
 import { JsonFiles } from '../../../common/json-file.js'
@@ -91,7 +91,7 @@ function host(t: Test, more: Partial<WhitelistParts> = {}) {
   const sync = new WhitelistSync({
     fetch: async hash => {
       if (server.text instanceof Error) throw server.text
-      return hashOf(server.text) === hash ? undefined : server.text
+      return sha256(server.text) === hash ? undefined : server.text
     },
     path,
     state: join(dir, 'whitelist.json'),
@@ -118,7 +118,7 @@ t.test('a change is written, heeded, lifts bans and is told', async t => {
   t.match(await dropIn(), /\[sshd\]\nignoreip = %\(known\/ignoreip\)s %\(fail2ban_report_whitelist\)s\n/)
   t.same(events, [
     ['sync_start', { what: 'whitelist' }],
-    ['sync_complete', { what: 'whitelist', result: 'success', hash: hashOf(server.text as string) }]
+    ['sync_complete', { what: 'whitelist', result: 'success', hash: sha256(server.text as string) }]
   ])
   t.match(await sync.report(), { result: 'success', hash: done.hash })
 
