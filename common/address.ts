@@ -188,7 +188,16 @@ export class AddressSet {
 
   /** The widest member that contains all of `item` (itself included), or undefined. */
   covering(item: Address): Address | undefined {
-    if (this.#widths[familyOf(item)].length > 0) return this.coverings(item).next().value
+    const widths = this.#widths[familyOf(item)]
+    if (widths.length > 0) {
+      const own = prefixOf(item)
+      const first = numberOf(item)
+      for (const { bits, networks } of widths) {
+        if (bits >= own) break
+        const network = networks.get(leading(first, bits))
+        if (network !== undefined) return network
+      }
+    }
     return this.#members.has(item) ? item : undefined
   }
 

@@ -26,19 +26,19 @@ export function settle(
 ): Settled {
   const notInForce: string[] = []
   const notLetIn: Address[] = []
-  const next = list.flatMap(entry => {
+  const next: BlocklistEntry[] = []
+  for (const entry of list) {
     const ip = parseAddress(entry.ip)
     if (asksForBlock(entry, now)) {
-      if (ip !== undefined && inForce(ip))
-        return [entry.pending === true ? { ...entry, pending: false } : entry]
-      notInForce.push(entry.ip)
-      return [entry.pending === true ? entry : { ...entry, pending: true }]
+      const pending = ip === undefined || !inForce(ip)
+      if (pending) notInForce.push(entry.ip)
+      next.push((entry.pending === true) === pending ? entry : { ...entry, pending })
+    } else if (entry.active !== false || entry.pending !== true) next.push(entry)
+    else if (ip !== undefined && inForce(ip) && !wantedElsewhere(ip)) {
+      notLetIn.push(ip)
+      next.push(entry)
     }
-    if (entry.active !== false || entry.pending !== true) return [entry]
-    if (ip === undefined || !inForce(ip) || wantedElsewhere(ip)) return []
-    notLetIn.push(ip)
-    return [entry]
-  })
+  }
   const same = next.length === list.length && next.every((entry, at) => entry === list[at])
   return { list: same ? list : next, notInForce, notLetIn }
 }

@@ -33,9 +33,9 @@ const BITS = {
 } as const
 
 function partOf(block: Address): number {
-  return familyOf(block) === 4
-    ? Number(block.split('.')[2]) % PARTS
-    : Number((rangeOf(block).first >> 80n) % BigInt(PARTS))
+  if (familyOf(block) === 6) return Number((rangeOf(block).first >> 80n) % BigInt(PARTS))
+  const third = block.indexOf('.', block.indexOf('.') + 1) + 1
+  return Number(block.slice(third, block.indexOf('.', third))) % PARTS
 }
 
 /**

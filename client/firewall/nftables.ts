@@ -87,7 +87,6 @@ export class NftablesFirewall implements Firewall {
     add: readonly Address[],
     remove: readonly Address[]
   ): Promise<NftTable | undefined> {
-    const held = blocksIn(before)
     const [adds, removes] = [bySet(add), bySet(remove)]
     const content = new Map(before.content)
     const [change, probe, relist] = [[] as string[], [] as string[], [] as NftSet[]]
@@ -96,6 +95,7 @@ export class NftablesFirewall implements Firewall {
       // A single address that somebody put among the networks has no element where it belongs.
       if (set.networks && blocks.some(block => !block.includes('/') && remove.includes(block)))
         return undefined
+      const held = new Set(ends.length === 0 ? [] : blocks)
       const gone = ends.filter(block => held.has(block))
       if (set.networks && gone.length * blocks.length > DELETE_WORK) return undefined
       change.push(elements('delete', set, gone), elements('add', set, fresh))
@@ -104,8 +104,8 @@ export class NftablesFirewall implements Firewall {
         continue
       }
       probe.push(elements('delete', set, fresh), elements('create', set, ends))
-      const left = new Set(gone)
-      content.set(set.name, [...blocks.filter(block => !left.has(block)), ...fresh])
+      for (const block of gone) held.delete(block)
+      content.set(set.name, [...(ends.length === 0 ? blocks : held), ...fresh])
     }
     // Refused when the sets hold something else than was listed.
     if (!(await this.#takes(['-f', '-'], change))) return undefined
@@ -147,7 +147,9 @@ function inForceIn(table: NftTable | undefined): InForce {
 }
 
 function blocksIn(table: NftTable | undefined): Set<Address> {
-  return new Set([...(table?.content.values() ?? [])].flat())
+  const found = new Set<Address>()
+  for (const blocks of table?.content.values() ?? []) for (const block of blocks) found.add(block)
+  return found
 }
 
 // One statement for all of a set: nft reads and sorts the whole of a set of networks once for each statement.
