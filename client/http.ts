@@ -12,6 +12,8 @@ export interface Outgoing {
   most: number
   /** What it is for, as messages say it. */
   what: string
+  /** Told when all of it is on its way; not of a form. */
+  onSent?: (() => void) | undefined
 }
 
 export interface Reply {
@@ -51,7 +53,7 @@ export class Requests {
 
   async #sendText(
     url: URL,
-    { method, headers, signal, most, what }: Outgoing,
+    { method, headers, signal, most, what, onSent = () => undefined }: Outgoing,
     body: string | null
   ): Promise<Reply> {
     const { request, Agent } = url.protocol === 'https:' ? await import('node:https') : http
@@ -64,6 +66,7 @@ export class Requests {
         resolve(given)
       })
       asked.on('error', reject)
+      asked.on('finish', onSent)
       asked.on('timeout', () => {
         const silent = (code: string) => Object.assign(new Error('the server is silent'), { code })
         const { connecting = true, secureConnecting = false } = (asked.socket ?? {}) as Connecting

@@ -149,11 +149,19 @@ export class ServerLink {
   /**
    * Asks update.php what to fetch.
    * @param told fields beyond the concept; old servers pass over them
+   * @param onSent told when the question is on its way, at each attempt
    * @throws ProductError NETWORK, REFUSED
    */
-  async ask(told: Record<string, string>): Promise<Offered> {
+  async ask(told: Record<string, string>, onSent?: () => void): Promise<Offered> {
     const body = () => new URLSearchParams({ ...this.#credentials(), ...told }).toString()
-    const reply = (await this.#json('asking for updates', this.#options.urls.update, body, UpdateReply)) as {
+    const how = { ...FORM, onSent }
+    const reply = (await this.#json(
+      'asking for updates',
+      this.#options.urls.update,
+      body,
+      UpdateReply,
+      how
+    )) as {
       updates: string[]
       restore?: string[]
       whitelist?: string
@@ -211,6 +219,8 @@ export class ServerLink {
     const reply = await this.#repeat('downloading ' + list, url.href, body, LIMITS.uploadBytes)
     if (reply.status === 404) return undefined
     if (reply.status !== 200) throw refused('downloading ' + list, reply)
+    // What is fetched is sent back, by a form: made ready while the firewall is worked on.
+    void import('undici')
     return {
       text: reply.text,
       changes: base !== undefined && reply.headers['content-type']?.startsWith(CHANGES_TYPE) === true,
@@ -276,8 +286,8 @@ export class ServerLink {
     return form
   }
 
-  async #json(what: string, url: string, body: () => Body, check: ShapeCheck): Promise<unknown> {
-    const reply = await this.#repeat(what, url, body, REPLY_BYTES)
+  async #json(what: string, url: string, body: () => Body, check: ShapeCheck, how?: How): Promise<unknown> {
+    const reply = await this.#repeat(what, url, body, REPLY_BYTES, how)
     const value = parsed(reply, check)
     if (reply.status !== 200 || value === undefined) throw refused(what, reply)
     return value
@@ -332,6 +342,7 @@ export class ServerLink {
       method: how.method,
       body,
       most,
+      onSent: how.onSent,
       signal: AbortSignal.any([this.#deadline, ...(told === undefined ? [] : [told])]),
       headers: { ...form, ...how.headers }
     })
@@ -344,6 +355,7 @@ type Body = string | Promise<FormData>
 interface How {
   method: 'GET' | 'POST'
   headers: Record<string, string>
+  onSent?: (() => void) | undefined
 }
 
 /** As the four endpoints are asked; the content type follows from the body. */

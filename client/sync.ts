@@ -9,6 +9,7 @@ import { runCommands } from './commands/run-commands.js'
 import type { ClientConfig } from './config/config.js'
 import { runCycle, type CycleResult, type Report } from './cycle/cycle.js'
 import { HeldLists } from './cycle/held-lists.js'
+import { KnownLists } from './cycle/known-lists.js'
 import { LocalLists } from './cycle/local-lists.js'
 import { guardOf, ownAddresses } from './cycle/protect.js'
 import type { Guard } from './cycle/wanted.js'
@@ -76,7 +77,11 @@ async function cycle(host: Host): Promise<CycleResult> {
     })
   const result = await runCycle({
     link,
-    lists: new LocalLists(files, config.blocklistDir),
+    lists: new LocalLists(
+      files,
+      config.blocklistDir,
+      new KnownLists(files, join(config.state, 'known-lists.json'))
+    ),
     held: new HeldLists(files, join(config.state, 'held-lists.json')),
     firewall,
     guard: await protectedNow(),

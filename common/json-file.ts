@@ -53,6 +53,14 @@ export interface Snapshot<T> {
   text: string
 }
 
+/** How a file is read. */
+export interface Reading {
+  /** False for a file that is looked at once: it pushes nothing else out of memory. */
+  keep?: boolean
+  /** Told the bytes of a file that is read from the disk: whether these very bytes passed the kind's check before. */
+  isKnown?: (bytes: Buffer) => boolean
+}
+
 /** A corrupt file that was moved out of the way. */
 export interface SetAside {
   path: string
@@ -132,20 +140,19 @@ export class JsonFiles {
 
   /**
    * Reads and validates a file; a missing one gives `kind.empty()`.
-   * @param keep false for a file that is looked at once: it pushes nothing else out of memory
    * @throws ProductError FILE_CORRUPT for a corrupt file of a kind that refuses
    */
-  async read<T>(path: string, kind: JsonKind<T>, keep = true): Promise<Snapshot<T>> {
+  async read<T>(path: string, kind: JsonKind<T>, how: Reading = {}): Promise<Snapshot<T>> {
     const version = await this.version(path)
     if (version === '') return { value: kind.empty(), version, text: '' }
     const cached = this.#cache.get(path)
     if (cached?.version === version) return { value: cached.value as T, version, text: cached.text }
     try {
-      return await this.#load(path, kind, keep)
+      return await this.#load(path, kind, how)
     } catch (error) {
       if (!(error instanceof CorruptFile) || kind.corrupt === 'refuse') throw asProductError(path, error)
     }
-    return this.locked(path, () => this.#loadOrSetAside(path, kind))
+    return this.locked(path, () => this.#loadOrSetAside(path, kind, { ...how, keep: true }))
   }
 
   /**
@@ -165,7 +172,7 @@ export class JsonFiles {
       const made = raw && make.quick(raw.bytes)
       if (made !== undefined) return made
     }
-    return make.whole((await this.read(path, kind, false)).value)
+    return make.whole((await this.read(path, kind, { keep: false })).value)
   }
 
   /** As `versionOf`, with one look for all who ask at the same moment. */
@@ -184,7 +191,7 @@ export class JsonFiles {
     decide: (current: Snapshot<T>) => Change<T, R> | Promise<Change<T, R>>
   ): Promise<R> {
     return this.locked(path, async lock => {
-      const { access, ...current } = await this.#loadOrSetAside(path, kind, true)
+      const { access, ...current } = await this.#loadOrSetAside(path, kind, { locked: true })
       const change = await decide(current)
       if (change.value === undefined) return change.result
       // Nothing is written that its own readers would set aside.
@@ -287,10 +294,9 @@ export class JsonFiles {
     this.#cache.delete(path)
   }
 
-  /** @param locked for `locked`'s own work: it has looked for links */
-  async #loadOrSetAside<T>(path: string, kind: JsonKind<T>, locked = false): Promise<Loaded<T>> {
+  async #loadOrSetAside<T>(path: string, kind: JsonKind<T>, how: Loading): Promise<Loaded<T>> {
     try {
-      return await this.#load(path, kind, true, locked)
+      return await this.#load(path, kind, how)
     } catch (error) {
       if (!(error instanceof CorruptFile) || kind.corrupt === 'refuse') throw asProductError(path, error)
       const movedTo = await freeName(
@@ -304,7 +310,8 @@ export class JsonFiles {
     }
   }
 
-  async #load<T>(path: string, kind: JsonKind<T>, keep = true, locked = false): Promise<Loaded<T>> {
+  async #load<T>(path: string, kind: JsonKind<T>, how: Loading): Promise<Loaded<T>> {
+    const { keep = true, locked = false, isKnown = () => false } = how
     if (!locked) refuseLinks(this.#roots, dirname(path))
     const cached = this.#cache.get(path)
     // Opened even when it is known: where machines share a file system, opening is what asks for the file as it is now.
@@ -312,11 +319,13 @@ export class JsonFiles {
     if (raw === undefined) return { value: kind.empty(), version: '', text: '' }
     const { version, access } = raw
     if (cached?.version === version) return { ...cached, value: cached.value as T, access }
+    const passed = isKnown(raw.bytes)
     // Decoded in one piece: Node.js' own decoding of a large file glues pieces, at twice the memory and time.
     const text = raw.bytes.toString('utf8')
     // What is only looked at, and is small, can't be a bomb: the parser minds no depth.
     const looked = !keep && text.length < JSON_LIMITS.containers
-    const value = parseJson(text, kind.check, kind.mend, looked ? () => undefined : bombIn)
+    const good = () => undefined
+    const value = parseJson(text, passed ? good : kind.check, kind.mend, passed || looked ? good : bombIn)
     if (keep) this.#remember(path, { version, text, value })
     return { value: value as T, version, text, access }
   }
@@ -335,6 +344,11 @@ export class JsonFiles {
 }
 
 class CorruptFile extends Error {}
+
+/** `locked` is for `JsonFiles.locked`'s own work: it has looked for links. */
+interface Loading extends Reading {
+  locked?: boolean
+}
 
 /** Mode and owner. */
 interface Access {

@@ -19,7 +19,8 @@ export type Step = 'events' | 'asked' | 'downloaded' | 'applied' | 'settled' | '
 /** The server, as a cycle needs it. */
 export interface Link {
   upload(file: OutgoingFile): Promise<void>
-  ask(told: Record<string, string>): Promise<Offered>
+  /** @param onSent told when the question is on its way */
+  ask(told: Record<string, string>, onSent?: () => void): Promise<Offered>
   download(list: ListName, base?: string): Promise<Downloaded | undefined>
   syncBack(files: readonly OutgoingFile[]): Promise<SyncedBack>
 }
@@ -139,7 +140,10 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   const lists = await parts.lists.all()
   const whole = await checkWhole(parts, lists, offered, result)
   const changed = await applyLists({ ...parts, guard }, lists, whole, listed, result, step)
+  const saved = parts.lists.remember()
+  saved.catch(() => undefined)
   await sendBack(parts, exchange, [...new Set([...result.downloaded, ...changed])], result, attempt)
+  await saved
   await step('synced-back')
   return result
 }

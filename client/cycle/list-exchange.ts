@@ -34,7 +34,12 @@ export class ListExchange {
   async ask(told: Record<string, string>): Promise<Offered> {
     this.#held = await this.#lists.held()
     this.#have = [...this.#held].map(([list, { hash }]) => `${list}=${hash}`).join(',')
-    return this.#link.ask({ have: this.#have, ...told })
+    // Read while the server looks for its answer; what can't be read is told of by those who need it.
+    let read: Promise<unknown> | undefined
+    const onSent = () => void (read ??= this.#lists.all().catch(() => undefined))
+    const offered = await this.#link.ask({ have: this.#have, ...told }, onSent)
+    await read
+    return offered
   }
 
   /** Sends the server a list that it lost. @throws as `Link.upload` */

@@ -11,6 +11,7 @@ import { changesBetween } from '../../common/list-text.js'
 import { isListName, type ListName } from '../../common/names.js'
 import { Blocklist, BlocklistEntry, LIMITS, phpArray, shapeCheck } from '../../common/shapes.js'
 import { sha256 } from '../../common/sha256.js'
+import type { KnownLists } from './known-lists.js'
 
 const LIST: JsonKind<BlocklistEntry[]> = {
   check: shapeCheck(Blocklist),
@@ -33,40 +34,69 @@ export class LocalLists {
   /** Lists as they were kept last. */
   readonly #kept = new Map<ListName, { hash: string; value: readonly BlocklistEntry[] }>()
 
+  /** @param known without it, every copy is read and checked before anything is told of it */
   constructor(
     private readonly files: JsonFiles,
-    private readonly folder: string
+    private readonly folder: string,
+    private readonly known?: KnownLists
   ) {}
 
   /** All lists. */
   async all(): Promise<Map<ListName, BlocklistEntry[]>> {
     const lists = new Map<ListName, BlocklistEntry[]>()
-    for (const [name, { value }] of await this.#snapshots()) lists.set(name, value)
+    for (const name of await this.#names()) {
+      const { value, version } = await this.#read(name)
+      // A corrupt copy was set aside: not telling of it makes the server hand it out again.
+      if (version !== '') lists.set(name, value)
+    }
     return lists
   }
 
-  /** The SHA-256 (hex) of each list's bytes, which is what update.php is told the host holds, and its characters. */
+  /**
+   * The SHA-256 (hex) of each list's bytes, which is what update.php is told the host holds, and its characters. A file
+   * that is as it was left is not read for that.
+   */
   async held(): Promise<Map<ListName, { hash: string; length: number }>> {
     const held = new Map<ListName, { hash: string; length: number }>()
-    for (const [name, { text }] of await this.#snapshots()) {
-      held.set(name, { hash: sha256(text), length: text.length })
+    for (const name of await this.#names()) {
+      const known = await this.known?.of(name)
+      if (known !== undefined && known.version === (await this.files.version(this.#path(name)))) {
+        held.set(name, { hash: known.sha256, length: known.characters })
+        continue
+      }
+      const { text, version } = await this.#read(name)
+      if (version !== '')
+        held.set(name, { hash: await this.#hashOf(name, text, version), length: text.length })
     }
     return held
   }
 
-  async #snapshots(): Promise<Map<ListName, Snapshot<BlocklistEntry[]>>> {
-    const found = new Map<ListName, Snapshot<BlocklistEntry[]>>()
-    for (const name of (await namesIn(this.folder)).filter(isListName)) {
-      const snapshot = await this.files.read(this.#path(name), LIST)
-      // A corrupt copy was set aside: not telling of it makes the server hand it out again.
-      if (snapshot.version !== '') found.set(name, snapshot)
-    }
-    return found
+  async #names(): Promise<ListName[]> {
+    return (await namesIn(this.folder)).filter(isListName)
+  }
+
+  /** Reads a list; bytes that passed the check before are not checked again. */
+  async #read(name: ListName): Promise<Snapshot<BlocklistEntry[]>> {
+    const { known } = this
+    if (known === undefined) return this.files.read(this.#path(name), LIST)
+    const passed = (await known.of(name))?.sha256
+    let hash = ''
+    const isKnown = (bytes: Buffer) => (hash = sha256(bytes)) === passed
+    const snapshot = await this.files.read(this.#path(name), LIST, { isKnown })
+    const { version, text } = snapshot
+    if (hash !== '' && version !== '')
+      await known.note(name, { version, sha256: hash, characters: text.length })
+    return snapshot
+  }
+
+  async #hashOf(name: ListName, text: string, version: string): Promise<string> {
+    const known = await this.known?.of(name)
+    return known?.version === version ? known.sha256 : sha256(text)
   }
 
   /** The bytes of one list. */
   async text(name: ListName): Promise<string> {
-    return (await this.files.read(this.#path(name), LIST)).text
+    return (await this.#read(name)).text
   }
 
   /** Makes a list of the host's copy and what the server says changed; undefined when that is no list it tells of. */
@@ -77,7 +107,7 @@ export class LocalLists {
     } catch {
       return undefined
     }
-    const held = await this.files.read(this.#path(name), LIST)
+    const held = await this.#read(name)
     const made = madeOf(held, told)
     return made === undefined ? undefined : { ...made, of: held.value, changes: told }
   }
@@ -88,33 +118,60 @@ export class LocalLists {
    */
   async keep(name: ListName, text: string, known?: MadeList): Promise<void> {
     const value = known?.value ?? (parseJson(text, LIST.check, LIST.mend) as BlocklistEntry[])
+    let hash = known?.changes.result
     const kept = await this.files.change(this.#path(name), LIST, current => {
       if (current.text === text && current.version !== '') return { result: current.value }
-      return { value, text, ...(known?.of === current.value ? { rows: known.changes } : {}), result: value }
+      return {
+        ...{ value, text, result: value, ...(known?.of === current.value ? { rows: known.changes } : {}) },
+        before: bytes => {
+          hash ??= sha256(bytes)
+          return Promise.resolve()
+        }
+      }
     })
-    this.#kept.set(name, { hash: known?.changes.result ?? sha256(text), value: kept })
+    this.#kept.set(name, { hash: await this.#note(name, kept, hash), value: kept })
   }
 
   /** Replaces a list's entries. */
   async replace(name: ListName, value: BlocklistEntry[]): Promise<void> {
+    let hash: string | undefined
     await this.files.change(this.#path(name), LIST, current => {
       const rows = changesBetween(current.value, value)
       const few = rows !== undefined && areFew(rows, value.length)
-      return few ? { value, rows, result: undefined } : { value, result: undefined }
+      return {
+        ...{ value, result: undefined, ...(few ? { rows } : {}) },
+        before: bytes => {
+          hash = sha256(bytes)
+          return Promise.resolve()
+        }
+      }
     })
+    await this.#note(name, value, hash)
   }
 
   /** What changed in a list since it was last kept; undefined when that is not known, or not little. */
   async changesSinceKept(name: ListName): Promise<ListChanges | undefined> {
     const kept = this.#kept.get(name)
     if (kept === undefined) return undefined
-    const { value, text } = await this.files.read(this.#path(name), LIST)
+    const { value, text, version } = await this.#read(name)
     const changes = changesBetween(kept.value, value)
     if (changes === undefined || !areFew(changes, value.length)) return undefined
-    // Nothing changed: what was kept is what there is.
-    const same = changes.set.length + changes.gone.length === 0
-    const result = same ? kept.hash : sha256(text)
+    const result = await this.#hashOf(name, text, version)
     return { base: kept.hash, result, bytes: Buffer.byteLength(text), ...changes }
+  }
+
+  /** Writes down for the next cycle what is known of the lists. @throws as `JsonFiles.change` */
+  async remember(): Promise<void> {
+    await this.known?.save()
+  }
+
+  /** Notes a list that was just written. @param hash where it is known @returns it */
+  async #note(name: ListName, value: BlocklistEntry[], hash: string | undefined): Promise<string> {
+    const { value: there, text, version } = await this.files.read(this.#path(name), LIST)
+    const sha = hash ?? sha256(text)
+    // Another hand may have been there since.
+    if (there === value) await this.known?.note(name, { version, sha256: sha, characters: text.length })
+    return sha
   }
 
   #path(name: ListName): string {

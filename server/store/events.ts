@@ -69,7 +69,7 @@ export class EventStore {
 
   /** Like `read`, for a day that is turned into something smaller: it stays in nobody's memory. */
   async readOnce(server: ServerName, day: EventsFileName): Promise<Snapshot<BanEvent[]>> {
-    return this.files.read(this.paths.day(server, day), KINDS.events, false)
+    return this.files.read(this.paths.day(server, day), KINDS.events, { keep: false })
   }
 
   /** A day's events as numbers; they stay in nobody's memory. */

@@ -75,7 +75,7 @@ export class UpdateIndexStore {
       for (const list of (await namesIn(this.paths.lists(server))).filter(isListName)) {
         // Read without the list's lock: the order of locks is list first, index second.
         const { value } = await this.files
-          .read(this.paths.list(server, list), { ...KINDS.blocklist, corrupt: 'refuse' }, false)
+          .read(this.paths.list(server, list), { ...KINDS.blocklist, corrupt: 'refuse' }, { keep: false })
           .catch(() => ({ value: [] }))
         if (value.some(entry => entry.pending === true)) waiting.push([list, true])
       }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
@@ -83,6 +83,14 @@ const says = (status: number, text: string) => (response: ServerResponse) => {
   response.writeHead(status, { 'content-type': 'application/json' }).end(text)
 }
 const cuts = (response: ServerResponse) => void response.destroy()
+
+t.test('who asks is told when the question is on its way, before it is answered', async t => {
+  const events = new EventEmitter()
+  const sent = once(events, 'sent')
+  const { link } = await answering(t, [response => void sent.then(() => says(200, EMPTY)(response))])
+  await link.ask({ have: '' }, () => events.emit('sent'))
+  t.pass('a server that waits for that answers')
+})
 
 t.test('asking sends the credentials and what it is told in the body, nothing in the URL', async t => {
   const { link, seen } = await answering(t, [says(200, EMPTY)])

@@ -142,6 +142,17 @@ t.test('a reader that goes away is no failure; a full disk is one, told without 
   const full = await execute(['bash', '-c', script, process.execPath, BIN])
   t.equal(full.code, 1)
   t.equal(full.err, 'error: the output could not be written (ENOSPC)\n')
+  const at = await oneHost(ownFolder(t))
+  t.teardown(() => at.stop())
+  const cycle = await execute([
+    'bash',
+    '-c',
+    '"$0" "$@" >/dev/full',
+    process.execPath,
+    BIN,
+    ...at.syncArgs('dry-run')
+  ])
+  t.strictSame([cycle.code, cycle.err], [1, full.err], 'a cycle, which ends at once, tells it as well')
   const mute = await execute(['bash', '-c', '"$0" "$1" bogus >/dev/full 2>&1', process.execPath, BIN])
   t.equal(mute.code, 2, 'with nobody to tell, it ends all the same')
 })

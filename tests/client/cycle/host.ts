@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { runCycle, type CycleResult, type Link, type Step } from '../../../client/cycle/cycle.js'
 import { HeldLists } from '../../../client/cycle/held-lists.js'
+import { KnownLists } from '../../../client/cycle/known-lists.js'
 import { LocalLists } from '../../../client/cycle/local-lists.js'
 import { guardOf } from '../../../client/cycle/protect.js'
 import type { Guard } from '../../../client/cycle/wanted.js'
@@ -170,7 +171,11 @@ export class FakeHost {
     const files = new JsonFiles({ clock: () => this.now, onSetAside: event => this.aside.push(event) })
     return runCycle({
       link: this.server,
-      lists: new LocalLists(files, join(this.dir, 'blocklists')),
+      lists: new LocalLists(
+        files,
+        join(this.dir, 'blocklists'),
+        new KnownLists(files, join(this.dir, 'known-lists.json'))
+      ),
       held: new HeldLists(files, join(this.dir, 'held-lists.json')),
       firewall: this.firewall,
       guard: this.guard,
