@@ -228,7 +228,7 @@ export class BlocklistStore {
     wake: boolean
   ): AuditedChange<BlocklistEntry[]> & { rows: RowChanges<BlocklistEntry> } {
     const audited = this.#audited(server, list, current, value, actor, drafts)
-    const before = (bytes: Buffer) => both(audited.before(bytes), this.index.set(server, list, 'waits'))
+    const before = (next: string) => both(audited.before(next), this.index.set(server, list, 'waits'))
     return { ...this.#told(audited, server, list, 'waits', wake), before, rows }
   }
 
@@ -435,7 +435,7 @@ export class BlocklistStore {
       const { entries, text } = taken
       const row: AuditDraft = { what: 'list-stored', jail: jailOfList(list), count: entries.length }
       const written = this.#audited(server, list, current, entries, actor, [row], { text })
-      const before = (bytes: Buffer) => both(written.before(bytes), this.index.set(server, list, state))
+      const before = (next: string) => both(written.before(next), this.index.set(server, list, state))
       return { ...written, before, result: undefined }
     })
   }
