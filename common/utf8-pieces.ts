@@ -7,8 +7,9 @@ const AT_ONCE = 1024 * 1024
  */
 export function* utf8Pieces(text: string): Generator<Buffer, void, undefined> {
   if (text.length <= AT_ONCE) return yield Buffer.from(text)
-  // No character takes more; what isn't used of it costs nothing.
-  const room = Buffer.allocUnsafeSlow(3 * AT_ONCE)
+  // As large as the text, though a piece (of three bytes a character at the most) uses no more than its beginning: what
+  // isn't touched costs nothing, and by what it sees taken the collector knows to clear away older long texts.
+  const room = Buffer.allocUnsafeSlow(Math.max(3 * AT_ONCE, text.length))
   for (let from = 0; from < text.length;) {
     const end = endOfPiece(text, from + AT_ONCE)
     yield room.subarray(0, room.write(text.slice(from, end)))
