@@ -356,7 +356,9 @@ export class BlocklistStore {
       }
       await this.#handOvers.noteGone(server, list, taken.before, taken.after)
       const spelled = taken.kept === 0 ? { text: upload.text, hash: upload.made?.changes.result } : {}
-      const drafts = await this.#draftsOfUpload(server, list, current, taken, upload.entries)
+      // With none kept, all that is there afterwards was uploaded: of few rows it is told at once.
+      const uploaded = taken.kept === 0 ? taken.after : upload.entries
+      const drafts = await this.#draftsOfUpload(server, list, current, taken, uploaded)
       const written = this.#audited(server, list, current, taken.list, actor, drafts, spelled)
       return {
         ...written,
