@@ -2,6 +2,7 @@ import { closeSync, fsync, openSync, write, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import writeFileAtomic from 'write-file-atomic'
+import { utf8Pieces } from './utf8-pieces.js'
 
 /** How a file is replaced. */
 export interface Replacement {
@@ -16,11 +17,7 @@ export interface Replacement {
  * Replaces a file by a whole text, atomically and durably. The folder must exist.
  * @throws system errors, and what `beforeRename` throws; the old file stands then
  */
-export async function replaceDurably(
-  path: string,
-  text: string | Buffer,
-  how: Replacement = {}
-): Promise<void> {
+export async function replaceDurably(path: string, text: string, how: Replacement = {}): Promise<void> {
   const { mode, owner, beforeRename } = how
   // write-file-atomic's own write can be cut short on a full disk without an error: it is given nothing to
   // write, and the text goes into its copy here, where a short write throws before the rename.
@@ -33,7 +30,7 @@ export async function replaceDurably(
     tmpfileCreated: async copy => {
       const file = openSync(copy, 'r+')
       try {
-        await writeWhole(file, typeof text === 'string' ? Buffer.from(text) : text)
+        for (const bytes of utf8Pieces(text)) await writeWhole(file, bytes)
         await syncFile(file)
       } finally {
         closeSync(file)

@@ -87,9 +87,9 @@ export type Change<T, R> = { result: R } & (
       rows?: RowChanges<unknown>
       /**
        * Runs while a copy is being written; the file is replaced once it has ended, and stays as it is when it throws.
-       * @param bytes what the file will be
+       * @param text what the file will be
        */
-      before?: (bytes: Buffer) => Promise<void>
+      before?: (text: string) => Promise<void>
       /** Runs after the file has been replaced, still under its lock. */
       written?: () => Promise<void>
     }
@@ -200,15 +200,14 @@ export class JsonFiles {
       if (wrong !== undefined)
         throw new ProductError('CONFLICT', `${basename(path)} can't take that: ${wrong}`)
       const text = change.text ?? textOf(kind, current, change.value, rows)
-      const bytes = Buffer.from(text)
-      if (kind.most !== undefined && bytes.length > kind.most) {
+      if (kind.most !== undefined && Buffer.byteLength(text) > kind.most) {
         throw new ProductError('CONFLICT', `${basename(path)} would be larger than ${kind.most} bytes`)
       }
-      const before = change.before?.(bytes)
+      const before = change.before?.(text)
       // It may fail before anybody waits for it.
       before?.catch(() => undefined)
       try {
-        await replace(path, bytes, access ?? accessOfNew(path, kind.mode), async () => {
+        await replace(path, text, access ?? accessOfNew(path, kind.mode), async () => {
           await before
           await lock.check()
         })
@@ -528,12 +527,12 @@ async function readAll(file: number, size: number): Promise<Buffer> {
 
 async function replace(
   path: string,
-  bytes: Buffer,
+  text: string,
   access: Access,
   beforeRename: () => Promise<void>
 ): Promise<void> {
   try {
-    await replaceDurably(path, bytes, { ...access, beforeRename })
+    await replaceDurably(path, text, { ...access, beforeRename })
   } catch (error) {
     throw asProductError(path, error)
   }

@@ -90,13 +90,15 @@ export function changedText<T>(text: string, rows: number, { set, gone }: RowCha
   const starts = rowStarts(text, rows)
   if (starts === undefined) return undefined
   const startOf = (place: number) => starts[place] ?? text.length - END.length + SEPARATOR.length
+  // Glued at once: each text that is put before or behind a long one is one more copy of it.
   const pieces: string[] = []
+  const add = (piece: string) => pieces.push(pieces.length === 0 ? BEGIN : SEPARATOR, piece)
   let from = 0
   let nextSet = 0
   let nextGone = 0
   const keepUpTo = (place: number) => {
     const end = Math.min(place, rows)
-    if (from < end) pieces.push(text.slice(startOf(from), startOf(end) - SEPARATOR.length))
+    if (from < end) add(text.slice(startOf(from), startOf(end) - SEPARATOR.length))
   }
   while (nextSet < set.length || nextGone < gone.length) {
     const [place, row] = set[nextSet] ?? [Infinity]
@@ -104,13 +106,15 @@ export function changedText<T>(text: string, rows: number, { set, gone }: RowCha
     const at = Math.min(place, going)
     keepUpTo(at)
     if (place < going) {
-      pieces.push(JSON.stringify(row))
+      add(JSON.stringify(row))
       nextSet++
     } else nextGone++
     from = at + 1
   }
   keepUpTo(rows)
-  return pieces.length === 0 ? '[]\n' : BEGIN + pieces.join(SEPARATOR) + END
+  if (pieces.length === 0) return '[]\n'
+  pieces.push(END)
+  return pieces.join('')
 }
 
 const BEGIN = '[\n'

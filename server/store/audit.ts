@@ -18,7 +18,7 @@ export interface AuditedChange<T> {
   value: T
   text?: string
   /** @throws ProductError DISK: the change must not be made then */
-  before: (bytes: Buffer) => Promise<void>
+  before: (next: string) => Promise<void>
   /** Never throws. */
   written: () => Promise<void>
 }
@@ -76,11 +76,11 @@ export class AuditStore {
     return {
       value,
       ...(text === undefined ? {} : { text }),
-      before: async bytes => {
+      before: async next => {
         await this.#settle(trail, note, current.text)
         if (drafts.length === 0) return
         const { batch, lines } = await this.#lines(actor, drafts)
-        const to = hash ?? sha256(bytes)
+        const to = hash ?? sha256(next)
         const head: Note = {
           batch,
           from: inNote(this.hashes.of(current)),

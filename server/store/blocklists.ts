@@ -228,7 +228,7 @@ export class BlocklistStore {
     wake: boolean
   ): AuditedChange<BlocklistEntry[]> & { rows: RowChanges<BlocklistEntry> } {
     const audited = this.#audited(server, list, current, value, actor, drafts)
-    const before = (bytes: Buffer) => both(audited.before(bytes), this.index.set(server, list, 'waits'))
+    const before = (next: string) => both(audited.before(next), this.index.set(server, list, 'waits'))
     return { ...this.#told(audited, server, list, 'waits', wake), before, rows }
   }
 
@@ -356,7 +356,9 @@ export class BlocklistStore {
       }
       await this.#handOvers.noteGone(server, list, taken.before, taken.after)
       const spelled = taken.kept === 0 ? { text: upload.text, hash: upload.made?.changes.result } : {}
-      const drafts = await this.#draftsOfUpload(server, list, current, taken, upload.entries)
+      // With none kept, all that is there afterwards was uploaded: of few rows it is told at once.
+      const uploaded = taken.kept === 0 ? taken.after : upload.entries
+      const drafts = await this.#draftsOfUpload(server, list, current, taken, uploaded)
       const written = this.#audited(server, list, current, taken.list, actor, drafts, spelled)
       return {
         ...written,
@@ -435,7 +437,7 @@ export class BlocklistStore {
       const { entries, text } = taken
       const row: AuditDraft = { what: 'list-stored', jail: jailOfList(list), count: entries.length }
       const written = this.#audited(server, list, current, entries, actor, [row], { text })
-      const before = (bytes: Buffer) => both(written.before(bytes), this.index.set(server, list, state))
+      const before = (next: string) => both(written.before(next), this.index.set(server, list, state))
       return { ...written, before, result: undefined }
     })
   }

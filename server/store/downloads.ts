@@ -172,7 +172,10 @@ export class DownloadStore {
   async #noteChanges(server: ServerName, list: ListName, current: Snapshot<BlocklistEntry[]>): Promise<void> {
     const path = this.paths.download(server, list)
     this.#changes.delete(path)
-    const set = current.value.flatMap((row, place) => (row.pending === true ? [[place, row] as const] : []))
+    const set: (readonly [number, BlocklistEntry])[] = []
+    current.value.forEach((row, place) => {
+      if (row.pending === true) set.push([place, row])
+    })
     const rows = { set, gone: [] }
     if (!areFew(rows, current.value.length)) return
     const result = this.hashes.of(current)

@@ -16,6 +16,7 @@ export interface HandOver {
 
 /** Longer than any request can be under way: 120 s to come in, then waits for locks. */
 const REMEMBER_GONE_MS = 15 * 60_000
+const WEEK_MS = 7 * 24 * 3_600_000
 
 /**
  * archive/<server>/handover.json, and gone.json beside it: what is long is not written with each hand-over. Everything
@@ -43,8 +44,11 @@ export class HandOverStore {
     const now = this.clock()
     // A client may have written stamps by a clock that runs ahead; they were part of this hand-over all the same.
     let latest = now
-    for (const entry of entries) {
-      const stamp = timeOf(entry.lastModified)
+    const longAgo = isoTime(now - WEEK_MS)
+    for (const { lastModified } of entries) {
+      // Whatever the offset: what is spelled as a day of more than a week ago is over. Most of a long list is.
+      if (lastModified == null || lastModified < longAgo) continue
+      const stamp = timeOf(lastModified)
       if (stamp > latest) latest = Math.min(stamp, LAST_MOMENT - 1)
     }
     await this.#change(server, list, known => ({

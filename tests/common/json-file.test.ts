@@ -286,8 +286,8 @@ t.test('a file is replaced once what goes on beside its copy has ended', async t
   const beside = gate()
   const change = files.change(path, NUMBERS, () => ({
     value: [2],
-    before: bytes => {
-      t.equal(bytes.toString(), '[\n2\n]\n')
+    before: text => {
+      t.equal(text, '[\n2\n]\n')
       return beside.opened
     },
     result: undefined

@@ -250,7 +250,7 @@ t.test('a process killed between change and line leaves what completes the trail
     const text = await readFile(path, 'utf8')
     const file = { path, to: serialise(next, true), current: { text, value: [], version: 'v' } }
     const change = at.store.audit.change(web1, file, next, ALICE, [row(2), row(3)])
-    await change.before(Buffer.from(file.to))
+    await change.before(file.to)
     const told = change.written
     return { at, path, file, told }
   }
@@ -292,7 +292,7 @@ t.test('a process killed between change and line leaves what completes the trail
     const current = await at.store.lists.read(web1, sshd)
     const path = at.archive('web-1', 'blocklists', sshd)
     const change = at.store.audit.change(web1, { path, current }, next, ALICE, [row(2)])
-    await change.before(Buffer.from(serialise(next, true)))
+    await change.before(serialise(next, true))
     await at.store.housekeeping()
     t.strictSame(brief(await at.rows()), ['block 10.0.0.9', 'block 10.0.0.1'])
   })
@@ -340,7 +340,7 @@ t.test('a process killed between change and line leaves what completes the trail
       to: '[]\n'
     }
     const rows = [{ what: 'user-removed' as const, user: 'bob' }]
-    await at.store.audit.change(undefined, file, [], ALICE, rows).before(Buffer.from(file.to))
+    await at.store.audit.change(undefined, file, [], ALICE, rows).before(file.to)
     await writeFile(path, file.to)
     await at.store.housekeeping()
     t.match((await at.store.trails.page(undefined, {}, 1)).rows, [{ what: 'user-removed', recovered: true }])
