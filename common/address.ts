@@ -16,14 +16,20 @@ export interface Range {
   last: bigint
 }
 
+const GROUP = '[1-9a-f][0-9a-f]{0,3}'
+/** IPv6 as RFC 5952 spells it where no group but those that `::` stands for is zero, two of them or more. */
+const CANONICAL6 = new RegExp(
+  `^(?:(?:${GROUP}:){7}${GROUP}|(?!(?:[^:]*:){7})${GROUP}(?::${GROUP})*::(?:${GROUP}(?::${GROUP})*)?)$`
+)
+
 /**
  * Reads an IP or CIDR as strictly as `net.isIP` does (no `0x7f.1`, no zone, no leading zeros).
  * IPv4 mapped into IPv6 (`::ffff:1.2.3.4`) becomes the IPv4 address: that is the packet a firewall sees.
  * @returns the canonical spelling, or undefined when the text is none
  */
 export function parseAddress(text: string): Address | undefined {
-  // The commonest case by far, and already canonical: spared the slow path for lists of 100,000.
-  if (isIPv4(text)) return text as Address
+  // The commonest cases by far, and already canonical: spared the slow path for lists of 100,000.
+  if (isIPv4(text) || CANONICAL6.test(text)) return text as Address
   const slash = text.indexOf('/')
   const host = slash < 0 ? text : text.slice(0, slash)
   if (text.length > 64 || isIP(host) === 0 || host.includes('%')) return undefined

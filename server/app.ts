@@ -1,13 +1,11 @@
 import cookie from '@fastify/cookie'
 import formbody from '@fastify/formbody'
-import multipart from '@fastify/multipart'
 import fastifyStatic from '@fastify/static'
 import Fastify, { LogController, type FastifyInstance, type FastifyReply } from 'fastify'
 import type { Logger } from 'pino'
 import { builtPages } from '../common/package-root.js'
 import { FailedAttempts } from '../common/attempts.js'
 import type { Clock } from '../common/clock.js'
-import { LIMITS } from '../common/shapes.js'
 import commandRoutes from './api/commands.js'
 import { ListCounts } from './api/list-counts.js'
 import metricsRoute from './api/metrics.js'
@@ -23,6 +21,7 @@ import { dashboardGate, onlyFrom } from './gate.js'
 import type { LogLines } from './live/log-lines.js'
 import { Metrics } from './metrics.js'
 import { addLive, liveFileChanged } from './live/plugin.js'
+import { takeMultipartForms } from './multipart-forms.js'
 import { Countries } from './store/countries.js'
 import { readReportConfig, type ReportConfig } from './store/report-config.js'
 import { Store } from './store/store.js'
@@ -122,19 +121,7 @@ export async function buildApp(
   await addLive(app, dependencies.logLines, dependencies.liveTick)
   // update.php's `have` names up to 2,000 lists with their hashes.
   await app.register(formbody, { bodyLimit: 512 * 1024 })
-  await app.register(multipart, {
-    // A file cut at the limit is told of beside the others (endpoint/receive.ts looks at `truncated`).
-    throwFileSizeLimit: false,
-    limits: {
-      fileSize: config.uploadBytes,
-      files: LIMITS.uploadFiles,
-      fields: 20,
-      fieldNameSize: 100,
-      fieldSize: 64 * 1024,
-      parts: LIMITS.uploadFiles + 20,
-      headerPairs: 50
-    }
-  })
+  takeMultipartForms(app, config.uploadBytes)
   if (config.basePath !== '/') redirectToFolder(app, config.basePath)
   await app.register(
     async scope => {

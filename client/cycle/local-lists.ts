@@ -123,8 +123,8 @@ export class LocalLists {
       if (current.text === text && current.version !== '') return { result: current.value }
       return {
         ...{ value, text, result: value, ...(known?.of === current.value ? { rows: known.changes } : {}) },
-        before: bytes => {
-          hash ??= sha256(bytes)
+        before: next => {
+          hash ??= sha256(next)
           return Promise.resolve()
         }
       }
@@ -140,8 +140,8 @@ export class LocalLists {
       const few = rows !== undefined && areFew(rows, value.length)
       return {
         ...{ value, result: undefined, ...(few ? { rows } : {}) },
-        before: bytes => {
-          hash = sha256(bytes)
+        before: next => {
+          hash = sha256(next)
           return Promise.resolve()
         }
       }

@@ -9,7 +9,7 @@ export type ParsedLine = { event: BanEvent } | { event?: undefined; noAddress: b
 const NOTHING: ParsedLine = { noAddress: false }
 
 const TIME = String.raw`(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d`
-const ISO_DATE = String.raw`(\d{4})-(\d{2})-(\d{2})([ T])(${TIME})(?:[,.](\d{1,9}))?(?: ?(?:Z|[A-Z]{3,5}|[+-]\d{2}:?\d{2})(?=\s))?`
+const ISO_DATE = String.raw`(\d{4}-\d{2}-\d{2})([ T])(${TIME})(?:[,.](\d{1,9}))?(?: ?(?:Z|[A-Z]{3,5}|[+-]\d{2}:?\d{2})(?=\s))?`
 const SYSLOG_DATE = String.raw`([A-Z][a-z]{2}) +(\d{1,2}) (${TIME})(?:\.(\d{1,9}))?`
 // Only a pid, a level or a logger stands in brackets before the jail's: text an attacker chose comes behind.
 const BRACKETS = String.raw`\[(?:\d+|[A-Z]{4,8}|fail2ban[\w.-]*)\s*\]`
@@ -40,17 +40,14 @@ const LONGEST_JAIL = 256
 export function parseLine(line: string, clock: Clock): ParsedLine {
   const found = LINE.exec(line)
   if (found === null) return NOTHING
-  const [, year, month, day, between, time, fraction, monthName, syslogDay, syslogTime, syslogFraction] =
-    found
-  const [prefix = '', jail = '', word = '', rest = ''] = found.slice(11)
+  const [, isoDate, between, time, fraction, month, day, syslogTime, syslogFraction] = found
+  const [prefix = '', jail = '', word = '', rest = ''] = found.slice(9)
   const action = ACTIONS[word]
-  const syslog = year === undefined
+  const syslog = isoDate === undefined
   if (action === undefined || jail.length > LONGEST_JAIL) return NOTHING
   if (!isFail2bans(prefix, action, syslog || between === 'T')) return NOTHING
-  const date = syslog
-    ? syslogDate(monthName ?? '', Number(syslogDay), clock)
-    : dateOf(Number(year), Number(month), Number(day))
-  if (date === undefined) return NOTHING
+  const date = syslog ? syslogDate(month ?? '', Number(day), clock) : isoDate
+  if (date === undefined || !isDay(date)) return NOTHING
   const ip = parseAddress(idOf(action, rest))
   if (ip === undefined) return { noAddress: true }
   const ms = (fraction ?? syslogFraction ?? '').slice(0, 3).padEnd(3, '0')
@@ -64,11 +61,12 @@ function idOf(action: EventAction, rest: string): string {
   return id.trimEnd()
 }
 
-/** `YYYY-MM-DD`, or undefined when the calendar has no such day: it would become a file's name. */
-function dateOf(year: number, month: number, day: number): string | undefined {
-  if (month < 1 || month > 12 || day < 1) return undefined
-  if (day > 28 && day > new Date(Date.UTC(year, month, 0)).getUTCDate()) return undefined
-  return `${String(year).padStart(4, '0')}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`
+/** True for a day (`YYYY-MM-DD`) that the calendar has: it becomes a file's name. */
+function isDay(date: string): boolean {
+  const month = Number(date.slice(5, 7))
+  const day = Number(date.slice(8))
+  if (month < 1 || month > 12 || day < 1) return false
+  return day <= 28 || day <= new Date(Date.UTC(Number(date.slice(0, 4)), month, 0)).getUTCDate()
 }
 
 /** The latest such day that is not in the future (a day's grace for clocks that differ). */
@@ -78,8 +76,8 @@ function syslogDate(monthName: string, day: number, clock: Clock): string | unde
   const newest = new Date(latest).getFullYear()
   // 29 February may be up to eight years back.
   for (let year = newest; year > newest - 9; year--) {
-    const date = dateOf(year, month, day)
-    if (date !== undefined && new Date(year, month - 1, day).getTime() <= latest) return date
+    const date = `${year}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`
+    if (isDay(date) && new Date(year, month - 1, day).getTime() <= latest) return date
   }
   return undefined
 }

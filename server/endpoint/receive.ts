@@ -45,10 +45,10 @@ export async function receive(
   request: FastifyRequest,
   fileFields: readonly string[]
 ): Promise<Received> {
+  if (!request.isMultipart()) return urlencoded(authenticator, request)
   const reading = new Reading(app, authenticator, request)
   try {
-    if (request.isMultipart()) await reading.multipart(fileFields)
-    else reading.urlencoded()
+    await reading.multipart(fileFields)
     return await reading.done()
   } catch (error) {
     await reading.discard()
@@ -58,6 +58,18 @@ export async function receive(
   }
 }
 
+/** What holds no file: nearly all requests. */
+async function urlencoded(authenticator: ClientAuthenticator, request: FastifyRequest): Promise<Received> {
+  const fields = new Map<string, string>()
+  const { body, arrived } = request
+  if (typeof body === 'object' && body !== null) {
+    for (const [name, value] of Object.entries(body)) if (typeof value === 'string') fields.set(name, value)
+  }
+  const server = request.basicClient ?? (await authenticateBy(authenticator, request, fields))
+  return { server, peer: request.ip, arrived, fields, files: [], refused: [] }
+}
+
+/** Reads a form with files. */
 class Reading {
   readonly #fields = new Map<string, string>()
   readonly #files: SpooledUpload[] = []
@@ -73,14 +85,6 @@ class Reading {
     private readonly request: FastifyRequest
   ) {
     this.#server = request.basicClient
-  }
-
-  urlencoded(): void {
-    const { body } = this.request
-    if (typeof body !== 'object' || body === null) return
-    for (const [name, value] of Object.entries(body)) {
-      if (typeof value === 'string') this.#fields.set(name, value)
-    }
   }
 
   async multipart(fileFields: readonly string[]): Promise<void> {
@@ -149,10 +153,8 @@ class Reading {
     return told ? this.#authenticate() : undefined
   }
 
-  async #authenticate(): Promise<ServerName> {
-    const field = (name: string) => this.#fields.get(name) ?? ''
-    const given = { username: field('username'), password: field('password'), uuid: field('uuid') }
-    return (await authenticate(this.authenticator, this.request, given)).username
+  #authenticate(): Promise<ServerName> {
+    return authenticateBy(this.authenticator, this.request, this.#fields)
   }
 
   async done(): Promise<Received> {
@@ -168,6 +170,16 @@ class Reading {
   async discard(): Promise<void> {
     await Promise.all(this.#files.map(file => file.discard()))
   }
+}
+
+async function authenticateBy(
+  authenticator: ClientAuthenticator,
+  request: FastifyRequest,
+  fields: ReadonlyMap<string, string>
+): Promise<ServerName> {
+  const field = (name: string) => fields.get(name) ?? ''
+  const given = { username: field('username'), password: field('password'), uuid: field('uuid') }
+  return (await authenticate(authenticator, request, given)).username
 }
 
 /** Checks credentials and logs a failure with the peer's address. @throws ProductError as `ClientAuthenticator.check` */

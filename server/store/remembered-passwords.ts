@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import type { PasswordCheck } from './password-check.js'
@@ -14,7 +14,7 @@ const CHECKS_OF_ONE = 3
  * hash of it and of the stored hash it was right for, so that a request costs no bcrypt; a wrong one never is.
  */
 export class RememberedPasswords {
-  readonly #key = randomBytes(32)
+  readonly #key = randomBytes(32).toString('base64')
   readonly #known = new Map<string, number>()
   readonly #checking = new Map<string, Map<string, Promise<boolean>>>()
 
@@ -50,9 +50,9 @@ export class RememberedPasswords {
     return true
   }
 
-  /** A keyed hash that stands for texts of which a password is one: of use in this process only. */
+  /** A keyed hash that stands for texts of which a password is one: of use in this process only. Nobody is ever told it. */
   token(texts: readonly string[]): string {
-    return createHmac('sha256', this.#key).update(JSON.stringify(texts)).digest('base64')
+    return hash('sha256', this.#key + JSON.stringify(texts), 'base64')
   }
 
   /** Requests that come with one credential at the same moment share one check; nobody has many at a time. */

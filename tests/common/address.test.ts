@@ -38,6 +38,42 @@ t.test('an address is read strictly and spelled in one way', async t => {
   for (const [text, canonical] of cases) t.equal(parseAddress(text), canonical, JSON.stringify(text))
 })
 
+t.test('an IPv6 address is spelled as browsers spell it', t => {
+  const group = fc.oneof(fc.constantFrom(0, 0, 1, 0xffff), fc.nat({ max: 0xffff }))
+  const spelling = fc.tuple(
+    fc.array(group, { minLength: 8, maxLength: 8 }),
+    fc.constantFrom(1, 4),
+    fc.nat({ max: 8 }),
+    fc.nat({ max: 8 })
+  )
+  fc.assert(
+    fc.property(spelling, ([groups, width, from, count]) => {
+      const words = groups.map(value => value.toString(16).padStart(width, '0'))
+      // Any run of zeros may be left out, also one that is not the longest, or a single one.
+      const gone = groups.slice(from, from + count)
+      const text =
+        gone.length > 0 && gone.every(value => value === 0)
+          ? `${words.slice(0, from).join(':')}::${words.slice(from + count).join(':')}`
+          : words.join(':')
+      const spelled = new URL(`http://[${text}]`).hostname.slice(1, -1)
+      const mapped = spelled.startsWith('::ffff:') && groups.slice(0, 5).every(value => value === 0)
+      if (mapped) t.match(parseAddress(text), /^\d+\.\d+\.\d+\.\d+$/, text)
+      else t.equal(parseAddress(text), spelled, text)
+    }),
+    { numRuns: 2000 }
+  )
+  for (const text of [
+    '1:2:3:4:5:6:7:8:9',
+    '1:2:3:4::5:6:7:8',
+    '1:2:3::4:5::6',
+    '1:2:3:4:5:6:7',
+    '1::2:',
+    '1::g'
+  ])
+    t.equal(parseAddress(text), undefined, text)
+  t.end()
+})
+
 t.test('a set finds the widest member that covers', async t => {
   const set = new AddressSet([address('10.0.0.0/8'), address('10.1.0.0/16'), address('2001:db8::/32')])
   t.equal(set.covering(address('10.1.2.3')), '10.0.0.0/8')
