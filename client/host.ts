@@ -54,7 +54,7 @@ export async function onHost<T>(
     try {
       return await work(host)
     } finally {
-      await host.link.close()
+      host.link.close()
     }
   })
 }

@@ -1,18 +1,19 @@
-import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
-import type { Agent as FormAgent, FormData } from 'undici'
+import http, { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { ProductError } from '../common/errors.js'
+import { utf8Pieces } from '../common/utf8-pieces.js'
+import type { Multipart } from './multipart.js'
 
-/** What is sent. A form is sent as multipart/form-data. */
+/** What is sent. */
 export interface Outgoing {
   method: 'GET' | 'POST'
   headers: Record<string, string>
-  body: string | FormData | null
+  body: string | Multipart | null
   signal: AbortSignal
   /** Bytes of the reply that are taken. */
   most: number
   /** What it is for, as messages say it. */
   what: string
-  /** Told when all of it is on its way; not of a form. */
+  /** Told when all of it is on its way. */
   onSent?: (() => void) | undefined
 }
 
@@ -23,14 +24,12 @@ export interface Reply {
 }
 
 /**
- * Requests to one server. Redirections are not followed. Forms go by undici, which is loaded when the first one is sent:
- * loading it costs more than a whole cycle with nothing to send, and that is what most of them are.
+ * Requests to one server, by Node.js' own HTTP: a cycle loads nothing for it. Redirections are not followed.
  */
 export class Requests {
   readonly #timeout: number
   readonly #ca: string | undefined
-  #plain: http.Agent | undefined
-  #forms: FormAgent | undefined
+  #agent: http.Agent | undefined
 
   /** @param timeout milliseconds for connecting, and for silence while data flows @param ca PEM of a trusted authority */
   constructor(timeout: number, ca: string | undefined) {
@@ -38,27 +37,18 @@ export class Requests {
     this.#ca = ca
   }
 
+  /** Closes the connections. */
+  close(): void {
+    this.#agent?.destroy()
+  }
+
   /** @throws system errors; ProductError REFUSED when the reply is longer than `most` */
   async send(url: URL, outgoing: Outgoing): Promise<Reply> {
-    return typeof outgoing.body === 'object' && outgoing.body !== null
-      ? this.#sendForm(url, outgoing, outgoing.body)
-      : this.#sendText(url, outgoing, outgoing.body)
-  }
-
-  /** Closes the connections. */
-  async close(): Promise<void> {
-    this.#plain?.destroy()
-    await this.#forms?.destroy()
-  }
-
-  async #sendText(
-    url: URL,
-    { method, headers, signal, most, what, onSent = () => undefined }: Outgoing,
-    body: string | null
-  ): Promise<Reply> {
+    const { method, body, signal, most, what, onSent = () => undefined } = outgoing
     const { request, Agent } = url.protocol === 'https:' ? await import('node:https') : http
-    this.#plain ??= new Agent({ keepAlive: true, ...(this.#ca === undefined ? {} : { ca: this.#ca }) })
-    const agent = this.#plain
+    this.#agent ??= new Agent({ keepAlive: true, ...(this.#ca === undefined ? {} : { ca: this.#ca }) })
+    const agent = this.#agent
+    const headers = { ...outgoing.headers, ...(isForm(body) ? headersOf(body) : {}) }
     let answered: IncomingMessage | undefined
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const asked = request(url, { method, headers, agent, signal, timeout: this.#timeout }, given => {
@@ -73,28 +63,30 @@ export class Requests {
         if (answered !== undefined) answered.destroy(silent('BODY_TIMEOUT'))
         else asked.destroy(silent(connecting || secureConnecting ? 'CONNECT_TIMEOUT' : 'HEADERS_TIMEOUT'))
       })
-      asked.end(body ?? undefined)
+      if (isForm(body)) void sendForm(asked, body)
+      else asked.end(body ?? undefined)
     })
     const { statusCode = 0, headers: told } = response
     return { status: statusCode, headers: told, text: await limitedText(what, response, most) }
   }
+}
 
-  async #sendForm(
-    url: URL,
-    { method, headers, signal, most, what }: Outgoing,
-    body: FormData
-  ): Promise<Reply> {
-    const { Agent, request } = await import('undici')
-    this.#forms ??= new Agent({
-      connect: { timeout: this.#timeout, ...(this.#ca === undefined ? {} : { ca: this.#ca }) },
-      headersTimeout: this.#timeout,
-      bodyTimeout: this.#timeout,
-      keepAliveTimeout: 4_000
-    })
-    const response = await request(url, { method, headers, body, signal, dispatcher: this.#forms })
-    const { statusCode, headers: told } = response
-    return { status: statusCode, headers: told, text: await limitedText(what, response.body, most) }
+function isForm(body: Outgoing['body']): body is Multipart {
+  return typeof body === 'object' && body !== null
+}
+
+function headersOf({ type, parts }: Multipart): Record<string, string> {
+  const bytes = parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0)
+  return { 'content-type': type, 'content-length': String(bytes) }
+}
+
+/** A megabyte at a time, as fast as they go. What fails is told by the request itself. */
+async function sendForm(asked: ClientRequest, { parts }: Multipart): Promise<void> {
+  for (const part of parts) {
+    for (const bytes of utf8Pieces(part)) await new Promise(gone => asked.write(bytes, gone))
+    if (asked.destroyed) return
   }
+  asked.end()
 }
 
 /** A socket as far as its beginning tells: `secureConnecting` is one of TLS before its handshake is done. */

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { FormData } from 'undici'
 import * as Type from 'typebox'
 import { ProductError, messageOf, systemCode } from '../common/errors.js'
 import { parseJson } from '../common/json-file.js'
@@ -10,6 +9,7 @@ import { LIMITS, shapeCheck, type ShapeCheck } from '../common/shapes.js'
 import { basicHeaders } from './basic.js'
 import type { ReceivedCommand } from './commands/carry-out.js'
 import { Requests, type Reply } from './http.js'
+import { multipart, type Multipart } from './multipart.js'
 
 /** Where and as whom this host talks to its server. */
 export interface LinkOptions {
@@ -219,8 +219,6 @@ export class ServerLink {
     const reply = await this.#repeat('downloading ' + list, url.href, body, LIMITS.uploadBytes)
     if (reply.status === 404) return undefined
     if (reply.status !== 200) throw refused('downloading ' + list, reply)
-    // What is fetched is sent back, by a form: made ready while the firewall is worked on.
-    void import('undici')
     return {
       text: reply.text,
       changes: base !== undefined && reply.headers['content-type']?.startsWith(CHANGES_TYPE) === true,
@@ -258,8 +256,8 @@ export class ServerLink {
   }
 
   /** Closes idle connections. */
-  async close(): Promise<void> {
-    await this.#requests.close()
+  close(): void {
+    this.#requests.close()
   }
 
   #credentials(): Record<string, string> {
@@ -275,15 +273,11 @@ export class ServerLink {
     return `${apiUrl}/${path}`
   }
 
-  async #form(field: string, files: readonly OutgoingFile[]): Promise<FormData> {
-    // Most cycles send no file.
-    const { FormData } = await import('undici')
-    const form = new FormData()
-    // The credentials go first: a server may refuse a file whose sender it doesn't know yet.
-    for (const [name, value] of Object.entries(this.#credentials())) form.append(name, value)
-    for (const file of files)
-      form.append(field, new Blob([file.text], { type: 'application/json' }), file.name)
-    return form
+  #form(field: string, files: readonly OutgoingFile[]): Multipart {
+    return multipart(
+      this.#credentials(),
+      files.map(({ name, text }) => ({ field, name, text }))
+    )
   }
 
   async #json(what: string, url: string, body: () => Body, check: ShapeCheck, how?: How): Promise<unknown> {
@@ -305,7 +299,7 @@ export class ServerLink {
       const pause = pauses[attempt]
       let reason: string
       try {
-        const reply = await this.#once(what, url, await body(), most, how)
+        const reply = await this.#once(what, url, body(), most, how)
         if (!REPEATABLE.has(reply.status) || pause === undefined) return reply
         reason = `the server answered ${reply.status}`
       } catch (error) {
@@ -327,13 +321,7 @@ export class ServerLink {
     }
   }
 
-  async #once(
-    what: string,
-    url: string,
-    body: FormData | string | null,
-    most: number,
-    how: How
-  ): Promise<Reply> {
+  async #once(what: string, url: string, body: Body | null, most: number, how: How): Promise<Reply> {
     const form = typeof body === 'string' ? { 'content-type': 'application/x-www-form-urlencoded' } : {}
     this.#deadline ??= AbortSignal.timeout(this.#options.total ?? this.#options.timeout * 20)
     const told = this.#options.signal
@@ -350,7 +338,7 @@ export class ServerLink {
 }
 
 /** What is sent; made anew for each attempt. */
-type Body = string | Promise<FormData>
+type Body = string | Multipart
 
 interface How {
   method: 'GET' | 'POST'

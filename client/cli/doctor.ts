@@ -173,7 +173,7 @@ async function checkServerClock(config: ClientConfig): Promise<Finding[]> {
     }
     return found
   } finally {
-    await link.close()
+    link.close()
   }
 }
 
@@ -184,7 +184,7 @@ async function checkAuthentication(config: ClientConfig): Promise<Finding> {
     await link.download('doctor.blocklist.json' as Parameters<ServerLink['download']>[0])
     return { level: 'ok', what: `the server knows this host as ${config.username}` }
   } finally {
-    await link.close()
+    link.close()
   }
 }
 
