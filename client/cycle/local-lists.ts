@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { namesIn, parseJson, type JsonFiles, type JsonKind, type Snapshot } from '../../common/json-file.js'
 import {
   areFew,
@@ -123,10 +124,7 @@ export class LocalLists {
       if (current.text === text && current.version !== '') return { result: current.value }
       return {
         ...{ value, text, result: value, ...(known?.of === current.value ? { rows: known.changes } : {}) },
-        before: next => {
-          hash ??= sha256(next)
-          return Promise.resolve()
-        }
+        before: async next => void (hash ??= await hashMeanwhile(next))
       }
     })
     this.#kept.set(name, { hash: await this.#note(name, kept, hash), value: kept })
@@ -140,10 +138,7 @@ export class LocalLists {
       const few = rows !== undefined && areFew(rows, value.length)
       return {
         ...{ value, result: undefined, ...(few ? { rows } : {}) },
-        before: next => {
-          hash = sha256(next)
-          return Promise.resolve()
-        }
+        before: async next => void (hash = await hashMeanwhile(next))
       }
     })
     await this.#note(name, value, hash)
@@ -177,4 +172,10 @@ export class LocalLists {
   #path(name: ListName): string {
     return join(this.folder, name)
   }
+}
+
+/** The hash of a text, made once its first bytes are on their way to the disk. */
+async function hashMeanwhile(text: string): Promise<string> {
+  await setImmediate()
+  return sha256(text)
 }

@@ -3,11 +3,12 @@ import { EventEmitter, once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ServerLink, type LinkOptions } from '../../client/server-link.js'
 import { listName } from '../../common/names.js'
+import { listening } from '../support/listening.js'
 import { ownFolder } from '../support/own-folder.js'
 
 const SSHD = listName('sshd.blocklist.json')
@@ -22,23 +23,6 @@ interface Seen {
 }
 
 /** Starts a server on a free port and ends it, connections included, with the test. */
-async function listening(t: Test, server: Server, protocol = 'http'): Promise<string> {
-  const sockets = new Set<Socket>()
-  server.on('connection', socket => {
-    sockets.add(socket)
-    socket.on('error', () => undefined)
-    socket.on('close', () => sockets.delete(socket))
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(async () => {
-    const closed = once(server, 'close')
-    server.close()
-    for (const socket of sockets) socket.destroy()
-    await closed
-  })
-  return `${protocol}://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
 
 function linkTo(t: Test, base: string, more: Partial<LinkOptions> = {}) {
   const retries: string[] = []
