@@ -19,6 +19,8 @@ export interface Replacement {
  */
 export async function replaceDurably(path: string, text: string, how: Replacement = {}): Promise<void> {
   const { mode, owner, beforeRename } = how
+  // Of settings that are a link, what it leads to is replaced, in a folder of its own.
+  let folder = dirname(path)
   // write-file-atomic's own write can be cut short on a full disk without an error: it is given nothing to
   // write, and the text goes into its copy here, where a short write throws before the rename.
   await writeFileAtomic(path, '', {
@@ -28,6 +30,7 @@ export async function replaceDurably(path: string, text: string, how: Replacemen
     ...(owner === undefined ? {} : { chown: owner }),
     // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind
     tmpfileCreated: async copy => {
+      folder = dirname(copy)
       const file = openSync(copy, 'r+')
       try {
         for (const bytes of utf8Pieces(text)) await writeWhole(file, bytes)
@@ -38,7 +41,7 @@ export async function replaceDurably(path: string, text: string, how: Replacemen
       await beforeRename?.()
     }
   })
-  await syncFolder(dirname(path))
+  await syncFolder(folder)
 }
 
 /** Sees a folder's entries onto the disk: a new, renamed or deleted file is durable only then. */

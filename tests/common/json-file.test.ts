@@ -5,6 +5,7 @@ import {
   mkdir,
   readFile,
   readdir,
+  readlink,
   rm,
   rmdir,
   stat,
@@ -377,6 +378,20 @@ t.test('a change sees what other hands made of a file that is known', async t =>
   await writeFile(path, '[5]')
   await add(files, path, 2)
   t.strictSame(JSON.parse(await readFile(path, 'utf8')), [5, 2])
+})
+
+t.test('what a link among the settings leads to is replaced, and the link stays', async t => {
+  const { files } = make()
+  const dir = ownFolder(t, { etc: { 'numbers.json': '[1]' }, settings: {} })
+  const [real, path] = [join(dir, 'etc', 'numbers.json'), join(dir, 'settings', 'numbers.json')]
+  await symlink(real, path)
+  await chmod(real, 0o604)
+  await add(files, path, 2, { ...NUMBERS, corrupt: 'refuse' })
+  t.strictSame(JSON.parse(await readFile(real, 'utf8')), [1, 2])
+  t.equal((await stat(real)).mode & 0o777, 0o604)
+  t.equal(await readlink(path), real)
+  t.strictSame(await readdir(join(dir, 'etc')), ['numbers.json'])
+  t.strictSame(await readdir(join(dir, 'settings')), ['numbers.json'])
 })
 
 t.test('a symbolic link in a data folder is not followed', async t => {
