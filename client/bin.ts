@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { setImmediate } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
 import { ProductError, deniedFile, wordsOf } from '../common/errors.js'
 import { HELP_STYLE } from '../common/help-style.js'
@@ -128,15 +127,4 @@ function exitCodeOf(error: unknown): number {
   return ['CONFIG', 'BAD_INPUT', 'BAD_ADDRESS', 'BAD_NAME', 'FILE_NAME'].includes(error.code) ? USAGE : 1
 }
 
-/**
- * Ends at once what is over. Left to itself, Node.js waits until its other threads are through with what they are at, such
- * as tidying up the memory of a list of 100,000: a tenth of a second.
- */
-async function end(): Promise<void> {
-  // On Linux all is written by now; what went wrong there is told in the next turn.
-  await setImmediate()
-  process.exit()
-}
-
 await main()
-if (process.argv[2] === 'sync') await end()

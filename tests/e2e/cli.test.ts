@@ -152,7 +152,7 @@ t.test('a reader that goes away is no failure; a full disk is one, told without 
     BIN,
     ...at.syncArgs('dry-run')
   ])
-  t.strictSame([cycle.code, cycle.err], [1, full.err], 'a cycle, which ends at once, tells it as well')
+  t.strictSame([cycle.code, cycle.err], [1, full.err], 'a cycle tells it as well')
   const mute = await execute(['bash', '-c', '"$0" "$1" bogus >/dev/full 2>&1', process.execPath, BIN])
   t.equal(mute.code, 2, 'with nobody to tell, it ends all the same')
 })
