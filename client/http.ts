@@ -49,9 +49,10 @@ export class Requests {
     this.#agent ??= new Agent({ keepAlive: true, ...(this.#ca === undefined ? {} : { ca: this.#ca }) })
     const agent = this.#agent
     const headers = { ...outgoing.headers, ...(isForm(body) ? headersOf(body) : {}) }
+    const asked = request(url, { method, headers, agent, signal, timeout: this.#timeout })
     let answered: IncomingMessage | undefined
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const asked = request(url, { method, headers, agent, signal, timeout: this.#timeout }, given => {
+    const response = new Promise<IncomingMessage>((resolve, reject) => {
+      asked.on('response', given => {
         answered = given
         resolve(given)
       })
@@ -66,8 +67,14 @@ export class Requests {
       if (isForm(body)) void sendForm(asked, body)
       else asked.end(body ?? undefined)
     })
-    const { statusCode = 0, headers: told } = response
-    return { status: statusCode, headers: told, text: await limitedText(what, response, most) }
+    try {
+      const reply = await response
+      const { statusCode = 0, headers: told } = reply
+      return { status: statusCode, headers: told, text: await limitedText(what, reply, most) }
+    } finally {
+      // A server that has answered wants no more of it; the next attempt would go beside this one.
+      if (!asked.writableFinished) asked.destroy()
+    }
   }
 }
 

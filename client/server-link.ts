@@ -396,8 +396,7 @@ function isUntrusted(error: unknown): boolean {
 /** What is said to a port that speaks HTTPS in plain HTTP, or the other way round, ends in codes that don't say so. */
 function schemeHint(url: string, error: unknown): string {
   const code = systemCode(error) ?? ''
-  if (url.startsWith('http:'))
-    return /^(ECONNRESET|UND_ERR_SOCKET|HPE_)/.test(code) ? '; is it a server of https://?' : ''
+  if (url.startsWith('http:')) return /^(ECONNRESET|HPE_)/.test(code) ? '; is it a server of https://?' : ''
   return /^(EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)$/.test(code)
     ? '; is it a server of http://?'
     : ''

@@ -90,8 +90,8 @@ export type Change<T, R> = { result: R } & (
        * @param text what the file will be
        */
       before?: (text: string) => Promise<void>
-      /** Runs after the file has been replaced, still under its lock. */
-      written?: () => Promise<void>
+      /** Runs after the file has been replaced, still under its lock. @param version what it has now */
+      written?: (version: string) => Promise<void>
     }
 )
 
@@ -215,8 +215,9 @@ export class JsonFiles {
         // Nothing goes on once the lock is let go; what went wrong there is what is told.
         await before
       }
-      this.#remember(path, { version: versionNow(path), text, value: change.value })
-      await change.written?.()
+      const version = versionNow(path)
+      this.#remember(path, { version, text, value: change.value })
+      await change.written?.(version)
       return change.result
     })
   }

@@ -138,9 +138,13 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   }
   await step('downloaded')
   const lists = await parts.lists.all()
-  const whole = await checkWhole(parts, lists, offered, result)
+  const whole = await checkWhole(parts, lists, exchange.told, offered, result)
   const changed = await applyLists({ ...parts, guard }, lists, whole, listed, result, step)
-  const saved = parts.lists.remember()
+  const saved = parts.lists.remember().catch((error: unknown) => {
+    // No more than the next cycle's time.
+    if (!(error instanceof ProductError)) throw error
+    parts.report('warn', { event: 'not_remembered', message: messageOf(error) })
+  })
   saved.catch(() => undefined)
   await sendBack(parts, exchange, [...new Set([...result.downloaded, ...changed])], result, attempt)
   await saved
@@ -187,18 +191,21 @@ async function sendEvents(parts: CycleParts, result: CycleResult, attempt: Attem
 /**
  * Looks whether every list this host has had is there. Where one is missing, no block may go merely because no list
  * asks for it. A server that is told what the host holds, and doesn't offer the list, has it no more either.
+ * @param told what the server was told the host holds
  * @returns whether the lists tell all that is to be blocked
  */
 async function checkWhole(
   parts: CycleParts,
   lists: ReadonlyMap<ListName, BlocklistEntry[]>,
+  told: ReadonlySet<ListName>,
   offered: Offered | undefined,
   result: CycleResult
 ): Promise<boolean> {
   const held = await parts.held.read()
-  const missing = (held ?? []).filter(name => !lists.has(name))
+  const missing = [...new Set([...(held ?? []), ...told])].filter(name => !lists.has(name))
   const offersAll = offered?.restore !== undefined
-  const lost = offersAll ? missing.filter(name => offered.updates.includes(name)) : missing
+  // What it was told is there, and went or was found corrupt since, it had no reason to offer.
+  const lost = offersAll ? missing.filter(name => offered.updates.includes(name) || told.has(name)) : missing
   if (held !== undefined || lists.size > 0 || offersAll) await parts.held.remember([...lists.keys(), ...lost])
   if (lost.length > 0) {
     const message =

@@ -63,11 +63,13 @@ export class KnownLists {
     this.#changed = true
   }
 
-  /** Writes it down for the next cycle. @throws as `JsonFiles.change` */
-  async save(): Promise<void> {
-    if (!this.#changed) return
+  /** Writes it down for the next cycle. @param names lists there are: others are forgotten @throws as `JsonFiles.change` */
+  async save(names: readonly ListName[]): Promise<void> {
+    const all = await this.#all()
+    const lists = Object.fromEntries([...all].filter(([name]) => names.includes(name)))
+    if (!this.#changed && Object.keys(lists).length === all.size) return
     this.#changed = false
-    const value = { by: ownVersion(), lists: Object.fromEntries(await this.#all()) }
+    const value = { by: ownVersion(), lists }
     await this.files.change(this.path, KEPT, () => ({ value, result: undefined }))
   }
 

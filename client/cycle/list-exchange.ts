@@ -21,6 +21,8 @@ export class ListExchange {
   /** What the host held when it asked, and as it was told. */
   #held = new Map<ListName, { hash: string; length: number }>()
   #have = ''
+  /** The lists that the server was told this host holds. */
+  told: ReadonlySet<ListName> = new Set()
   /** Lists that the server takes changes of. */
   readonly #byChanges = new Set<ListName>()
 
@@ -33,6 +35,7 @@ export class ListExchange {
   /** Asks what to fetch. @param told what the server is told beside the lists the host holds @throws as `Link.ask` */
   async ask(told: Record<string, string>): Promise<Offered> {
     this.#held = await this.#lists.held()
+    this.told = new Set(this.#held.keys())
     this.#have = [...this.#held].map(([list, { hash }]) => `${list}=${hash}`).join(',')
     // Read while the server looks for its answer; what can't be read is told of by those who need it.
     let read: Promise<unknown> | undefined

@@ -119,29 +119,22 @@ export class LocalLists {
    */
   async keep(name: ListName, text: string, known?: MadeList): Promise<void> {
     const value = known?.value ?? (parseJson(text, LIST.check, LIST.mend) as BlocklistEntry[])
-    let hash = known?.changes.result
+    const noted = this.#noting(name, known?.changes.result)
     const kept = await this.files.change(this.#path(name), LIST, current => {
       if (current.text === text && current.version !== '') return { result: current.value }
-      return {
-        ...{ value, text, result: value, ...(known?.of === current.value ? { rows: known.changes } : {}) },
-        before: async next => void (hash ??= await hashMeanwhile(next))
-      }
+      const rows = known?.of === current.value ? { rows: known.changes } : {}
+      return { value, text, result: value, ...rows, ...noted.hooks }
     })
-    this.#kept.set(name, { hash: await this.#note(name, kept, hash), value: kept })
+    this.#kept.set(name, { hash: noted.hash ?? sha256(text), value: kept })
   }
 
   /** Replaces a list's entries. */
   async replace(name: ListName, value: BlocklistEntry[]): Promise<void> {
-    let hash: string | undefined
     await this.files.change(this.#path(name), LIST, current => {
       const rows = changesBetween(current.value, value)
       const few = rows !== undefined && areFew(rows, value.length)
-      return {
-        ...{ value, result: undefined, ...(few ? { rows } : {}) },
-        before: async next => void (hash = await hashMeanwhile(next))
-      }
+      return { value, result: undefined, ...(few ? { rows } : {}), ...this.#noting(name).hooks }
     })
-    await this.#note(name, value, hash)
   }
 
   /** What changed in a list since it was last kept; undefined when that is not known, or not little. */
@@ -157,25 +150,29 @@ export class LocalLists {
 
   /** Writes down for the next cycle what is known of the lists. @throws as `JsonFiles.change` */
   async remember(): Promise<void> {
-    await this.known?.save()
+    await this.known?.save(await this.#names())
   }
 
-  /** Notes a list that was just written. @param hash where it is known @returns it */
-  async #note(name: ListName, value: BlocklistEntry[], hash: string | undefined): Promise<string> {
-    const { value: there, text, version } = await this.files.read(this.#path(name), LIST)
-    const sha = hash ?? sha256(text)
-    // Another hand may have been there since.
-    if (there === value) await this.known?.note(name, { version, sha256: sha, characters: text.length })
-    return sha
+  /** Sees to it that a list is known as it is written. @param hash where it is known before; else made meanwhile */
+  #noting(name: ListName, hash?: string) {
+    let characters = 0
+    const noted = {
+      hash,
+      hooks: {
+        before: async (text: string) => {
+          characters = text.length
+          // The first bytes are on their way to the disk.
+          await setImmediate()
+          noted.hash ??= sha256(text)
+        },
+        written: async (version: string) =>
+          this.known?.note(name, { version, sha256: noted.hash ?? '', characters })
+      }
+    }
+    return noted
   }
 
   #path(name: ListName): string {
     return join(this.folder, name)
   }
-}
-
-/** The hash of a text, made once its first bytes are on their way to the disk. */
-async function hashMeanwhile(text: string): Promise<string> {
-  await setImmediate()
-  return sha256(text)
 }

@@ -111,12 +111,12 @@ export class NftablesFirewall implements Firewall {
     if (!(await this.#takes(['-f', '-'], change))) return undefined
     // With -c the kernel carries a batch out and takes it back at its end: it deletes no element that is not there,
     // and creates none that is. That costs what the change costs, and no list of all that is beside it.
-    const [shown, stands] = await Promise.all([
+    const [shown] = await Promise.all([
       this.#takes(['-c', '-f', '-'], probe),
-      this.#stands(before.handle),
       ...relist.map(async set => content.set(set.name, await this.#elementsOf(set)))
     ])
-    return shown && stands ? { ...before, content } : undefined
+    // Last: what was shown was in that very table.
+    return shown && (await this.#stands(before.handle)) ? { ...before, content } : undefined
   }
 
   /** False when nft or the kernel refuse a batch: then nothing of it was done. */

@@ -19,8 +19,12 @@ const FEW = 100
 /** Rules that are made one by one for comparison. */
 const ONE_BY_ONE = 200
 const UFW_SIZE = 10_000
+/** Of which growth is told. */
+const UFW_SMALLER = [100, 1000]
 /** What somebody writes by hand whose blocklist may hold networks. */
 const YARDSTICK = 'nft -f of the same addresses into a set with intervals'
+
+type Taken = [size: number, ms: number][]
 
 /** Whole cold cycles of the client on nftables, beside bare `nft -f` of the same set and `node -e 0`. */
 export async function nftablesCycle(): Promise<BenchRow[]> {
@@ -38,17 +42,23 @@ export async function nftablesCycle(): Promise<BenchRow[]> {
       node.push(await timeNode(host.prefix, ['-e', '0']))
     }
     const rows = [row('cycle, nothing to do', idle, medianOf(node), 'node -e 0')]
-    const taken: [number, number][] = []
+    const taken: Taken = []
+    const changed: Taken = []
     for (const size of SIZES) {
       const { fresh, few, bare } = await onNftables(at, alone, size, cycle, block)
       taken.push([size, medianOf(fresh)])
+      changed.push([size, medianOf(few)])
       rows.push(row(`cycle, ${size} new addresses on nftables`, fresh, bare, YARDSTICK))
       if (size === SIZES.at(-1)) {
         const what = `cycle, ${FEW} blocks by the API in a list of ${size} on nftables`
         rows.push(row(what, few, medianOf(fresh), 'cycle of the whole list'))
       }
     }
-    return [...rows, growth('cycle with new addresses on nftables', taken)]
+    return [
+      ...rows,
+      growth('cycle with new addresses on nftables', taken),
+      growth(`cycle with ${FEW} blocks by the API in a list on nftables`, changed)
+    ]
   }).finally(() => alone.destroy())
 }
 
@@ -61,24 +71,32 @@ export async function ufwCycle(): Promise<BenchRow[]> {
   try {
     return await withHost(host, 'ufw', async (at, cycle) => {
       await ufw('--force', 'enable')
-      const ips = ipsOf(UFW_SIZE)
-      const fresh: Run[] = []
-      const reload: number[] = []
-      for (let run = 0; run < RUNS; run++) {
-        await writeList(at, entriesOf(ips, { active: true, pending: true }))
-        fresh.push(await cycle())
-        reload.push(await timed(() => ufw('reload')))
-        await writeList(at, entriesOf(ips, { active: false, pending: true }))
-        await cycle()
+      const onUfw = async (size: number) => {
+        const ips = ipsOf(size)
+        const fresh: Run[] = []
+        const reload: number[] = []
+        for (let run = 0; run < RUNS; run++) {
+          await writeList(at, entriesOf(ips, { active: true, pending: true }))
+          fresh.push(await cycle())
+          reload.push(await timed(() => ufw('reload')))
+          await writeList(at, entriesOf(ips, { active: false, pending: true }))
+          await cycle()
+        }
+        return { fresh, reload }
       }
+      const taken: Taken = []
+      for (const size of UFW_SMALLER) taken.push([size, medianOf((await onUfw(size)).fresh)])
+      const { fresh, reload } = await onUfw(UFW_SIZE)
+      taken.push([UFW_SIZE, medianOf(fresh)])
       const each = await timed(async () => {
-        for (const ip of ips.slice(0, ONE_BY_ONE)) await ufw('deny', 'from', ip)
+        for (const ip of ipsOf(ONE_BY_ONE)) await ufw('deny', 'from', ip)
       })
       const what = `cycle, ${UFW_SIZE} new addresses on ufw`
       const all = (each / ONE_BY_ONE) * UFW_SIZE
       return [
         row(what, fresh, median(reload), 'ufw reload with the same rules'),
-        row(what, fresh, all, `ufw deny one by one, of ${ONE_BY_ONE} extrapolated`)
+        row(what, fresh, all, `ufw deny one by one, of ${ONE_BY_ONE} extrapolated`),
+        growth('cycle with new addresses on ufw', taken)
       ]
     })
   } finally {

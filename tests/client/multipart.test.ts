@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import t from 'tap'
 import { Requests } from '../../client/http.js'
@@ -80,8 +81,11 @@ t.test('a form of many megabytes arrives to the byte, its length told before', a
   t.equal(Number(length), bytes)
 })
 
-t.test('a server that answers before it has all of a form, and takes no more of it, is heard', async t => {
+t.test('a server that answers before it has all of a form is heard, and sent no more', async t => {
+  const cut: Promise<unknown>[] = []
   const server = createServer((request, response) => {
+    request.on('error', () => undefined)
+    cut.push(once(request.socket, 'close'))
     request.once('data', () => {
       request.pause()
       response.writeHead(413).end('too much')
@@ -97,4 +101,6 @@ t.test('a server that answers before it has all of a form, and takes no more of 
     signal: AbortSignal.timeout(60_000)
   })
   t.match(reply, { status: 413, text: 'too much' })
+  t.equal(cut.length, 1)
+  await Promise.all(cut)
 })

@@ -22,8 +22,6 @@ interface Seen {
   body: string
 }
 
-/** Starts a server on a free port and ends it, connections included, with the test. */
-
 function linkTo(t: Test, base: string, more: Partial<LinkOptions> = {}) {
   const retries: string[] = []
   const at = (name: string) => `${base}/base/endpoint/${name}.php`

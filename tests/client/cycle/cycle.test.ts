@@ -1,9 +1,12 @@
+import { writeFileSync } from 'node:fs'
 import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Step } from '../../../client/cycle/cycle.js'
 import { guardOf } from '../../../client/cycle/protect.js'
 import { address } from '../../../common/address.js'
 import { ProductError } from '../../../common/errors.js'
+import { versionOf } from '../../../common/json-file.js'
 import { listName } from '../../../common/names.js'
 import type { BlocklistEntry } from '../../../common/shapes.js'
 import { FakeHost } from './host.js'
@@ -498,4 +501,40 @@ for (const [what, call, takes] of [
     t.match(await host.cycle(), { added: 1, notInForce: 0, inForce: { 4: 1 } })
     t.strictSame(host.firewall.blocked, ['203.0.113.1'])
   })
+}
+
+for (const [what, spoil] of [
+  [
+    'other bytes than were written, as a disk may give them',
+    async (host: FakeHost) => {
+      const [path, memory] = [host.path('sshd'), join(host.dir, 'known-lists.json')]
+      const before = await versionOf(path)
+      await writeFile(path, '\0'.repeat(100))
+      const text = await readFile(memory, 'utf8')
+      t.match(text, before)
+      // For a disk's own fault nothing of a file's name, size and times changes.
+      await writeFile(memory, text.replace(before, await versionOf(path)))
+    }
+  ],
+  [
+    'half a file, written while the server was asked',
+    async (host: FakeHost) => void host.server.during.set('ask', () => writeFileSync(host.path('sshd'), '['))
+  ]
+] as const) {
+  t.test(
+    `a copy that the server was told of, and that turns out to be corrupt, lets nobody in: ${what}`,
+    async t => {
+      const host = new FakeHost(ownFolder(t))
+      host.server.change('sshd', [{ ip: '203.0.113.1', active: true, pending: true }])
+      await host.cycle()
+      await host.cycle()
+      await spoil(host)
+      t.match(await host.cycle(), { removed: 0, failures: [/sshd.blocklist.json is gone/] })
+      t.strictSame(host.firewall.blocked, ['203.0.113.1'])
+      t.equal(host.aside.length, 1)
+      host.server.during.clear()
+      t.match(await host.cycle(), { downloaded: ['sshd.blocklist.json'], removed: 0, failures: [] })
+      t.strictSame(host.firewall.blocked, ['203.0.113.1'])
+    }
+  )
 }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { KnownLists } from '../../../client/cycle/known-lists.js'
@@ -136,4 +136,16 @@ t.test('a memory that is corrupt is set aside, and all is read as if there had b
   }
   t.equal(aside.length, 3)
   t.match(await readdir(dir), ['blocklists', 'known-lists.json'])
+})
+
+t.test('lists that are gone are forgotten', async t => {
+  const { cycle, put, path, memory } = hostIn(t)
+  await put(GOOD)
+  const first = cycle()
+  await first.lists.held()
+  await first.lists.remember()
+  t.match(await readFile(memory, 'utf8'), SSHD)
+  await rm(path)
+  await cycle().lists.remember()
+  t.notMatch(await readFile(memory, 'utf8'), SSHD)
 })
