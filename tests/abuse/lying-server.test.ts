@@ -360,7 +360,7 @@ t.test('a server that drips its reply, or never ends it, cannot hold a cycle for
     })
     await t.rejects(link.ask({}), { code: 'NETWORK' }, what)
     await t.rejects(link.ask({}), { code: 'NETWORK' }, `${what}: nor the next request`)
-    await link.close()
+    link.close()
   }
 })
 
