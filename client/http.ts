@@ -90,8 +90,10 @@ function headersOf({ type, parts }: Multipart): Record<string, string> {
 /** A megabyte at a time, as fast as they go. What fails is told by the request itself. */
 async function sendForm(asked: ClientRequest, { parts }: Multipart): Promise<void> {
   for (const part of parts) {
-    for (const bytes of utf8Pieces(part)) await new Promise(gone => asked.write(bytes, gone))
-    if (asked.destroyed) return
+    for (const bytes of utf8Pieces(part)) {
+      await new Promise(gone => asked.write(bytes, gone))
+      if (asked.destroyed) return
+    }
   }
   asked.end()
 }

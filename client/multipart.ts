@@ -10,7 +10,6 @@ export interface Multipart {
 
 /** A file in a form. */
 export interface FormFile {
-  field: string
   name: string
   /** JSON. */
   text: string
@@ -20,8 +19,13 @@ export interface FormFile {
  * A form as `multipart/form-data` (RFC 7578). Made here, for what sends forms in libraries costs a cycle as much as all
  * that it does beside: loading one, and the WebAssembly it starts, take 200 ms.
  * @param fields go first: a server may refuse a file whose sender it doesn't know yet
+ * @param field the files' own
  */
-export function multipart(fields: Readonly<Record<string, string>>, files: readonly FormFile[]): Multipart {
+export function multipart(
+  fields: Readonly<Record<string, string>>,
+  field: string,
+  files: readonly FormFile[]
+): Multipart {
   // 128 random bits: no content can hold it but by knowing it.
   const boundary = `fail2ban-report-${randomBytes(16).toString('hex')}`
   const head = (disposition: string) => `--${boundary}\r\nContent-Disposition: form-data; ${disposition}\r\n`
@@ -30,7 +34,7 @@ export function multipart(fields: Readonly<Record<string, string>>, files: reado
   let short = ''
   for (const [name, value] of Object.entries(fields))
     short += `${head(`name="${quoted(name)}"`)}\r\n${value}\r\n`
-  for (const { field, name, text } of files) {
+  for (const { name, text } of files) {
     short += head(`name="${quoted(field)}"; filename="${quoted(name)}"`)
     parts.push(`${short}Content-Type: application/json\r\n\r\n`, text)
     short = '\r\n'
@@ -41,8 +45,5 @@ export function multipart(fields: Readonly<Record<string, string>>, files: reado
 
 /** A name as browsers put it between quotation marks (HTML, multipart form data). */
 function quoted(name: string): string {
-  return name.replace(
-    /[\r\n"]/g,
-    mark => `%${mark.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`
-  )
+  return name.replace(/[\r\n"]/g, encodeURIComponent)
 }

@@ -274,10 +274,7 @@ export class ServerLink {
   }
 
   #form(field: string, files: readonly OutgoingFile[]): Multipart {
-    return multipart(
-      this.#credentials(),
-      files.map(({ name, text }) => ({ field, name, text }))
-    )
+    return multipart(this.#credentials(), field, files)
   }
 
   async #json(what: string, url: string, body: () => Body, check: ShapeCheck, how?: How): Promise<unknown> {

@@ -194,6 +194,12 @@ export class AddressSet {
 
   /** The widest member that contains all of `item` (itself included), or undefined. */
   covering(item: Address): Address | undefined {
+    return this.coverings(item)[0]
+  }
+
+  /** All members that contain all of `item` (itself included), widest first. */
+  coverings(item: Address): Address[] {
+    const found: Address[] = []
     const widths = this.#widths[familyOf(item)]
     if (widths.length > 0) {
       const own = prefixOf(item)
@@ -201,23 +207,11 @@ export class AddressSet {
       for (const { bits, networks } of widths) {
         if (bits >= own) break
         const network = networks.get(leading(first, bits))
-        if (network !== undefined) return network
+        if (network !== undefined) found.push(network)
       }
     }
-    return this.#members.has(item) ? item : undefined
-  }
-
-  /** All members that contain all of `item` (itself included), widest first. */
-  *coverings(item: Address): Generator<Address, undefined> {
-    const own = prefixOf(item)
-    const first = numberOf(item)
-    for (const { bits, networks } of this.#widths[familyOf(item)]) {
-      if (bits >= own) break
-      const network = networks.get(leading(first, bits))
-      if (network !== undefined) yield network
-    }
-    if (this.#members.has(item)) yield item
-    return undefined
+    if (this.#members.has(item)) found.push(item)
+    return found
   }
 
   /** A member that shares any address with `item`, or undefined: the widest around it, else one within it. */

@@ -140,14 +140,10 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
   const lists = await parts.lists.all()
   const whole = await checkWhole(parts, lists, exchange.told, offered, result)
   const changed = await applyLists({ ...parts, guard }, lists, whole, listed, result, step)
-  const saved = parts.lists.remember().catch((error: unknown) => {
-    // No more than the next cycle's time.
-    if (!(error instanceof ProductError)) throw error
-    parts.report('warn', { event: 'not_remembered', message: messageOf(error) })
-  })
-  saved.catch(() => undefined)
-  await sendBack(parts, exchange, [...new Set([...result.downloaded, ...changed])], result, attempt)
-  await saved
+  await Promise.all([
+    remember(parts),
+    sendBack(parts, exchange, [...new Set([...result.downloaded, ...changed])], result, attempt)
+  ])
   await step('synced-back')
   return result
 }
@@ -197,12 +193,12 @@ async function sendEvents(parts: CycleParts, result: CycleResult, attempt: Attem
 async function checkWhole(
   parts: CycleParts,
   lists: ReadonlyMap<ListName, BlocklistEntry[]>,
-  told: ReadonlySet<ListName>,
+  told: ReadonlyMap<ListName, unknown>,
   offered: Offered | undefined,
   result: CycleResult
 ): Promise<boolean> {
   const held = await parts.held.read()
-  const missing = [...new Set([...(held ?? []), ...told])].filter(name => !lists.has(name))
+  const missing = [...new Set([...(held ?? []), ...told.keys()])].filter(name => !lists.has(name))
   const offersAll = offered?.restore !== undefined
   // What it was told is there, and went or was found corrupt since, it had no reason to offer.
   const lost = offersAll ? missing.filter(name => offered.updates.includes(name) || told.has(name)) : missing
@@ -295,6 +291,16 @@ async function applyLists(
   }
   await step('settled')
   return changed
+}
+
+/** Notes what is known of the lists. Where that fails, the next cycle takes longer, and that is all. */
+async function remember({ lists, report }: CycleParts): Promise<void> {
+  try {
+    await lists.remember()
+  } catch (error) {
+    if (!(error instanceof ProductError)) throw error
+    report('warn', { event: 'not_remembered', message: messageOf(error) })
+  }
 }
 
 function byFamily(blocks: Iterable<Address>): { 4: number; 6: number } {

@@ -65,11 +65,12 @@ export class KnownLists {
 
   /** Writes it down for the next cycle. @param names lists there are: others are forgotten @throws as `JsonFiles.change` */
   async save(names: readonly ListName[]): Promise<void> {
-    const all = await this.#all()
-    const lists = Object.fromEntries([...all].filter(([name]) => names.includes(name)))
-    if (!this.#changed && Object.keys(lists).length === all.size) return
+    const lists = await this.#all()
+    const there = new Set(names)
+    for (const name of lists.keys()) if (!there.has(name)) this.#changed = lists.delete(name)
+    if (!this.#changed) return
     this.#changed = false
-    const value = { by: ownVersion(), lists }
+    const value = { by: ownVersion(), lists: Object.fromEntries(lists) }
     await this.files.change(this.path, KEPT, () => ({ value, result: undefined }))
   }
 

@@ -18,11 +18,10 @@ export class ListExchange {
   readonly #link: Link
   readonly #lists: LocalLists
   readonly #report: Report
-  /** What the host held when it asked, and as it was told. */
-  #held = new Map<ListName, { hash: string; length: number }>()
-  #have = ''
-  /** The lists that the server was told this host holds. */
-  told: ReadonlySet<ListName> = new Set()
+  /** What the host held when it asked. */
+  #held: ReadonlyMap<ListName, { hash: string; length: number }> = new Map()
+  /** Characters of the lists, with those that were fetched since. */
+  readonly #lengths = new Map<ListName, number>()
   /** Lists that the server takes changes of. */
   readonly #byChanges = new Set<ListName>()
 
@@ -35,14 +34,22 @@ export class ListExchange {
   /** Asks what to fetch. @param told what the server is told beside the lists the host holds @throws as `Link.ask` */
   async ask(told: Record<string, string>): Promise<Offered> {
     this.#held = await this.#lists.held()
-    this.told = new Set(this.#held.keys())
-    this.#have = [...this.#held].map(([list, { hash }]) => `${list}=${hash}`).join(',')
+    for (const [list, { length }] of this.#held) this.#lengths.set(list, length)
     // Read while the server looks for its answer; what can't be read is told of by those who need it.
     let read: Promise<unknown> | undefined
     const onSent = () => void (read ??= this.#lists.all().catch(() => undefined))
-    const offered = await this.#link.ask({ have: this.#have, ...told }, onSent)
+    const offered = await this.#link.ask({ have: this.#have(), ...told }, onSent)
     await read
     return offered
+  }
+
+  /** The lists that the server was told this host holds. */
+  get told(): ReadonlyMap<ListName, unknown> {
+    return this.#held
+  }
+
+  #have(): string {
+    return [...this.#held].map(([list, { hash }]) => `${list}=${hash}`).join(',')
   }
 
   /** Sends the server a list that it lost. @throws as `Link.upload` */
@@ -66,8 +73,8 @@ export class ListExchange {
       this.#report('warn', { event: 'not_handed_out', list })
       return false
     }
-    this.#held.set(list, { hash: this.#held.get(list)?.hash ?? '', length: content.text.length })
-    const all = [...this.#held.values()].reduce((sum, { length }) => sum + length, 0)
+    this.#lengths.set(list, content.text.length)
+    const all = [...this.#lengths.values()].reduce((sum, length) => sum + length, 0)
     if (all > LIMITS.hostCharacters) {
       throw new ProductError(
         'REFUSED',
@@ -92,7 +99,7 @@ export class ListExchange {
     if (made !== undefined) return { text: made.text, known: made }
     this.#report('info', { event: 'changes_do_not_fit', list })
     // The copy counts as delivered and is gone: to ask hands the list out once more.
-    await this.#link.ask({ have: this.#have })
+    await this.#link.ask({ have: this.#have() })
     const whole = await this.#link.download(list)
     return whole === undefined ? undefined : { text: whole.text }
   }

@@ -47,7 +47,7 @@ export class LocalLists {
     const lists = new Map<ListName, BlocklistEntry[]>()
     for (const name of await this.#names()) {
       const { value, version } = await this.#read(name)
-      // A corrupt copy was set aside: not telling of it makes the server hand it out again.
+      // A corrupt copy was set aside.
       if (version !== '') lists.set(name, value)
     }
     return lists
@@ -66,6 +66,7 @@ export class LocalLists {
         continue
       }
       const { text, version } = await this.#read(name)
+      // Not telling of a corrupt copy makes the server hand it out again.
       if (version !== '')
         held.set(name, { hash: await this.#hashOf(name, text, version), length: text.length })
     }

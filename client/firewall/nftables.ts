@@ -95,8 +95,8 @@ export class NftablesFirewall implements Firewall {
       // A single address that somebody put among the networks has no element where it belongs.
       if (set.networks && blocks.some(block => !block.includes('/') && remove.includes(block)))
         return undefined
-      const held = new Set(ends.length === 0 ? [] : blocks)
-      const gone = ends.filter(block => held.has(block))
+      const going = new Set(ends)
+      const gone = blocks.filter(block => going.has(block))
       if (set.networks && gone.length * blocks.length > DELETE_WORK) return undefined
       change.push(elements('delete', set, gone), elements('add', set, fresh))
       if (set.networks) {
@@ -104,8 +104,7 @@ export class NftablesFirewall implements Firewall {
         continue
       }
       probe.push(elements('delete', set, fresh), elements('create', set, ends))
-      for (const block of gone) held.delete(block)
-      content.set(set.name, [...(ends.length === 0 ? blocks : held), ...fresh])
+      content.set(set.name, [...blocks.filter(block => !going.has(block)), ...fresh])
     }
     // Refused when the sets hold something else than was listed.
     if (!(await this.#takes(['-f', '-'], change))) return undefined

@@ -29,23 +29,18 @@ export interface NewClient {
 
 /** client-list.json: who may sync, one entry per host. */
 export class ClientStore {
-  /** Asked for at each request of a host. */
-  readonly #path: string
-
   constructor(
     private readonly files: JsonFiles,
-    paths: Paths,
+    private readonly paths: Paths,
     private readonly audit: AuditStore
-  ) {
-    this.#path = paths.clientList()
-  }
+  ) {}
 
   /**
    * The list and its version (empty when there is no file).
    * @throws ProductError FILE_CORRUPT; the file is left as it is, a person may be editing it
    */
   async list(): Promise<{ clients: readonly ClientEntry[]; version: string }> {
-    const { value, version } = await this.files.read(this.#path, KINDS.clientList)
+    const { value, version } = await this.files.read(this.paths.clientList(), KINDS.clientList)
     return { clients: value, version }
   }
 
@@ -153,7 +148,7 @@ export class ClientStore {
     actor: AuditActor,
     decide: (clients: ClientEntry[]) => { next: ClientEntry[]; rows: AuditDraft[] }
   ): Promise<void> {
-    const path = this.#path
+    const path = this.paths.clientList()
     await this.files.change(path, KINDS.clientList, current => {
       const { next, rows } = decide(current.value)
       if (rows.length === 0) return { result: undefined }

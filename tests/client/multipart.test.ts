@@ -7,7 +7,7 @@ import { listening } from '../support/listening.js'
 
 /** What another's reader of forms makes of one. */
 async function read(fields: Record<string, string>, files: readonly FormFile[]) {
-  const { type, parts } = multipart(fields, files)
+  const { type, parts } = multipart(fields, 'file[]', files)
   const form = await new Response(parts.join(''), { headers: { 'content-type': type } }).formData()
   return Promise.all(
     [...form].map(async ([name, value]) =>
@@ -19,17 +19,16 @@ async function read(fields: Record<string, string>, files: readonly FormFile[]) 
 t.test('fields come first, then the files, each with its name and its type', async t => {
   const fields = { username: 'web-1', password: 'ü "quoted" & =é\t--', uuid: '' }
   const files = [
-    { field: 'file[]', name: 'sshd.blocklist.json', text: '[]' },
+    { name: 'sshd.blocklist.json', text: '[]' },
     {
-      field: 'file[]',
       name: 'nginx.blocklist.json',
       text: '[\n{"ip":"2001:db8::1","reason":"Ünïcode 🙂"}\n]\n'
     },
-    { field: 'file[]', name: 'empty.blocklist.json', text: '' }
+    { name: 'empty.blocklist.json', text: '' }
   ]
   t.strictSame(await read(fields, files), [
     ...Object.entries(fields),
-    ...files.map(({ field, name, text }) => [field, name, 'application/json', text])
+    ...files.map(({ name, text }) => ['file[]', name, 'application/json', text])
   ])
   t.strictSame(await read({}, files.slice(0, 1)), [
     ['file[]', 'sshd.blocklist.json', 'application/json', '[]']
@@ -39,7 +38,7 @@ t.test('fields come first, then the files, each with its name and its type', asy
 
 t.test('no name breaks out of its quotation marks', async t => {
   const name = 'a"; filename="b\r\nX-Other: 1\r\n\r\n.json'
-  const { parts } = multipart({ 'na"me\r\n': '1' }, [{ field: 'file', name, text: '{}' }])
+  const { parts } = multipart({ 'na"me\r\n': '1' }, 'file', [{ name, text: '{}' }])
   const body = parts.join('')
   t.match(body, 'name="na%22me%0D%0A"\r\n')
   t.match(body, 'filename="a%22; filename=%22b%0D%0AX-Other: 1%0D%0A%0D%0A.json"\r\n')
@@ -47,7 +46,7 @@ t.test('no name breaks out of its quotation marks', async t => {
 })
 
 t.test('each form has a boundary of its own, which no text can know', async t => {
-  const types = Array.from({ length: 100 }, () => multipart({}, []).type)
+  const types = Array.from({ length: 100 }, () => multipart({}, 'file', []).type)
   t.equal(new Set(types).size, 100)
   t.match(types[0], /^multipart\/form-data; boundary=fail2ban-report-[0-9a-f]{32}$/)
 })
@@ -71,7 +70,7 @@ t.test('a form of many megabytes arrives to the byte, its length told before', a
   const base = await listening(t, server)
   const requests = new Requests(20_000, undefined)
   t.teardown(() => requests.close())
-  const body = multipart({ username: 'web-1' }, [{ field: 'file', name: 'a.json', text }])
+  const body = multipart({ username: 'web-1' }, 'file', [{ name: 'a.json', text }])
   const reply = await requests.send(new URL(base), {
     ...{ method: 'POST', headers: {}, body, most: 1000, what: 'sending' },
     signal: AbortSignal.timeout(60_000)
@@ -97,7 +96,7 @@ t.test('a server that answers before it has all of a form is heard, and sent no 
   const text = 'x'.repeat(30 * 1024 * 1024)
   const reply = await requests.send(new URL(base), {
     ...{ method: 'POST', headers: {}, most: 1000, what: 'sending' },
-    body: multipart({}, [{ field: 'file', name: 'a.json', text }]),
+    body: multipart({}, 'file', [{ name: 'a.json', text }]),
     signal: AbortSignal.timeout(60_000)
   })
   t.match(reply, { status: 413, text: 'too much' })
