@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { StringDecoder } from 'node:string_decoder'
 import { ProductError } from './errors.js'
 import { printable } from './names.js'
 
@@ -23,9 +24,15 @@ export interface CommandOptions {
   timeout?: number
   /** Bytes of output after which it is killed; 256 MiB by default. */
   outputLimit?: number
+  /** What it finds in its environment beside PATH and the locale. */
+  env?: Readonly<Record<string, string>>
+  /** Given what is printed on standard output as it comes; it is then not in the result. */
+  onOutput?: (piece: string) => void
   /** Once aborted, it is killed. */
   signal?: AbortSignal | undefined
 }
+
+const PATH = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin'
 
 /**
  * Runs a program with an argument array, never through a shell. The locale is fixed so that output can be read.
@@ -36,7 +43,7 @@ export const runCommand: RunCommand = (program, args, options = {}) =>
   new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin', LC_ALL: 'C.UTF-8' },
+      env: { ...options.env, PATH, LC_ALL: 'C.UTF-8' },
       timeout: options.timeout ?? 60_000,
       killSignal: 'SIGKILL',
       ...(options.signal === undefined ? {} : { signal: options.signal })
@@ -44,12 +51,16 @@ export const runCommand: RunCommand = (program, args, options = {}) =>
     const limit = options.outputLimit ?? 256 * 1024 * 1024
     const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
     let bytes = 0
-    const collect = (sink: Buffer[]) => (chunk: Buffer) => {
+    const collect = (sink: { push: (chunk: Buffer) => unknown }) => (chunk: Buffer) => {
       bytes += chunk.length
       if (bytes > limit) child.kill('SIGKILL')
       else sink.push(chunk)
     }
-    child.stdout.on('data', collect(output.stdout))
+    const decoder = new StringDecoder('utf8')
+    const { onOutput } = options
+    const sink =
+      onOutput === undefined ? output.stdout : { push: (chunk: Buffer) => onOutput(decoder.write(chunk)) }
+    child.stdout.on('data', collect(sink))
     child.stderr.on('data', collect(output.stderr))
     // A program that ends without reading its input is judged by its exit code.
     child.stdin.on('error', () => undefined)
@@ -60,6 +71,7 @@ export const runCommand: RunCommand = (program, args, options = {}) =>
     })
     child.on('close', (code, signal) => {
       if (signal !== null) return reject(new ProductError('COMMAND', `${program} was ended by ${signal}`))
+      onOutput?.(decoder.end())
       resolve({
         code: code ?? 1,
         stdout: Buffer.concat(output.stdout).toString('utf8'),

@@ -235,7 +235,7 @@ async function applyLists(
   result.skipped = wanted.skipped
   for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
   const before = await listed()
-  const plan = planFirewall(wanted.block, before, wanted.ended)
+  const plan = planFirewall(wanted.block, before, wanted.ended, wanted.fresh)
   const cannot = new Set<Address>()
   if (parts.guard.unsure !== undefined) {
     const message = `nothing new is blocked: ${parts.guard.unsure}`
@@ -272,21 +272,25 @@ async function applyLists(
   const strays = remove.filter(ip => before.own.has(ip) && !goes(ip))
   result.drift = { putBack: putBack.length, strays: strays.length }
   await step('applied')
-  for (const ip of wanted.block.outermost()) {
+  const outcomes = [...lists].map(([name, list]) => {
+    const settled = settle(list, inForce, ip => wanted.block.covering(ip) !== undefined, now)
+    result.notInForce += settled.notInForce.length
+    return { name, before: list, ...settled }
+  })
+  // Whatever is missing is asked for by an entry that stays pending.
+  for (const ip of result.notInForce > 0 ? wanted.block.outermost() : []) {
     if (inForce(ip) || cannot.has(ip)) continue
     const reason = 'it was not there when the firewall was read back'
     parts.report('warn', { event: 'not_in_force', ip, reason })
   }
   const changed: ListName[] = []
-  for (const [name, list] of lists) {
-    const settled = settle(list, inForce, ip => wanted.block.covering(ip) !== undefined, now)
-    result.notInForce += settled.notInForce.length
-    for (const ip of settled.notLetIn) {
+  for (const { name, before, list, notLetIn } of outcomes) {
+    for (const ip of notLetIn) {
       const reason = 'a block that is not ours was still there when the firewall was read back'
       parts.report('warn', { event: 'still_blocked', list: name, ip, reason })
     }
-    if (settled.list === list) continue
-    await parts.lists.replace(name, settled.list)
+    if (list === before) continue
+    await parts.lists.replace(name, list)
     changed.push(name)
   }
   await step('settled')

@@ -26,19 +26,21 @@ export function settle(
 ): Settled {
   const notInForce: string[] = []
   const notLetIn: Address[] = []
-  const next: BlocklistEntry[] = []
-  for (const entry of list) {
+  // Made where the list first changes: most of a long one stays as it is, and most often all of it.
+  let next: BlocklistEntry[] | undefined
+  for (const [at, entry] of list.entries()) {
     const ip = parseAddress(entry.ip)
+    let settled: BlocklistEntry | undefined = entry
     if (asksForBlock(entry, now)) {
       const pending = ip === undefined || !inForce(ip)
       if (pending) notInForce.push(entry.ip)
-      next.push((entry.pending === true) === pending ? entry : { ...entry, pending })
-    } else if (entry.active !== false || entry.pending !== true) next.push(entry)
-    else if (ip !== undefined && inForce(ip) && !wantedElsewhere(ip)) {
-      notLetIn.push(ip)
-      next.push(entry)
+      if ((entry.pending === true) !== pending) settled = { ...entry, pending }
+    } else if (entry.active === false && entry.pending === true) {
+      if (ip !== undefined && inForce(ip) && !wantedElsewhere(ip)) notLetIn.push(ip)
+      else settled = undefined
     }
+    if (settled !== entry) next ??= list.slice(0, at)
+    if (settled !== undefined) next?.push(settled)
   }
-  const same = next.length === list.length && next.every((entry, at) => entry === list[at])
-  return { list: same ? list : next, notInForce, notLetIn }
+  return { list: next ?? list, notInForce, notLetIn }
 }

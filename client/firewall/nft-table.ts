@@ -35,7 +35,11 @@ const BITS = {
 function partOf(block: Address): number {
   if (familyOf(block) === 6) return Number((rangeOf(block).first >> 80n) % BigInt(PARTS))
   const third = block.indexOf('.', block.indexOf('.') + 1) + 1
-  return Number(block.slice(third, block.indexOf('.', third))) % PARTS
+  const end = block.indexOf('.', third)
+  // By its digits: of 100,000, a text and a number made of it for each are felt.
+  let byte = 0
+  for (let at = third; at < end; at++) byte = byte * 10 + block.charCodeAt(at) - 48
+  return byte % PARTS
 }
 
 /**
@@ -69,17 +73,20 @@ const PRIORITY = -300
 /** Sorts blocks by the set they belong in; every set is there. */
 export function bySet(blocks: Iterable<Address>): Map<NftSet, Address[]> {
   const sorted = new Map(SETS.map(set => [set, [] as Address[]]))
-  const places = [...sorted.values()]
-  for (const block of blocks) {
-    places[placeOf(block)]?.push(block)
-  }
+  for (const block of blocks) sorted.get(setOf(block))?.push(block)
   return sorted
 }
 
-/** Which of SETS a block belongs in. */
-function placeOf(block: Address): number {
+/** The set that a block belongs in. */
+function setOf(block: Address): NftSet {
   const first = familyOf(block) === 4 ? 0 : PARTS + 1
-  return first + (block.includes('/') ? PARTS : partOf(block))
+  return SETS[first + (block.includes('/') ? PARTS : partOf(block))] as NftSet
+}
+
+/** The set that all of some blocks belong in; undefined when there is none. */
+export function setOfAll([first, ...others]: readonly Address[]): NftSet | undefined {
+  const set = first && setOf(first)
+  return others.every(block => setOf(block) === set) ? set : undefined
 }
 
 /**
@@ -150,24 +157,47 @@ export interface NftTable {
   frameIntact: boolean
   /** The kernel's own number of the table: another one is another table, even under the same name. */
   handle: unknown
-  /** What each set holds, by its name; a set that was not asked for, or is not there, holds nothing. */
-  content: Map<string, Address[]>
+  /** What the sets of single addresses hold. */
+  singles: Set<Address>
+  /** What each set of networks holds, by its name; a set that was not asked for, or is not there, holds nothing. */
+  networks: Map<string, Address[]>
   /** Counters of blocks that have dropped something; none when they were not asked for. */
   hits: Map<Address, Hits>
 }
+
+/** Elements that stand one behind the other. */
+export interface TakenRow {
+  blocks: readonly Address[]
+  /** The set that all of them belong in; undefined when there is none. */
+  set: NftSet | undefined
+}
+
+/** Elements that were taken out of what nft printed (NftOutput). */
+export interface TakenElements {
+  /** In what was left of it, the number of each row stands in its place. */
+  rows: TakenRow[]
+  /** All addresses of the rows. */
+  addresses: Set<Address>
+}
+
+/** Before anything is taken out. */
+export const noneTaken = (): TakenElements => ({ rows: [], addresses: new Set() })
 
 /**
  * Reads what nft's `-j list` prints of tables, sets or the ruleset; tables of others are passed over.
  * @throws ProductError FIREWALL when it is no output of nft
  */
-export function parseTable(text: string): NftTable {
+export function parseTable(text: string, taken = noneTaken()): NftTable {
   const frame: string[] = []
-  const found: NftTable = { frameIntact: false, handle: undefined, content: new Map(), hits: new Map() }
+  const hits = new Map<Address, Hits>()
+  const networks = new Map<string, Address[]>()
+  const singles: TakenRow[] = []
+  let handle: unknown
   let misplaced = false
   for (const { table, set, chain, rule } of objectsOf(text)) {
     if (table && isOurs({ family: table.family, table: table.name })) {
       frame.push(JSON.stringify({ table: { flags: table.flags } }))
-      found.handle = table.handle
+      handle = table.handle
     }
     if (chain && isOurs(chain)) frame.push(chainLine(chain))
     if (rule && isOurs(rule)) frame.push(ruleLine(rule.chain, rule.expr))
@@ -177,16 +207,24 @@ export function parseTable(text: string): NftTable {
       ({ name, family }) => name === set.name && TYPES[family] === set.type
     )
     if (known === undefined || !Array.isArray(set.elem)) continue
-    const blocks: Address[] = []
-    for (const element of set.elem as unknown[]) readElement(element, known.family, blocks, found.hits)
-    found.content.set(known.name, blocks)
+    const rows = (set.elem as unknown[]).map(element =>
+      typeof element === 'number'
+        ? (taken.rows[element] ?? unknownForm())
+        : rowOf(element, known.family, hits)
+    )
+    if (known.networks) networks.set(known.name, blocksOf(rows))
+    else for (const row of rows) singles.push(row)
     // No packet of a single address in a part that isn't its own is ever looked up there.
-    misplaced ||= known.part !== undefined && blocks.some(block => SETS[placeOf(block)] !== known)
+    misplaced ||= known.part !== undefined && rows.some(row => row.set !== known)
   }
-  found.frameIntact = !misplaced && frame.sort().join() === FRAME.join()
-  return found
+  return {
+    frameIntact: !misplaced && frame.sort().join() === FRAME.join(),
+    handle,
+    singles: singlesOf(singles, taken),
+    networks,
+    hits
+  }
 }
-
 function isOurs({ family, table }: Json): boolean {
   return family === FAMILY && table === NAME
 }
@@ -200,14 +238,31 @@ function objectsOf(text: string): Record<string, Json | undefined>[] {
   }
 }
 
+function blocksOf(rows: readonly TakenRow[]): Address[] {
+  return rows.flatMap(({ blocks }) => blocks)
+}
+
+/** All single addresses: those that were taken, unless some of them are of other sets. */
+function singlesOf(rows: readonly TakenRow[], { rows: taken, addresses }: TakenElements): Set<Address> {
+  const known = new Set(taken)
+  const parsed = rows.filter(row => !known.has(row))
+  if (rows.length - parsed.length < taken.length) return new Set(blocksOf(rows))
+  for (const block of blocksOf(parsed)) addresses.add(block)
+  return addresses
+}
+
 // An element is a value, or {elem: {val, counter}}, the counter null with -s; a value is an address, {prefix} or {range}.
-function readElement(element: unknown, family: Family, blocks: Address[], hits: Map<Address, Hits>): void {
+function rowOf(element: unknown, family: Family, hits: Map<Address, Hits>): TakenRow {
   const wrapped = (element as { elem?: { val: unknown; counter?: Hits | null } }).elem
-  const value = (wrapped === undefined ? element : wrapped.val) as NftValue
-  for (const block of networksOf(value, family)) {
-    blocks.push(block)
-    if (wrapped?.counter && wrapped.counter.packets > 0) hits.set(block, wrapped.counter)
+  const blocks = networksOf((wrapped === undefined ? element : wrapped.val) as NftValue, family)
+  if (wrapped?.counter && wrapped.counter.packets > 0) {
+    for (const block of blocks) hits.set(block, wrapped.counter)
   }
+  return { blocks, set: setOfAll(blocks) }
+}
+
+function unknownForm(): never {
+  throw new ProductError('FIREWALL', 'nft printed an element of an unknown form')
 }
 
 type NftValue = string | { prefix?: { addr: string; len: number }; range?: [string, string] }
@@ -215,7 +270,7 @@ type NftValue = string | { prefix?: { addr: string; len: number }; range?: [stri
 function networksOf(value: NftValue, family: Family): Address[] {
   if (typeof value === 'string') return [known(value)]
   if (value.prefix) return [known(`${value.prefix.addr}/${value.prefix.len}`)]
-  if (!value.range) throw new ProductError('FIREWALL', 'nft printed an element of an unknown form')
+  if (!value.range) return unknownForm()
   const [first, last] = value.range.map(text => rangeOf(known(text)).first) as [bigint, bigint]
   return networksOfRange({ family, first, last })
 }

@@ -1,9 +1,8 @@
 import type { Address } from '../../common/address.js'
 import { outputOf, type RunCommand } from '../../common/command.js'
-import { ProductError } from '../../common/errors.js'
-import { printable } from '../../common/names.js'
 import { NO_HITS, afterChange, type Hits } from './families.js'
-import { SETS, TABLE, bySet, parseTable, tableText } from './nft-table.js'
+import { NFT_TIMEOUT, readNetworks, readTable, stands, type TableRead } from './nft-read.js'
+import { SETS, TABLE, bySet, tableText } from './nft-table.js'
 import type { NftSet, NftTable } from './nft-table.js'
 import type { Firewall, InForce } from './types.js'
 
@@ -13,9 +12,6 @@ import type { Firewall, InForce } from './types.js'
  */
 const DELETE_WORK = 1_000_000
 
-/** Milliseconds; 100,000 elements take a few seconds on a slow host. */
-const TIMEOUT = 120_000
-
 /**
  * Blocks as sets in a table of our own, hooked ahead of all other tables: the rules of fail2ban, ufw and docker are
  * neither read nor touched. Every change is one nft transaction.
@@ -23,8 +19,8 @@ const TIMEOUT = 120_000
 export class NftablesFirewall implements Firewall {
   readonly name = 'nftables'
 
-  /** The table as it was last listed, as long as nothing was applied since. */
-  #listed: NftTable | undefined
+  /** The last list of the table, as long as nothing was applied since. */
+  #listed: TableRead | undefined
 
   constructor(private readonly run: RunCommand) {}
 
@@ -36,13 +32,13 @@ export class NftablesFirewall implements Firewall {
   }
 
   async list(): Promise<InForce> {
-    // Without counters: nobody asks for them here, and they are a third of the work.
-    this.#listed = await this.#read('-s')
-    return inForceIn(this.#listed)
+    // Without counters: nobody asks for them here.
+    this.#listed = readTable(this.run, false)
+    return inForceIn(await this.#listed.table)
   }
 
   async apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined> {
-    const before = this.#listed ?? (await this.#read('-s'))
+    const before = await wholeOf(this.#listed ?? readTable(this.run, false))
     this.#listed = undefined
     if (before?.frameIntact === true) {
       if (add.length + remove.length === 0) return undefined
@@ -50,7 +46,7 @@ export class NftablesFirewall implements Firewall {
       if (after !== undefined) return inForceIn(after)
     }
     await this.#replace(add, remove)
-    return inForceIn(await this.#read('-s'))
+    return inForceIn(await wholeOf(readTable(this.run, false)))
   }
 
   async clear(): Promise<void> {
@@ -58,19 +54,9 @@ export class NftablesFirewall implements Firewall {
     await this.#nft(`add table ${TABLE}\ndelete table ${TABLE}\n`)
   }
 
-  /** Undefined when there is no table of ours. @param stateless `-s` leaves the counters out */
-  async #read(stateless?: '-s'): Promise<NftTable | undefined> {
-    const options = stateless === undefined ? ['-j'] : ['-j', stateless]
-    const args = [...options, 'list', 'table', ...TABLE.split(' ')]
-    const result = await this.run('nft', args, { timeout: TIMEOUT })
-    if (result.code === 0) return parseTable(result.stdout)
-    if (/No such file or directory/.test(result.stderr)) return undefined
-    throw new ProductError('FIREWALL', `nft said: ${printable(result.stderr.trim(), 500)}`)
-  }
-
   /** Makes the table anew, with what it holds now, `add`, and without `remove`, as one transaction. */
   async #replace(add: readonly Address[], remove: readonly Address[]): Promise<void> {
-    const table = await this.#read()
+    const table = await wholeOf(readTable(this.run, true))
     const held = new Map<Address, Hits>()
     for (const block of blocksIn(table)) held.set(block, table?.hits.get(block) ?? NO_HITS)
     // `add` first, for `delete` fails on a table that is not there.
@@ -88,23 +74,24 @@ export class NftablesFirewall implements Firewall {
     remove: readonly Address[]
   ): Promise<NftTable | undefined> {
     const [adds, removes] = [bySet(add), bySet(remove)]
-    const content = new Map(before.content)
+    const going = new Set(remove)
+    const networks = new Map(before.networks)
     const [change, probe, relist] = [[] as string[], [] as string[], [] as NftSet[]]
     for (const set of SETS) {
-      const [fresh, ends, blocks] = [adds.get(set) ?? [], removes.get(set) ?? [], content.get(set.name) ?? []]
-      // A single address that somebody put among the networks has no element where it belongs.
-      if (set.networks && blocks.some(block => !block.includes('/') && remove.includes(block)))
-        return undefined
-      const going = new Set(ends)
-      const gone = blocks.filter(block => going.has(block))
-      if (set.networks && gone.length * blocks.length > DELETE_WORK) return undefined
-      change.push(elements('delete', set, gone), elements('add', set, fresh))
-      if (set.networks) {
-        if (fresh.length + ends.length > 0) relist.push(set)
+      const [fresh, ends] = [adds.get(set) ?? [], removes.get(set) ?? []]
+      if (!set.networks) {
+        const there = ends.filter(block => before.singles.has(block))
+        change.push(elements('delete', set, there), elements('add', set, fresh))
+        probe.push(elements('delete', set, fresh), elements('create', set, ends))
         continue
       }
-      probe.push(elements('delete', set, fresh), elements('create', set, ends))
-      content.set(set.name, [...blocks.filter(block => !going.has(block)), ...fresh])
+      const blocks = networks.get(set.name) ?? []
+      const there = blocks.filter(block => going.has(block))
+      // A single address that somebody put among the networks has no element where it belongs.
+      if (there.some(block => !block.includes('/')) || there.length * blocks.length > DELETE_WORK)
+        return undefined
+      change.push(elements('delete', set, there), elements('add', set, fresh))
+      if (fresh.length + ends.length > 0) relist.push(set)
     }
     // Refused when the sets hold something else than was listed.
     if (!(await this.#takes(['-f', '-'], change))) return undefined
@@ -112,35 +99,31 @@ export class NftablesFirewall implements Firewall {
     // and creates none that is. That costs what the change costs, and no list of all that is beside it.
     const [shown] = await Promise.all([
       this.#takes(['-c', '-f', '-'], probe),
-      ...relist.map(async set => content.set(set.name, await this.#elementsOf(set)))
+      ...relist.map(async set => networks.set(set.name, await readNetworks(this.run, set)))
     ])
     // Last: what was shown was in that very table.
-    return shown && (await this.#stands(before.handle)) ? { ...before, content } : undefined
+    if (!shown || !(await stands(this.run, before.handle))) return undefined
+    const singles = new Set(before.singles)
+    for (const block of remove) singles.delete(block)
+    for (const block of add) if (!block.includes('/')) singles.add(block)
+    return { ...before, singles, networks }
   }
 
   /** False when nft or the kernel refuse a batch: then nothing of it was done. */
   async #takes(args: readonly string[], parts: readonly string[]): Promise<boolean> {
     const input = parts.join('')
-    return input === '' || (await this.run('nft', args, { input, timeout: TIMEOUT })).code === 0
-  }
-
-  /** What a set holds; nothing when it is not there. */
-  async #elementsOf(set: NftSet): Promise<Address[]> {
-    const args = ['-j', '-s', 'list', 'set', ...TABLE.split(' '), set.name]
-    const result = await this.run('nft', args, { timeout: TIMEOUT })
-    return (result.code === 0 ? parseTable(result.stdout).content.get(set.name) : undefined) ?? []
-  }
-
-  /** Whether that very table is there, its frame intact. */
-  async #stands(handle: unknown): Promise<boolean> {
-    // nft 1.0.6 fetches all elements for `list table` and `list chain`, even if told to leave them out; here it doesn't.
-    const table = parseTable(await outputOf(this.run, 'nft', ['-j', '-t', 'list', 'ruleset', 'inet']))
-    return table.frameIntact && table.handle === handle
+    return input === '' || (await this.run('nft', args, { input, timeout: NFT_TIMEOUT })).code === 0
   }
 
   async #nft(input: string): Promise<void> {
-    await outputOf(this.run, 'nft', ['-f', '-'], { input, timeout: TIMEOUT })
+    await outputOf(this.run, 'nft', ['-f', '-'], { input, timeout: NFT_TIMEOUT })
   }
+}
+
+/** The table, once nft has ended well. */
+async function wholeOf({ table, ended }: TableRead): Promise<NftTable | undefined> {
+  await ended
+  return table
 }
 
 // Behind an altered frame nobody can tell what the sets stop: nothing counts, so the caller mends it.
@@ -149,9 +132,9 @@ function inForceIn(table: NftTable | undefined): InForce {
 }
 
 function blocksIn(table: NftTable | undefined): Set<Address> {
-  const found = new Set<Address>()
-  for (const blocks of table?.content.values() ?? []) for (const block of blocks) found.add(block)
-  return found
+  if (table === undefined) return new Set()
+  const networks = [...table.networks.values()].flat()
+  return networks.length === 0 ? table.singles : new Set([...table.singles, ...networks])
 }
 
 // One statement for all of a set: nft reads and sorts the whole of a set of networks once for each statement.

@@ -12,11 +12,18 @@ export interface Plan {
  * themselves are in `ended`.
  * @param wanted addresses to be blocked; members that a wider member covers need no block of their own
  * @param ended addresses whose end a list asks for
+ * @param fresh members of `wanted` that most likely are what is missing
  */
-export function planFirewall(wanted: AddressSet, inForce: InForce, ended: AddressSet): Plan {
+export function planFirewall(
+  wanted: AddressSet,
+  inForce: InForce,
+  ended: AddressSet,
+  fresh: ReadonlySet<Address> = new Set()
+): Plan {
   const target = wanted.outermost()
   const remove = new Set<Address>()
   for (const block of inForce.own) if (!target.has(block)) remove.add(block)
+  const missing = target.size - (inForce.own.size - remove.size)
   const others = new AddressSet()
   for (const block of inForce.alike) {
     if (target.has(block) || !ended.has(block)) others.add(block)
@@ -26,7 +33,12 @@ export function planFirewall(wanted: AddressSet, inForce: InForce, ended: Addres
     if (ended.has(block) && !target.has(block)) remove.add(block)
   }
   // Own blocks that stay are members of the target, of which none covers another.
-  const add = [...target].filter(block => !inForce.own.has(block) && others.covering(block) === undefined)
+  const likely = [...fresh].filter(block => target.has(block) && !inForce.own.has(block))
+  const add: Address[] = []
+  // Where they are all that is missing, nobody has to look through 100,000 blocks for more.
+  for (const block of likely.length === missing ? likely : target) {
+    if (!inForce.own.has(block) && others.covering(block) === undefined) add.push(block)
+  }
   return { add, remove: [...remove] }
 }
 

@@ -94,23 +94,38 @@ export class HandOverStore {
 
   /** Forgets, of all lists, what went long ago: one that nothing happens to any more would keep it for ever. */
   async #forgetGone(server: ServerName): Promise<void> {
-    const { value } = await this.files.read(this.paths.gone(server), KINDS.gone)
-    const times = this.#times.get(value) ?? timesOf(value)
-    this.#times.set(value, times)
-    if (times.some(at => !this.#isRecent(at))) await this.#changeGone(server, known => known)
+    const path = this.paths.gone(server)
+    const version = await this.files.version(path)
+    let known = this.#times.get(path)
+    if (known?.version !== version) {
+      const read = await this.files.read(path, KINDS.gone)
+      known = this.#noteTimes(path, read.version, read.value)
+    }
+    if (known.times.some(at => !this.#isRecent(at))) await this.#changeGone(server, gone => gone)
   }
 
-  /** When entries went, of what is in memory: few times, however many went. */
-  readonly #times = new WeakMap<GoneEntries, readonly string[]>()
+  /**
+   * When entries went, by file: few times, however many went. Each hand-over asks for them, and by then what the lists
+   * themselves need has pushed a long file out of memory.
+   */
+  readonly #times = new Map<string, { version: string; times: readonly string[] }>()
+
+  #noteTimes(path: string, version: string, gone: GoneEntries) {
+    const known = { version, times: timesOf(gone) }
+    this.#times.set(path, known)
+    return known
+  }
 
   async #changeGone(server: ServerName, change: (recent: GoneEntries) => GoneEntries): Promise<void> {
-    await this.files.change(this.paths.gone(server), KINDS.gone, ({ value }) => {
+    const path = this.paths.gone(server)
+    await this.files.change(path, KINDS.gone, ({ value }) => {
       const recent = Object.entries(value).map(([name, lost]) => {
         const kept = Object.entries(lost).filter(([, { at }]) => this.#isRecent(at))
         return [name, Object.fromEntries(kept)] as const
       })
       const next = change(Object.fromEntries(recent.filter(([, lost]) => Object.keys(lost).length > 0)))
-      return { value: next, result: undefined }
+      const written = (version: string) => Promise.resolve(void this.#noteTimes(path, version, next))
+      return { value: next, written, result: undefined }
     })
   }
 
@@ -137,5 +152,7 @@ export class HandOverStore {
 
 /** The different times at which entries went. */
 function timesOf(gone: GoneEntries): string[] {
-  return [...new Set(Object.values(gone).flatMap(lost => Object.values(lost).map(({ at }) => at)))]
+  const times = new Set<string>()
+  for (const lost of Object.values(gone)) for (const { at } of Object.values(lost)) times.add(at)
+  return [...times]
 }

@@ -79,10 +79,22 @@ const cases: {
 
 for (const { name, wanted = '', own = '', alike = '', ended = '', add = '', remove = '' } of cases) {
   t.test(name, async t => {
-    const plan = planFirewall(new AddressSet(list(wanted)), inForce(own, alike), new AddressSet(list(ended)))
-    t.same(plan, { add: list(add), remove: list(remove) })
+    const [all, ends] = [new AddressSet(list(wanted)), new AddressSet(list(ended))]
+    // Whatever is told to be missing, it is only where to look first.
+    for (const fresh of [[], list(add), list(wanted), list(wanted).slice(0, 1)]) {
+      const plan = planFirewall(all, inForce(own, alike), ends, new Set(fresh))
+      t.same(plan, { add: list(add), remove: list(remove) })
+    }
   })
 }
+
+t.test('what is missing beside what is told to be is found', async t => {
+  const wanted = new AddressSet(list('192.0.2.1 192.0.2.2 192.0.2.3 192.0.2.4'))
+  const plan = (fresh: string) =>
+    planFirewall(wanted, inForce('192.0.2.2'), new AddressSet(), new Set(list(fresh)))
+  t.same(plan('192.0.2.4').add, list('192.0.2.1 192.0.2.3 192.0.2.4'))
+  t.same(plan('192.0.2.1 192.0.2.3 192.0.2.4').add, list('192.0.2.1 192.0.2.3 192.0.2.4'))
+})
 
 t.test('what one block covers whole is in force', async t => {
   const check = inForceCheck(inForce('192.0.2.0/25 2001:db8::/64', '192.0.2.128/25'))

@@ -1,0 +1,37 @@
+import t from 'tap'
+import { runCommand } from '../../common/command.js'
+
+const node = (script: string, options = {}) => runCommand(process.execPath, ['-e', script], options)
+
+t.test('what is printed is given in the result, or as it comes', async t => {
+  const script = `process.stdout.write('dräußen 🏠'); process.stderr.write('seen')`
+  t.strictSame(await node(script), { code: 0, stdout: 'dräußen 🏠', stderr: 'seen' })
+  const pieces: string[] = []
+  const onOutput = (piece: string) => void pieces.push(piece)
+  t.strictSame(await node(script, { onOutput }), { code: 0, stdout: '', stderr: 'seen' })
+  t.equal(pieces.join(''), 'dräußen 🏠')
+})
+
+t.test('a character that comes in two pieces is one', async t => {
+  const script = `
+    const [first, ...others] = Buffer.from('🏠')
+    process.stdout.write(Buffer.from([first]), () => setTimeout(() => process.stdout.write(Buffer.from(others)), 50))`
+  const pieces: string[] = []
+  await node(script, { onOutput: (piece: string) => void pieces.push(piece) })
+  t.equal(pieces.join(''), '🏠')
+})
+
+t.test('who prints too much is ended, also when it is given as it comes', async t => {
+  for (const more of [{}, { onOutput: () => undefined }]) {
+    const printing = node(`process.stdout.write('a'.repeat(5000))`, { outputLimit: 4000, ...more })
+    await t.rejects(printing, { code: 'COMMAND', message: /SIGKILL/ })
+  }
+})
+
+t.test('a program finds what it is given in its environment, and PATH and locale as ever', async t => {
+  const script = `process.stdout.write(JSON.stringify(process.env))`
+  const { stdout } = await node(script, { env: { MALLOC: 'a', PATH: '/tmp', LC_ALL: 'de_DE' } })
+  const env = JSON.parse(stdout) as Record<string, string>
+  t.match(env, { MALLOC: 'a', LC_ALL: 'C.UTF-8' })
+  t.notMatch(env['PATH'], '/tmp')
+})
