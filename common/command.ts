@@ -26,7 +26,7 @@ export interface CommandOptions {
   outputLimit?: number
   /** What it finds in its environment beside PATH and the locale. */
   env?: Readonly<Record<string, string>>
-  /** Given what is printed on standard output as it comes; it is then not in the result. */
+  /** Given what is printed on standard output as it comes; it is then not in the result. Must not throw. */
   onOutput?: (piece: string) => void
   /** Once aborted, it is killed. */
   signal?: AbortSignal | undefined

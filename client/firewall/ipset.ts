@@ -34,15 +34,15 @@ export class IpsetFirewall implements Firewall {
   }
 
   async list(): Promise<InForce> {
-    const found: InForce = { own: new Set(), alike: new Set() }
+    const own = new Set<Address>()
     const names = await this.#setNames()
     for (const family of FAMILIES) {
       const held = await this.#held(family, names)
       // Without the rule at the first place something may accept a packet that the set would stop.
       if (held === undefined || rulesToMend(await readFilter(this.run, family), family) !== '') continue
-      for (const block of held.keys()) found.own.add(block)
+      for (const block of held.keys()) own.add(block)
     }
-    return found
+    return { own, alike: new Set() }
   }
 
   async apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined> {

@@ -1,5 +1,6 @@
 import { parseAddress, type Address } from '../../common/address.js'
-import { setOfAll, type TakenElements } from './nft-table.js'
+import type { TakenElements } from './nft-parse.js'
+import { setOfAll } from './nft-table.js'
 
 // An element of a set with counters as `nft -j -s` prints it.
 const BEFORE = '{"elem": {"val": "'

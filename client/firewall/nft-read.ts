@@ -3,23 +3,24 @@ import { outputOf, type RunCommand } from '../../common/command.js'
 import { ProductError } from '../../common/errors.js'
 import { printable } from '../../common/names.js'
 import { NftOutput } from './nft-output.js'
-import { TABLE, noneTaken, parseTable, type NftSet, type NftTable } from './nft-table.js'
+import { noneTaken, parseTable, type NftTable } from './nft-parse.js'
+import { TABLE, type NftSet } from './nft-table.js'
 
 /** Milliseconds; 100,000 elements take a few seconds on a slow host. */
 export const NFT_TIMEOUT = 120_000
 
 /**
  * 100,000 elements are 130 MB of nft's memory, taken by the page: by glibc in larger steps, and in huge pages where the
- * kernel gives them, a seventh of the time goes (glibc manual, "Memory Allocation Tunables"). Others pass it over.
+ * kernel gives them, up to a seventh of the time goes (glibc manual, "Memory Allocation Tunables"). Others pass it over.
  */
 const LARGE_STEPS = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1:glibc.malloc.top_pad=16777216' }
 
 /** Our table, being read. */
 export interface TableRead {
-  /** As soon as it is printed whole; undefined when there is none. Rejects as `ended` does. */
-  table: Promise<NftTable | undefined>
-  /** Resolves when nft has ended well; rejects with ProductError FIREWALL or COMMAND. */
-  ended: Promise<unknown>
+  /** As soon as it is printed whole; as `ended` where that comes first. */
+  printed: Promise<NftTable | undefined>
+  /** Once nft has ended well; undefined when there is none. Rejects with ProductError FIREWALL or COMMAND. */
+  ended: Promise<NftTable | undefined>
 }
 
 /**
@@ -34,7 +35,7 @@ export function readTable(run: RunCommand, counters: boolean): TableRead {
   let parsed: NftTable | undefined
   const parse = () => (parsed ??= parseTable(output.rest(), taken))
   let tell: (table: NftTable) => void
-  const printed = new Promise<NftTable>(resolve => (tell = resolve))
+  const whole = new Promise<NftTable>(resolve => (tell = resolve))
   const onOutput = (piece: string) => {
     output.add(piece)
     if (!/\]\}\s*$/.test(piece.slice(-8))) return
@@ -51,10 +52,10 @@ export function readTable(run: RunCommand, counters: boolean): TableRead {
       throw new ProductError('FIREWALL', `nft said: ${printable(stderr.trim(), 500)}`)
     }
   )
-  const table = Promise.race([printed, ended])
+  const printed = Promise.race([whole, ended])
   // Who waits for the one needn't wait for the other.
-  for (const promise of [table, ended]) promise.catch(() => undefined)
-  return { table, ended }
+  for (const promise of [printed, ended]) promise.catch(() => undefined)
+  return { printed, ended }
 }
 
 /** What a set of networks holds; nothing when it is not there. @throws ProductError FIREWALL, COMMAND */

@@ -1,9 +1,8 @@
-import { familyOf, networksOfRange, parseAddress, rangeOf, type Address } from '../../common/address.js'
-import { ProductError } from '../../common/errors.js'
+import { familyOf, rangeOf, type Address } from '../../common/address.js'
 import { FAMILIES, type Family, type Hits } from './families.js'
 
-const FAMILY = 'inet'
-const NAME = 'fail2ban_report'
+export const FAMILY = 'inet'
+export const NAME = 'fail2ban_report'
 
 /** Name of this product's own table, as nft takes it. */
 export const TABLE = `${FAMILY} ${NAME}`
@@ -59,16 +58,16 @@ export const SETS: readonly NftSet[] = FAMILIES.flatMap(family => [
 ])
 
 /** What earlier versions kept blocks in: they move over when the table is replaced by one of today's form. */
-const FORMER_SETS: readonly NftSet[] = FAMILIES.flatMap(family => [
+export const FORMER_SETS: readonly NftSet[] = FAMILIES.flatMap(family => [
   { name: `blocked${family}`, family, networks: true },
   { name: `addresses${family}`, family, networks: false }
 ])
 
-const HOOKS = ['input', 'forward'] as const
-const TYPES = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
-const FIELDS = { 4: 'ip', 6: 'ip6' } as const
+export const HOOKS = ['input', 'forward'] as const
+export const TYPES = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
+export const FIELDS = { 4: 'ip', 6: 'ip6' } as const
 // Ahead of the tables of iptables (0), firewalld (10) and fail2ban (-1): nothing can accept a packet first.
-const PRIORITY = -300
+export const PRIORITY = -300
 
 /** Sorts blocks by the set they belong in; every set is there. */
 export function bySet(blocks: Iterable<Address>): Map<NftSet, Address[]> {
@@ -115,168 +114,4 @@ export function tableText(content: ReadonlyMap<Address, Hits>): string {
 function counted(block: Address, hits: Hits | undefined): string {
   if (hits === undefined || hits.packets === 0) return block
   return `${block} counter packets ${hits.packets} bytes ${hits.bytes}`
-}
-
-// What nft has to show for tableText(), one line a thing; also its order, handles left out.
-const FRAME = [
-  JSON.stringify({ table: { flags: undefined } }),
-  ...SETS.map(set => setLine(set.name, TYPES[set.family], set.networks ? ['interval'] : undefined)),
-  ...HOOKS.flatMap(hook => [
-    chainLine({ name: hook, type: 'filter', hook, prio: PRIORITY, policy: 'accept' }),
-    ...SETS.map(({ name, family, part }) => {
-      const source = { payload: { protocol: FIELDS[family], field: 'saddr' } }
-      const looked = part === undefined ? [] : [matchOf({ '&': [source, part.mask] }, part.bits)]
-      return ruleLine(hook, [...looked, matchOf(source, `@${name}`), { drop: null }])
-    })
-  ])
-].sort()
-
-function matchOf(left: object, right: string): object {
-  return { match: { op: '==', left, right } }
-}
-
-// Newer versions of nft print a single flag as text instead of an array.
-function setLine(name: unknown, type: unknown, flags: unknown): string {
-  return JSON.stringify({ set: { name, type, flags: [flags].flat() } })
-}
-
-function chainLine(chain: Json): string {
-  const { name, type, hook, prio, policy } = chain
-  return JSON.stringify({ chain: { name, type, hook, prio, policy } })
-}
-
-function ruleLine(chain: unknown, expr: unknown): string {
-  return JSON.stringify({ rule: { chain, expr } })
-}
-
-type Json = Record<string, unknown>
-
-/** What stands in the table. */
-export interface NftTable {
-  /** True when every set, chain and rule is as it was made, nothing else is there, and no element is where none looks. */
-  frameIntact: boolean
-  /** The kernel's own number of the table: another one is another table, even under the same name. */
-  handle: unknown
-  /** What the sets of single addresses hold. */
-  singles: Set<Address>
-  /** What each set of networks holds, by its name; a set that was not asked for, or is not there, holds nothing. */
-  networks: Map<string, Address[]>
-  /** Counters of blocks that have dropped something; none when they were not asked for. */
-  hits: Map<Address, Hits>
-}
-
-/** Elements that stand one behind the other. */
-export interface TakenRow {
-  blocks: readonly Address[]
-  /** The set that all of them belong in; undefined when there is none. */
-  set: NftSet | undefined
-}
-
-/** Elements that were taken out of what nft printed (NftOutput). */
-export interface TakenElements {
-  /** In what was left of it, the number of each row stands in its place. */
-  rows: TakenRow[]
-  /** All addresses of the rows. */
-  addresses: Set<Address>
-}
-
-/** Before anything is taken out. */
-export const noneTaken = (): TakenElements => ({ rows: [], addresses: new Set() })
-
-/**
- * Reads what nft's `-j list` prints of tables, sets or the ruleset; tables of others are passed over.
- * @throws ProductError FIREWALL when it is no output of nft
- */
-export function parseTable(text: string, taken = noneTaken()): NftTable {
-  const frame: string[] = []
-  const hits = new Map<Address, Hits>()
-  const networks = new Map<string, Address[]>()
-  const singles: TakenRow[] = []
-  let handle: unknown
-  let misplaced = false
-  for (const { table, set, chain, rule } of objectsOf(text)) {
-    if (table && isOurs({ family: table.family, table: table.name })) {
-      frame.push(JSON.stringify({ table: { flags: table.flags } }))
-      handle = table.handle
-    }
-    if (chain && isOurs(chain)) frame.push(chainLine(chain))
-    if (rule && isOurs(rule)) frame.push(ruleLine(rule.chain, rule.expr))
-    if (!set || !isOurs(set)) continue
-    frame.push(setLine(set.name, set.type, set.flags))
-    const known = [...SETS, ...FORMER_SETS].find(
-      ({ name, family }) => name === set.name && TYPES[family] === set.type
-    )
-    if (known === undefined || !Array.isArray(set.elem)) continue
-    const rows = (set.elem as unknown[]).map(element =>
-      typeof element === 'number'
-        ? (taken.rows[element] ?? unknownForm())
-        : rowOf(element, known.family, hits)
-    )
-    if (known.networks) networks.set(known.name, blocksOf(rows))
-    else for (const row of rows) singles.push(row)
-    // No packet of a single address in a part that isn't its own is ever looked up there.
-    misplaced ||= known.part !== undefined && rows.some(row => row.set !== known)
-  }
-  return {
-    frameIntact: !misplaced && frame.sort().join() === FRAME.join(),
-    handle,
-    singles: singlesOf(singles, taken),
-    networks,
-    hits
-  }
-}
-function isOurs({ family, table }: Json): boolean {
-  return family === FAMILY && table === NAME
-}
-
-function objectsOf(text: string): Record<string, Json | undefined>[] {
-  try {
-    const { nftables } = JSON.parse(text) as { nftables: Record<string, Json>[] }
-    return nftables.filter(item => item.metainfo === undefined)
-  } catch (error) {
-    throw new ProductError('FIREWALL', 'nft printed something that is not its JSON', error)
-  }
-}
-
-function blocksOf(rows: readonly TakenRow[]): Address[] {
-  return rows.flatMap(({ blocks }) => blocks)
-}
-
-/** All single addresses: those that were taken, unless some of them are of other sets. */
-function singlesOf(rows: readonly TakenRow[], { rows: taken, addresses }: TakenElements): Set<Address> {
-  const known = new Set(taken)
-  const parsed = rows.filter(row => !known.has(row))
-  if (rows.length - parsed.length < taken.length) return new Set(blocksOf(rows))
-  for (const block of blocksOf(parsed)) addresses.add(block)
-  return addresses
-}
-
-// An element is a value, or {elem: {val, counter}}, the counter null with -s; a value is an address, {prefix} or {range}.
-function rowOf(element: unknown, family: Family, hits: Map<Address, Hits>): TakenRow {
-  const wrapped = (element as { elem?: { val: unknown; counter?: Hits | null } }).elem
-  const blocks = networksOf((wrapped === undefined ? element : wrapped.val) as NftValue, family)
-  if (wrapped?.counter && wrapped.counter.packets > 0) {
-    for (const block of blocks) hits.set(block, wrapped.counter)
-  }
-  return { blocks, set: setOfAll(blocks) }
-}
-
-function unknownForm(): never {
-  throw new ProductError('FIREWALL', 'nft printed an element of an unknown form')
-}
-
-type NftValue = string | { prefix?: { addr: string; len: number }; range?: [string, string] }
-
-function networksOf(value: NftValue, family: Family): Address[] {
-  if (typeof value === 'string') return [known(value)]
-  if (value.prefix) return [known(`${value.prefix.addr}/${value.prefix.len}`)]
-  if (!value.range) return unknownForm()
-  const [first, last] = value.range.map(text => rangeOf(known(text)).first) as [bigint, bigint]
-  return networksOfRange({ family, first, last })
-}
-
-function known(text: string): Address {
-  const parsed = parseAddress(text)
-  if (parsed === undefined) throw new ProductError('FIREWALL', 'nft printed an element that is no address')
-  return parsed
 }

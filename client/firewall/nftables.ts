@@ -2,8 +2,8 @@ import type { Address } from '../../common/address.js'
 import { outputOf, type RunCommand } from '../../common/command.js'
 import { NO_HITS, afterChange, type Hits } from './families.js'
 import { NFT_TIMEOUT, readNetworks, readTable, stands, type TableRead } from './nft-read.js'
-import { SETS, TABLE, bySet, tableText } from './nft-table.js'
-import type { NftSet, NftTable } from './nft-table.js'
+import type { NftTable } from './nft-parse.js'
+import { SETS, TABLE, bySet, tableText, type NftSet } from './nft-table.js'
 import type { Firewall, InForce } from './types.js'
 
 /**
@@ -34,19 +34,20 @@ export class NftablesFirewall implements Firewall {
   async list(): Promise<InForce> {
     // Without counters: nobody asks for them here.
     this.#listed = readTable(this.run, false)
-    return inForceIn(await this.#listed.table)
+    return inForceIn(await this.#listed.printed)
   }
 
   async apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined> {
-    const before = await wholeOf(this.#listed ?? readTable(this.run, false))
+    const listed = this.#listed ?? readTable(this.run, false)
     this.#listed = undefined
+    const before = await listed.ended
     if (before?.frameIntact === true) {
       if (add.length + remove.length === 0) return undefined
       const after = await this.#change(before, add, remove)
       if (after !== undefined) return inForceIn(after)
     }
     await this.#replace(add, remove)
-    return inForceIn(await wholeOf(readTable(this.run, false)))
+    return inForceIn(await readTable(this.run, false).ended)
   }
 
   async clear(): Promise<void> {
@@ -56,7 +57,7 @@ export class NftablesFirewall implements Firewall {
 
   /** Makes the table anew, with what it holds now, `add`, and without `remove`, as one transaction. */
   async #replace(add: readonly Address[], remove: readonly Address[]): Promise<void> {
-    const table = await wholeOf(readTable(this.run, true))
+    const table = await readTable(this.run, true).ended
     const held = new Map<Address, Hits>()
     for (const block of blocksIn(table)) held.set(block, table?.hits.get(block) ?? NO_HITS)
     // `add` first, for `delete` fails on a table that is not there.
@@ -118,12 +119,6 @@ export class NftablesFirewall implements Firewall {
   async #nft(input: string): Promise<void> {
     await outputOf(this.run, 'nft', ['-f', '-'], { input, timeout: NFT_TIMEOUT })
   }
-}
-
-/** The table, once nft has ended well. */
-async function wholeOf({ table, ended }: TableRead): Promise<NftTable | undefined> {
-  await ended
-  return table
 }
 
 // Behind an altered frame nobody can tell what the sets stop: nothing counts, so the caller mends it.

@@ -3,17 +3,17 @@ import type { Address } from '../../common/address.js'
 /** What a backend found in the firewall. */
 export interface InForce {
   /** Blocks that this product made there. Single addresses and networks, as the firewall holds them. */
-  own: Set<Address>
+  own: ReadonlySet<Address>
   /**
    * Blocks of the same meaning made by other hands (ufw: plain `deny from X` rules, as the old bash client
    * made them). They count as in force, and are removed only when a blocklist asks for their end.
    */
-  alike: Set<Address>
+  alike: ReadonlySet<Address>
   /**
    * Blocks of the same meaning by other hands that let some packets in all the same (ufw: they stand behind a rule
    * that accepts, where the old client put them). Not in force; they too go when a blocklist asks for their end.
    */
-  behind?: Set<Address>
+  behind?: ReadonlySet<Address>
 }
 
 /** A place where blocks are put in force. One file per backend; each touches nothing but its own entries. */
@@ -22,7 +22,8 @@ export interface Firewall {
 
   /**
    * Reads what is in force. Entries that are stored but stop no packet (a drop rule is gone, ufw is off) are not
-   * in force and not listed: the caller then adds them anew, and `apply` mends what is broken.
+   * in force and not listed: the caller then adds them anew, and `apply` mends what is broken. A tool that fails behind
+   * its last word is told of by `apply`.
    * @throws ProductError FIREWALL or COMMAND
    */
   list(): Promise<InForce>

@@ -12,13 +12,21 @@ t.test('what is printed is given in the result, or as it comes', async t => {
   t.equal(pieces.join(''), 'dräußen 🏠')
 })
 
-t.test('a character that comes in two pieces is one', async t => {
+t.test('a character that comes in two pieces is one, and one that is cut off is told', async t => {
   const script = `
     const [first, ...others] = Buffer.from('🏠')
-    process.stdout.write(Buffer.from([first]), () => setTimeout(() => process.stdout.write(Buffer.from(others)), 50))`
-  const pieces: string[] = []
-  await node(script, { onOutput: (piece: string) => void pieces.push(piece) })
-  t.equal(pieces.join(''), '🏠')
+    process.stdout.write(Buffer.concat([Buffer.alloc(1 << 20, 'a'), Buffer.from([first])]), () =>
+      process.stdout.write(Buffer.from(process.argv[1] === 'whole' ? others : [])))`
+  for (const [which, last] of [
+    ['whole', '🏠'],
+    ['half', '\ufffd']
+  ] as const) {
+    const pieces: string[] = []
+    const onOutput = (piece: string) => void pieces.push(piece)
+    await runCommand(process.execPath, ['-e', script, which], { onOutput })
+    t.equal(pieces.join('').slice(1 << 20), last)
+    t.ok(pieces.length > 1)
+  }
 })
 
 t.test('who prints too much is ended, also when it is given as it comes', async t => {

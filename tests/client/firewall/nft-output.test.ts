@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { NftOutput } from '../../../client/firewall/nft-output.js'
-import { noneTaken, parseTable } from '../../../client/firewall/nft-table.js'
+import { noneTaken, parseTable } from '../../../client/firewall/nft-parse.js'
 
 // Spelled as nft 1.0.6 does: a space behind each colon and comma.
 const spell = (value: unknown) =>
@@ -66,7 +66,21 @@ t.test('addresses are taken out', t => {
   const ips = Array.from({ length: 500 }, (_, n) => `192.0.${n % 8}.${n >> 3}`)
   const { rest, taken } = read(listed(setOf('addresses4_0', 'ipv4_addr', ips.map(single))), [1000, 2000])
   t.strictSame([...taken.addresses], ips)
+  t.ok(taken.rows.every(({ set }) => set === undefined))
   t.notMatch(rest, /192\.0/)
+  t.end()
+})
+
+t.test('a row tells its set where all of it belongs there', t => {
+  const rowOf = (...ips: string[]) => {
+    const { taken } = read(listed(setOf('addresses4_2', 'ipv4_addr', ips.map(single))), [])
+    t.equal(taken.rows.length, 1)
+    return taken.rows[0]?.set?.name
+  }
+  t.equal(rowOf('192.0.2.7', '192.0.10.7'), 'addresses4_2')
+  t.equal(rowOf('192.0.2.7', '192.0.1.9'), undefined)
+  t.equal(rowOf('192.0.1.9', '192.0.2.7'), undefined)
+  t.equal(rowOf('192.0.1.9'), 'addresses4_1')
   t.end()
 })
 
@@ -93,10 +107,15 @@ t.test('a number among addresses is refused', t => {
 
 t.test('what is cut short is refused', t => {
   const text = listed(setOf('addresses4_1', 'ipv4_addr', [single('192.0.1.7'), single('192.0.9.7')]))
-  for (let end = 0; end < text.length - 2; end++) {
-    const output = new NftOutput(noneTaken())
+  const upTo = (end: number) => {
+    const taken = noneTaken()
+    const output = new NftOutput(taken)
     output.add(text.slice(0, end))
-    t.throws(() => parseTable(output.rest()), { code: 'FIREWALL' }, `${end} characters`)
+    return parseTable(output.rest(), taken)
+  }
+  t.strictSame([...upTo(text.length - 1).singles], ['192.0.1.7', '192.0.9.7'])
+  for (let end = 0; end < text.length - 1; end++) {
+    t.throws(() => upTo(end), { code: 'FIREWALL' }, `${end} characters`)
   }
   t.end()
 })

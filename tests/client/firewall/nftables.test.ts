@@ -1,5 +1,7 @@
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { address, type Address } from '../../../common/address.js'
+import type { RunCommand } from '../../../common/command.js'
 import { SETS, bySet } from '../../../client/firewall/nft-table.js'
 import { NftablesFirewall } from '../../../client/firewall/nftables.js'
 import { available, connects, createNamespace, joinByVeth, listen } from '../../support/netns.js'
@@ -93,6 +95,45 @@ t.test('nftables', { skip: available('nft') ?? false }, async t => {
     packets,
     damages,
     meanwhile: damages
+  })
+
+  t.test('an address among those of another part is found, and the table mended', async t => {
+    const firewall = new NftablesFirewall(host.run)
+    const blocks = [address('192.0.2.7'), address('192.0.1.9')]
+    await firewall.clear()
+    await firewall.apply([address('192.0.2.7')], [])
+    await nft('add', 'element', ...table, 'addresses4_2', '{ 192.0.1.9 }')
+    t.same([...(await firewall.list()).own], [], 'whichever of them stands first')
+    await firewall.apply([], [])
+    t.same([...(await firewall.list()).own].sort(), [...blocks].sort())
+  })
+
+  t.test('who plans gets the table once it is printed; who changes waits for the end of nft', async t => {
+    const [one, other, third] = [address('192.0.2.7'), address('192.0.2.15'), address('192.0.2.23')]
+    await new NftablesFirewall(host.run).clear()
+    await new NftablesFirewall(host.run).apply([one], [])
+    const gate = { open: (): void => undefined, waits: false, code: 0, changes: 0 }
+    const run: RunCommand = async (program, args, options) => {
+      if (args.includes('-f')) gate.changes++
+      const result = await host.run(program, args, options)
+      if (!args.includes('table')) return result
+      if (gate.waits) await new Promise<void>(resolve => (gate.open = resolve))
+      return { ...result, code: gate.code }
+    }
+    const firewall = new NftablesFirewall(run)
+    gate.waits = true
+    t.same([...(await firewall.list()).own], [one], 'nft has not ended')
+    const applied = firewall.apply([other], [])
+    await setImmediate()
+    t.equal(gate.changes, 0)
+    Object.assign(gate, { waits: false, code: 1 })
+    gate.open()
+    await t.rejects(applied, { code: 'FIREWALL' })
+    t.equal(gate.changes, 0, 'nothing is changed where nft failed')
+    gate.code = 0
+    t.same([...((await firewall.apply([other], []))?.own ?? [])].sort(), [one, other].sort())
+    await nft('flush', 'set', ...table, 'addresses4_2')
+    t.same([...((await firewall.apply([third], []))?.own ?? [])], [third], 'an old list is not gone by')
   })
 
   t.test('blocks stay in force while a damaged frame is mended', async t => {
