@@ -69,6 +69,8 @@ export async function open(
     locale: 'en-GB',
     ...options
   })
+  // esbuild (tsx) wraps named functions in this helper of its own, also those that run in the page.
+  await context.addInitScript('globalThis.__name = named => named')
   const page = await context.newPage()
   const complaints: string[] = []
   page.on('pageerror', error => complaints.push(String(error)))
