@@ -12,10 +12,19 @@ const CHROMIUM = '/usr/bin/chromium'
 /** Why browser tests can't run here, or false. */
 export const NO_BROWSER = existsSync(CHROMIUM) ? false : 'no chromium on this machine'
 
-/** Starts Debian's Chromium; it ends with the test. */
+/** The one browser of a test file: to start it takes a second. */
+let ofFile: Promise<Browser> | undefined
+
+/** Debian's Chromium; what a test opens in it ends with the test. */
 export async function browserOf(t: Test): Promise<Browser> {
-  const browser = await launchBrowser()
-  t.teardown(() => browser.close())
+  // Only here: benchmarks use this file as well, and are no tests.
+  const { default: file } = await import('tap')
+  if (ofFile === undefined) {
+    const begun = (ofFile = launchBrowser())
+    file.teardown(async () => (await begun).close())
+  }
+  const browser = await ofFile
+  t.teardown(() => Promise.all(browser.contexts().map(context => context.close())))
   return browser
 }
 
