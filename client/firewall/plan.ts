@@ -32,13 +32,12 @@ export function planFirewall(
   for (const block of inForce.behind ?? []) {
     if (ended.has(block) && !target.has(block)) remove.add(block)
   }
-  // Own blocks that stay are members of the target, of which none covers another.
-  const likely = [...fresh].filter(block => target.has(block) && !inForce.own.has(block))
-  const add: Address[] = []
+  const isMissing = (block: Address) => !inForce.own.has(block)
+  const likely = [...fresh].filter(block => target.has(block) && isMissing(block))
   // Where they are all that is missing, nobody has to look through 100,000 blocks for more.
-  for (const block of likely.length === missing ? likely : target) {
-    if (!inForce.own.has(block) && others.covering(block) === undefined) add.push(block)
-  }
+  const absent = likely.length === missing ? likely : [...target].filter(isMissing)
+  // Own blocks that stay are members of the target, of which none covers another.
+  const add = absent.filter(block => others.covering(block) === undefined)
   return { add, remove: [...remove] }
 }
 

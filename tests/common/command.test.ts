@@ -31,7 +31,9 @@ t.test('a character that comes in two pieces is one, and one that is cut off is 
 
 t.test('who prints too much is ended, also when it is given as it comes', async t => {
   for (const more of [{}, { onOutput: () => undefined }]) {
-    const printing = node(`process.stdout.write('a'.repeat(5000))`, { outputLimit: 4000, ...more })
+    // By itself it would not end before it is ended.
+    const script = `process.stdout.write('a'.repeat(5000)); setInterval(() => undefined, 1000)`
+    const printing = node(script, { outputLimit: 4000, ...more })
     await t.rejects(printing, { code: 'COMMAND', message: /SIGKILL/ })
   }
 })
