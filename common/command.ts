@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { StringDecoder } from 'node:string_decoder'
+import { Readable, pipeline } from 'node:stream'
 import { ProductError } from './errors.js'
 import { printable } from './names.js'
 
@@ -20,14 +20,16 @@ export type RunCommand = (
 export interface CommandOptions {
   /** Given on standard input, which is then closed. */
   input?: string
+  /** In its place, what is given piece by piece, the next one once it is there. */
+  feed?: AsyncIterable<string>
   /** Milliseconds until it is killed; 60,000 by default. */
   timeout?: number
   /** Bytes of output after which it is killed; 256 MiB by default. */
   outputLimit?: number
   /** What it finds in its environment beside PATH and the locale. */
   env?: Readonly<Record<string, string>>
-  /** Given what is printed on standard output as it comes; it is then not in the result. Must not throw. */
-  onOutput?: (piece: string) => void
+  /** Given the bytes that are printed on standard output as they come; they are then not in the result. Must not throw. */
+  onOutput?: (piece: Buffer) => void
   /** Once aborted, it is killed. */
   signal?: AbortSignal | undefined
 }
@@ -56,22 +58,19 @@ export const runCommand: RunCommand = (program, args, options = {}) =>
       if (bytes > limit) child.kill('SIGKILL')
       else sink.push(chunk)
     }
-    const decoder = new StringDecoder('utf8')
     const { onOutput } = options
-    const sink =
-      onOutput === undefined ? output.stdout : { push: (chunk: Buffer) => onOutput(decoder.write(chunk)) }
-    child.stdout.on('data', collect(sink))
+    child.stdout.on('data', collect(onOutput === undefined ? output.stdout : { push: onOutput }))
     child.stderr.on('data', collect(output.stderr))
     // A program that ends without reading its input is judged by its exit code.
     child.stdin.on('error', () => undefined)
-    child.stdin.end(options.input ?? '')
+    if (options.feed === undefined) child.stdin.end(options.input ?? '')
+    else pipeline(Readable.from(options.feed), child.stdin, () => undefined)
     child.on('error', error => {
       const what = options.signal?.aborted === true ? 'was stopped' : 'could not be started'
       reject(new ProductError('COMMAND', `${program} ${what}`, error))
     })
     child.on('close', (code, signal) => {
       if (signal !== null) return reject(new ProductError('COMMAND', `${program} was ended by ${signal}`))
-      onOutput?.(decoder.end())
       resolve({
         code: code ?? 1,
         stdout: Buffer.concat(output.stdout).toString('utf8'),

@@ -1,4 +1,4 @@
-import { AddressSet, familyOf, type Address } from '../../common/address.js'
+import { AddressSet, type Address } from '../../common/address.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError, messageOf } from '../../common/errors.js'
 import type { HeldLock } from '../../common/file-lock.js'
@@ -151,14 +151,18 @@ export async function runCycle(parts: CycleParts): Promise<CycleResult> {
 /** Milliseconds; what was read of the firewall earlier is read again: other hands are about as well. */
 const FRESH_FOR = 3000
 
+/** Bytes of lists, from which on thousands of blocks are expected. */
+const MANY_BYTES = 500_000
+
 /** Begins to read what is in force. @returns gives it, not older than that */
-function readFirewall({ firewall, clock }: CycleParts): () => Promise<InForce> {
+function readFirewall({ firewall, clock, lists }: CycleParts): () => Promise<InForce> {
   const since = clock()
-  const first = firewall.list()
+  const read = async () => firewall.list((await lists.bytes()) >= MANY_BYTES)
+  const first = read()
   first.catch(() => undefined)
   return async () => {
     const inForce = await first
-    return Math.abs(clock() - since) < FRESH_FOR ? inForce : firewall.list()
+    return Math.abs(clock() - since) < FRESH_FOR ? inForce : read()
   }
 }
 
@@ -235,7 +239,7 @@ async function applyLists(
   result.skipped = wanted.skipped
   for (const skipped of wanted.skipped) parts.report('warn', { event: 'skipped', ...skipped })
   const before = await listed()
-  const plan = planFirewall(wanted.block, before, wanted.ended, wanted.fresh)
+  const plan = planFirewall(wanted.block, before, wanted.ended)
   const cannot = new Set<Address>()
   if (parts.guard.unsure !== undefined) {
     const message = `nothing new is blocked: ${parts.guard.unsure}`
@@ -265,7 +269,7 @@ async function applyLists(
   result.added = add.length
   result.removed = remove.length
   const inForce = inForceCheck(after)
-  result.inForce = byFamily(after.own)
+  result.inForce = after.own.sizes()
   // What stood behind a wider block that has just gone was never there itself.
   const gone = new AddressSet(remove)
   const putBack = add.filter(ip => !wanted.fresh.has(ip) && gone.covering(ip) === undefined && inForce(ip))
@@ -305,12 +309,6 @@ async function remember({ lists, report }: CycleParts): Promise<void> {
     if (!(error instanceof ProductError)) throw error
     report('warn', { event: 'not_remembered', message: messageOf(error) })
   }
-}
-
-function byFamily(blocks: Iterable<Address>): { 4: number; 6: number } {
-  const found = { 4: 0, 6: 0 }
-  for (const block of blocks) found[familyOf(block)]++
-  return found
 }
 
 async function sendBack(

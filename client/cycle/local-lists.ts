@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { namesIn, parseJson, type JsonFiles, type JsonKind, type Snapshot } from '../../common/json-file.js'
@@ -51,6 +52,15 @@ export class LocalLists {
       if (version !== '') lists.set(name, value)
     }
     return lists
+  }
+
+  /** How many bytes all lists are, as the file system says. */
+  async bytes(): Promise<number> {
+    const sizes = (await this.#names()).map(async name => {
+      const { size } = await stat(this.#path(name)).catch(() => ({ size: 0 }))
+      return size
+    })
+    return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
   }
 
   /**

@@ -2,6 +2,7 @@ import * as Type from 'typebox'
 import { parseAddress, type Address } from '../../common/address.js'
 import type { JsonFiles, JsonKind } from '../../common/json-file.js'
 import { shapeCheck } from '../../common/shapes.js'
+import { Blocks } from './blocks.js'
 import type { Firewall, InForce } from './types.js'
 
 const BLOCKS: JsonKind<string[]> = {
@@ -44,6 +45,6 @@ export class DryRunFirewall implements Firewall {
   }
 }
 
-function addressesOf(texts: readonly string[]): Set<Address> {
-  return new Set(texts.flatMap(text => parseAddress(text) ?? []))
+function addressesOf(texts: readonly string[]): Blocks {
+  return new Blocks(texts.flatMap(text => parseAddress(text) ?? []))
 }

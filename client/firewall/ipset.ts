@@ -3,6 +3,7 @@ import { outputOf, type RunCommand } from '../../common/command.js'
 import { ProductError } from '../../common/errors.js'
 import { FAMILIES, afterChange, byFamily, refuseImpossible, type Family, type Hits } from './families.js'
 import { readFilter, restoreRules, type FilterTable } from './iptables.js'
+import { Blocks } from './blocks.js'
 import type { Firewall, InForce } from './types.js'
 
 const SETS = { 4: 'fail2ban-report-4', 6: 'fail2ban-report-6' } as const
@@ -34,7 +35,7 @@ export class IpsetFirewall implements Firewall {
   }
 
   async list(): Promise<InForce> {
-    const own = new Set<Address>()
+    const own = new Blocks()
     const names = await this.#setNames()
     for (const family of FAMILIES) {
       const held = await this.#held(family, names)

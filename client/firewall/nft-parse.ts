@@ -1,8 +1,8 @@
-import { networksOfRange, parseAddress, rangeOf, type Address } from '../../common/address.js'
+import { familyOf, networksOfRange, parseAddress, rangeOf, type Address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
+import { Blocks } from './blocks.js'
 import type { Family, Hits } from './families.js'
-import { FAMILY, FIELDS, FORMER_SETS, HOOKS, NAME, PRIORITY, SETS, TYPES, setOfAll } from './nft-table.js'
-import type { NftSet } from './nft-table.js'
+import { FAMILY, FIELDS, FORMER_SETS, HOOKS, NAME, PRIORITY, SETS, TYPES, setOf } from './nft-table.js'
 
 // What nft has to show for tableText(), one line a thing; also its order, handles left out.
 const FRAME = [
@@ -45,40 +45,22 @@ export interface NftTable {
   /** The kernel's own number of the table: another one is another table, even under the same name. */
   handle: unknown
   /** What the sets of single addresses hold. */
-  singles: Set<Address>
+  singles: Blocks
   /** What each set of networks holds, by its name; a set that was not asked for, or is not there, holds nothing. */
   networks: Map<string, Address[]>
   /** Counters of blocks that have dropped something; none when they were not asked for. */
   hits: Map<Address, Hits>
 }
 
-/** Elements that stand one behind the other. */
-export interface TakenRow {
-  blocks: readonly Address[]
-  /** The set that all of them belong in; undefined when there is none. */
-  set: NftSet | undefined
-}
-
-/** Elements that were taken out of what nft printed (NftOutput). */
-export interface TakenElements {
-  /** In what was left of it, the number of each row stands in its place. */
-  rows: TakenRow[]
-  /** All addresses of the rows. */
-  addresses: Set<Address>
-}
-
-/** Before anything is taken out. */
-export const noneTaken = (): TakenElements => ({ rows: [], addresses: new Set() })
-
 /**
  * Reads what nft's `-j list` prints of tables, sets or the ruleset; tables of others are passed over.
  * @throws ProductError FIREWALL when it is no output of nft
  */
-export function parseTable(text: string, taken = noneTaken()): NftTable {
+export function parseTable(text: string): NftTable {
   const frame: string[] = []
   const hits = new Map<Address, Hits>()
   const networks = new Map<string, Address[]>()
-  const singles: TakenRow[] = []
+  const singles = new Blocks()
   let handle: unknown
   let misplaced = false
   for (const { table, set, chain, rule } of objectsOf(text)) {
@@ -94,20 +76,18 @@ export function parseTable(text: string, taken = noneTaken()): NftTable {
       ({ name, family }) => name === set.name && TYPES[family] === set.type
     )
     if (known === undefined || !Array.isArray(set.elem)) continue
-    const rows = (set.elem as unknown[]).map(element =>
-      typeof element === 'number'
-        ? (taken.rows[element] ?? unknownForm())
-        : rowOf(element, known.family, hits)
+    const blocks = (set.elem as unknown[]).flatMap(element => blocksOf(element, known.family, hits))
+    if (known.networks) networks.set(known.name, blocks)
+    else for (const block of blocks) singles.add(block)
+    // No packet of a single address in a part that isn't its own is ever looked up there, nor one of IPv4 among IPv6.
+    misplaced ||= blocks.some(block =>
+      known.part === undefined ? familyOf(block) !== known.family : setOf(block) !== known
     )
-    if (known.networks) networks.set(known.name, blocksOf(rows))
-    else for (const row of rows) singles.push(row)
-    // No packet of a single address in a part that isn't its own is ever looked up there.
-    misplaced ||= known.part !== undefined && rows.some(row => row.set !== known)
   }
   return {
     frameIntact: !misplaced && frame.sort().join() === FRAME.join(),
     handle,
-    singles: singlesOf(singles, taken),
+    singles,
     networks,
     hits
   }
@@ -126,31 +106,14 @@ function objectsOf(text: string): Record<string, Json | undefined>[] {
   }
 }
 
-function blocksOf(rows: readonly TakenRow[]): Address[] {
-  return rows.flatMap(({ blocks }) => blocks)
-}
-
-/** All single addresses: those that were taken, unless some of them are of other sets. */
-function singlesOf(rows: readonly TakenRow[], { rows: taken, addresses }: TakenElements): Set<Address> {
-  const known = new Set(taken)
-  const parsed = rows.filter(row => !known.has(row))
-  if (rows.length - parsed.length < taken.length) return new Set(blocksOf(rows))
-  for (const block of blocksOf(parsed)) addresses.add(block)
-  return addresses
-}
-
 // An element is a value, or {elem: {val, counter}}, the counter null with -s; a value is an address, {prefix} or {range}.
-function rowOf(element: unknown, family: Family, hits: Map<Address, Hits>): TakenRow {
+function blocksOf(element: unknown, family: Family, hits: Map<Address, Hits>): Address[] {
   const wrapped = (element as { elem?: { val: unknown; counter?: Hits | null } }).elem
   const blocks = networksOf((wrapped === undefined ? element : wrapped.val) as NftValue, family)
   if (wrapped?.counter && wrapped.counter.packets > 0) {
     for (const block of blocks) hits.set(block, wrapped.counter)
   }
-  return { blocks, set: setOfAll(blocks) }
-}
-
-function unknownForm(): never {
-  throw new ProductError('FIREWALL', 'nft printed an element of an unknown form')
+  return blocks
 }
 
 type NftValue = string | { prefix?: { addr: string; len: number }; range?: [string, string] }
@@ -158,7 +121,7 @@ type NftValue = string | { prefix?: { addr: string; len: number }; range?: [stri
 function networksOf(value: NftValue, family: Family): Address[] {
   if (typeof value === 'string') return [known(value)]
   if (value.prefix) return [known(`${value.prefix.addr}/${value.prefix.len}`)]
-  if (!value.range) return unknownForm()
+  if (!value.range) throw new ProductError('FIREWALL', 'nft printed an element of an unknown form')
   const [first, last] = value.range.map(text => rangeOf(known(text)).first) as [bigint, bigint]
   return networksOfRange({ family, first, last })
 }

@@ -19,6 +19,7 @@ export interface NftSet {
 
 /** Bits of an address that tell it belongs in a part, as nft prints them. */
 interface Part {
+  number: number
   mask: string
   bits: string
 }
@@ -41,6 +42,11 @@ function partOf(block: Address): number {
   return byte % PARTS
 }
 
+/** As `partOf`, of an address's bytes. @param at where they begin */
+export function partOfBytes(data: Uint8Array, at: number, family: Family): number {
+  return (data[at + (family === 4 ? 2 : 5)] ?? 0) % PARTS
+}
+
 /**
  * The sets that hold the blocks, in the order of their rules. Single addresses stand apart from networks: elements of
  * a set without intervals are changed by themselves, while nft first fetches the whole of a set with intervals. They
@@ -52,7 +58,7 @@ export const SETS: readonly NftSet[] = FAMILIES.flatMap(family => [
     name: `addresses${family}_${part}`,
     family,
     networks: false,
-    part: { mask: BITS[family](PARTS - 1), bits: BITS[family](part) }
+    part: { number: part, mask: BITS[family](PARTS - 1), bits: BITS[family](part) }
   })),
   { name: `networks${family}`, family, networks: true }
 ])
@@ -77,15 +83,9 @@ export function bySet(blocks: Iterable<Address>): Map<NftSet, Address[]> {
 }
 
 /** The set that a block belongs in. */
-function setOf(block: Address): NftSet {
+export function setOf(block: Address): NftSet {
   const first = familyOf(block) === 4 ? 0 : PARTS + 1
   return SETS[first + (block.includes('/') ? PARTS : partOf(block))] as NftSet
-}
-
-/** The set that all of some blocks belong in; undefined when there is none. */
-export function setOfAll([first, ...others]: readonly Address[]): NftSet | undefined {
-  const set = first && setOf(first)
-  return others.every(block => setOf(block) === set) ? set : undefined
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { Address } from '../../common/address.js'
 import { outputOf, type RunCommand } from '../../common/command.js'
+import { Blocks } from './blocks.js'
 import { NO_HITS, afterChange, type Hits } from './families.js'
-import { NFT_TIMEOUT, readNetworks, readTable, stands, type TableRead } from './nft-read.js'
+import { NFT_TIMEOUT, readLargeTable, readNetworks, readTable, stands } from './nft-read.js'
 import type { NftTable } from './nft-parse.js'
 import { SETS, TABLE, bySet, tableText, type NftSet } from './nft-table.js'
 import type { Firewall, InForce } from './types.js'
@@ -12,6 +13,9 @@ import type { Firewall, InForce } from './types.js'
  */
 const DELETE_WORK = 1_000_000
 
+/** Changes that take longer to ask for one by one than it takes to read all there is. */
+const MANY = 2000
+
 /**
  * Blocks as sets in a table of our own, hooked ahead of all other tables: the rules of fail2ban, ufw and docker are
  * neither read nor touched. Every change is one nft transaction.
@@ -20,7 +24,7 @@ export class NftablesFirewall implements Firewall {
   readonly name = 'nftables'
 
   /** The last list of the table, as long as nothing was applied since. */
-  #listed: TableRead | undefined
+  #listed: { table: NftTable | undefined } | undefined
 
   constructor(private readonly run: RunCommand) {}
 
@@ -31,23 +35,23 @@ export class NftablesFirewall implements Firewall {
     return ruleset.split('\n').includes(`table ${TABLE} {`)
   }
 
-  async list(): Promise<InForce> {
-    // Without counters: nobody asks for them here.
-    this.#listed = readTable(this.run, false)
-    return inForceIn(await this.#listed.printed)
+  async list(many = false): Promise<InForce> {
+    this.#listed = undefined
+    const table = await this.#read(many)
+    this.#listed = { table }
+    return inForceIn(table)
   }
 
   async apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined> {
-    const listed = this.#listed ?? readTable(this.run, false)
+    const { table: before } = this.#listed ?? { table: await this.#read(false) }
     this.#listed = undefined
-    const before = await listed.ended
     if (before?.frameIntact === true) {
       if (add.length + remove.length === 0) return undefined
       const after = await this.#change(before, add, remove)
       if (after !== undefined) return inForceIn(after)
     }
-    await this.#replace(add, remove)
-    return inForceIn(await readTable(this.run, false).ended)
+    const blocks = await this.#replace(add, remove)
+    return inForceIn(await this.#read(blocks > MANY))
   }
 
   async clear(): Promise<void> {
@@ -55,13 +59,23 @@ export class NftablesFirewall implements Firewall {
     await this.#nft(`add table ${TABLE}\ndelete table ${TABLE}\n`)
   }
 
-  /** Makes the table anew, with what it holds now, `add`, and without `remove`, as one transaction. */
-  async #replace(add: readonly Address[], remove: readonly Address[]): Promise<void> {
-    const table = await readTable(this.run, true).ended
+  // Without counters: nobody asks for them here.
+  #read(many: boolean): Promise<NftTable | undefined> {
+    return many ? readLargeTable(this.run) : readTable(this.run, false)
+  }
+
+  /**
+   * Makes the table anew, with what it holds now, `add`, and without `remove`, as one transaction.
+   * @returns how many blocks it holds then
+   */
+  async #replace(add: readonly Address[], remove: readonly Address[]): Promise<number> {
+    const table = await readTable(this.run, true)
     const held = new Map<Address, Hits>()
     for (const block of blocksIn(table)) held.set(block, table?.hits.get(block) ?? NO_HITS)
     // `add` first, for `delete` fails on a table that is not there.
-    await this.#nft(`add table ${TABLE}\ndelete table ${TABLE}\n${tableText(afterChange(held, add, remove))}`)
+    const content = afterChange(held, add, remove)
+    await this.#nft(`add table ${TABLE}\ndelete table ${TABLE}\n${tableText(content)}`)
+    return content.size
   }
 
   /**
@@ -96,6 +110,11 @@ export class NftablesFirewall implements Firewall {
     }
     // Refused when the sets hold something else than was listed.
     if (!(await this.#takes(['-f', '-'], change))) return undefined
+    if (add.length + remove.length > MANY) {
+      const after = await this.#read(true)
+      const { own } = inForceIn(after)
+      return add.every(block => own.has(block)) && !remove.some(block => own.has(block)) ? after : undefined
+    }
     // With -c the kernel carries a batch out and takes it back at its end: it deletes no element that is not there,
     // and creates none that is. That costs what the change costs, and no list of all that is beside it.
     const [shown] = await Promise.all([
@@ -104,7 +123,7 @@ export class NftablesFirewall implements Firewall {
     ])
     // Last: what was shown was in that very table.
     if (!shown || !(await stands(this.run, before.handle))) return undefined
-    const singles = new Set(before.singles)
+    const singles = new Blocks(before.singles)
     for (const block of remove) singles.delete(block)
     for (const block of add) if (!block.includes('/')) singles.add(block)
     return { ...before, singles, networks }
@@ -123,13 +142,13 @@ export class NftablesFirewall implements Firewall {
 
 // Behind an altered frame nobody can tell what the sets stop: nothing counts, so the caller mends it.
 function inForceIn(table: NftTable | undefined): InForce {
-  return { own: table?.frameIntact === true ? blocksIn(table) : new Set(), alike: new Set() }
+  return { own: table?.frameIntact === true ? blocksIn(table) : new Blocks(), alike: new Set() }
 }
 
-function blocksIn(table: NftTable | undefined): Set<Address> {
-  if (table === undefined) return new Set()
-  const networks = [...table.networks.values()].flat()
-  return networks.length === 0 ? table.singles : new Set([...table.singles, ...networks])
+function blocksIn(table: NftTable | undefined): Blocks {
+  const blocks = new Blocks(table?.singles)
+  for (const network of [...(table?.networks.values() ?? [])].flat()) blocks.add(network)
+  return blocks
 }
 
 // One statement for all of a set: nft reads and sorts the whole of a set of networks once for each statement.

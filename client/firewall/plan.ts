@@ -12,18 +12,16 @@ export interface Plan {
  * themselves are in `ended`.
  * @param wanted addresses to be blocked; members that a wider member covers need no block of their own
  * @param ended addresses whose end a list asks for
- * @param fresh members of `wanted` that most likely are what is missing
  */
-export function planFirewall(
-  wanted: AddressSet,
-  inForce: InForce,
-  ended: AddressSet,
-  fresh: ReadonlySet<Address> = new Set()
-): Plan {
+export function planFirewall(wanted: AddressSet, inForce: InForce, ended: AddressSet): Plan {
   const target = wanted.outermost()
+  const { own } = inForce
+  const absent = [...target].filter(block => !own.has(block))
   const remove = new Set<Address>()
-  for (const block of inForce.own) if (!target.has(block)) remove.add(block)
-  const missing = target.size - (inForce.own.size - remove.size)
+  // Most often each of them is wanted: nobody has to look them all up again.
+  if (own.size > target.size - absent.length) {
+    for (const block of own) if (!target.has(block)) remove.add(block)
+  }
   const others = new AddressSet()
   for (const block of inForce.alike) {
     if (target.has(block) || !ended.has(block)) others.add(block)
@@ -32,10 +30,6 @@ export function planFirewall(
   for (const block of inForce.behind ?? []) {
     if (ended.has(block) && !target.has(block)) remove.add(block)
   }
-  const isMissing = (block: Address) => !inForce.own.has(block)
-  const likely = [...fresh].filter(block => target.has(block) && isMissing(block))
-  // Where they are all that is missing, nobody has to look through 100,000 blocks for more.
-  const absent = likely.length === missing ? likely : [...target].filter(isMissing)
   // Own blocks that stay are members of the target, of which none covers another.
   const add = absent.filter(block => others.covering(block) === undefined)
   return { add, remove: [...remove] }
@@ -43,9 +37,7 @@ export function planFirewall(
 
 /** Tells for an address or network whether one block in force covers all of it. */
 export function inForceCheck({ own, alike }: InForce): (item: Address) => boolean {
-  const networks = new AddressSet()
-  for (const blocks of [own, alike]) {
-    for (const block of blocks) if (block.includes('/')) networks.add(block)
-  }
+  const networks = new AddressSet(own.networks)
+  for (const block of alike) if (block.includes('/')) networks.add(block)
   return item => own.has(item) || alike.has(item) || networks.covering(item) !== undefined
 }

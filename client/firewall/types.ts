@@ -1,9 +1,10 @@
 import type { Address } from '../../common/address.js'
+import type { Blocks } from './blocks.js'
 
 /** What a backend found in the firewall. */
 export interface InForce {
   /** Blocks that this product made there. Single addresses and networks, as the firewall holds them. */
-  own: ReadonlySet<Address>
+  own: Blocks
   /**
    * Blocks of the same meaning made by other hands (ufw: plain `deny from X` rules, as the old bash client
    * made them). They count as in force, and are removed only when a blocklist asks for their end.
@@ -22,11 +23,11 @@ export interface Firewall {
 
   /**
    * Reads what is in force. Entries that are stored but stop no packet (a drop rule is gone, ufw is off) are not
-   * in force and not listed: the caller then adds them anew, and `apply` mends what is broken. A tool that fails behind
-   * its last word is told of by `apply`.
+   * in force and not listed: the caller then adds them anew, and `apply` mends what is broken.
+   * @param many whether thousands of blocks are expected: there may be a way that is quicker for many, and slower for few
    * @throws ProductError FIREWALL or COMMAND
    */
-  list(): Promise<InForce>
+  list(many?: boolean): Promise<InForce>
 
   /**
    * Puts all of `add` in force and ends all of `remove` as one batch: all or, on an error, nothing. `add` never

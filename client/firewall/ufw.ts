@@ -6,6 +6,7 @@ import { ProductError, messageOf, systemCode } from '../../common/errors.js'
 import { FAMILIES, byFamily, refuseImpossible, type Family } from './families.js'
 import { restoreRules } from './iptables.js'
 import { replaceFile } from '../replace-file.js'
+import { Blocks } from './blocks.js'
 import type { Firewall, InForce } from './types.js'
 import { readUfwKernel, sourceOfDrop, type UfwKernel } from './ufw-kernel.js'
 import { ufwLock, type TakeLock } from './ufw-lock.js'
@@ -74,7 +75,7 @@ export class UfwFirewall implements Firewall {
 
   async #list(): Promise<Required<InForce>> {
     const found = {
-      own: new Set<Address>(),
+      own: new Blocks(),
       alike: new Set<Address>(),
       behind: new Set<Address>()
     }

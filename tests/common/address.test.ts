@@ -1,8 +1,10 @@
 import fc from 'fast-check'
+import ipaddr from 'ipaddr.js'
 import t from 'tap'
 import {
   AddressSet,
   address,
+  addressOfBytes,
   type Address,
   networksOfRange,
   parseAddress,
@@ -71,6 +73,31 @@ t.test('an IPv6 address is spelled as browsers spell it', t => {
     '1::g'
   ])
     t.equal(parseAddress(text), undefined, text)
+  t.end()
+})
+
+t.test('an address of bytes is the one that a library spells them as', t => {
+  // Zeros, and what is mapped, are what spelling is about.
+  const bytes = fc.oneof(
+    fc.uint8Array({ minLength: 4, maxLength: 4 }),
+    fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    fc
+      .array(fc.constantFrom([0, 0], [0, 7], [0x20, 1], [0xff, 0xff]), { minLength: 8, maxLength: 8 })
+      .map(two => {
+        return Uint8Array.from(two.flat())
+      })
+  )
+  fc.assert(
+    fc.property(bytes, some => {
+      t.equal(addressOfBytes(some), parseAddress(ipaddr.fromByteArray([...some]).toNormalizedString()))
+    }),
+    { numRuns: 2000 }
+  )
+  t.equal(
+    addressOfBytes(Uint8Array.from([...Array<number>(10).fill(0), 255, 255, 192, 0, 2, 7])),
+    '192.0.2.7'
+  )
+  t.equal(addressOfBytes(new Uint8Array(16)), '::')
   t.end()
 })
 

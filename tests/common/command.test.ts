@@ -6,27 +6,36 @@ const node = (script: string, options = {}) => runCommand(process.execPath, ['-e
 t.test('what is printed is given in the result, or as it comes', async t => {
   const script = `process.stdout.write('dräußen 🏠'); process.stderr.write('seen')`
   t.strictSame(await node(script), { code: 0, stdout: 'dräußen 🏠', stderr: 'seen' })
-  const pieces: string[] = []
-  const onOutput = (piece: string) => void pieces.push(piece)
+  const pieces: Buffer[] = []
+  const onOutput = (piece: Buffer) => void pieces.push(piece)
   t.strictSame(await node(script, { onOutput }), { code: 0, stdout: '', stderr: 'seen' })
-  t.equal(pieces.join(''), 'dräußen 🏠')
+  t.equal(Buffer.concat(pieces).toString(), 'dräußen 🏠')
 })
 
-t.test('a character that comes in two pieces is one, and one that is cut off is told', async t => {
+t.test('what it is fed may wait for what it printed', async t => {
   const script = `
-    const [first, ...others] = Buffer.from('🏠')
-    process.stdout.write(Buffer.concat([Buffer.alloc(1 << 20, 'a'), Buffer.from([first])]), () =>
-      process.stdout.write(Buffer.from(process.argv[1] === 'whole' ? others : [])))`
-  for (const [which, last] of [
-    ['whole', '🏠'],
-    ['half', '\ufffd']
-  ] as const) {
-    const pieces: string[] = []
-    const onOutput = (piece: string) => void pieces.push(piece)
-    await runCommand(process.execPath, ['-e', script, which], { onOutput })
-    t.equal(pieces.join('').slice(1 << 20), last)
-    t.ok(pieces.length > 1)
+    process.stdin.setEncoding('utf8').on('data', text => process.stdout.write(text.toUpperCase()))`
+  let heard = ''
+  let hear: (() => void) | undefined
+  const onOutput = (piece: Buffer) => {
+    heard += piece.toString()
+    hear?.()
   }
+  async function* feed() {
+    yield 'one '
+    while (heard !== 'ONE ') await new Promise<void>(resolve => (hear = resolve))
+    yield 'two'
+  }
+  t.equal((await node(script, { feed: feed(), onOutput })).code, 0)
+  t.equal(heard, 'ONE TWO')
+})
+
+t.test('a program that ends while more is to be fed is judged by its exit code', async t => {
+  async function* feed() {
+    yield 'a'.repeat(1 << 20)
+    await new Promise(() => undefined)
+  }
+  t.equal((await node('process.exit(3)', { feed: feed() })).code, 3)
 })
 
 t.test('who prints too much is ended, also when it is given as it comes', async t => {

@@ -6,6 +6,7 @@ import { KnownLists } from '../../../client/cycle/known-lists.js'
 import { LocalLists } from '../../../client/cycle/local-lists.js'
 import { guardOf } from '../../../client/cycle/protect.js'
 import type { Guard } from '../../../client/cycle/wanted.js'
+import { Blocks } from '../../../client/firewall/blocks.js'
 import type { Firewall, InForce } from '../../../client/firewall/types.js'
 import type { Downloaded, Offered, OutgoingFile, SyncedBack } from '../../../client/server-link.js'
 import { address, type Address } from '../../../common/address.js'
@@ -117,7 +118,7 @@ export class FakeFirewall implements Firewall {
   fault: ProductError | undefined
 
   async list(): Promise<InForce> {
-    return { own: new Set(this.own), alike: new Set(this.alike) }
+    return { own: new Blocks(this.own), alike: new Set(this.alike) }
   }
 
   async apply(add: readonly Address[], remove: readonly Address[]): Promise<InForce | undefined> {
