@@ -14,6 +14,7 @@ import { isListName, type ListName } from '../../common/names.js'
 import { Blocklist, BlocklistEntry, LIMITS, phpArray, shapeCheck } from '../../common/shapes.js'
 import { sha256 } from '../../common/sha256.js'
 import type { KnownLists } from './known-lists.js'
+import { knownRows } from './known-rows.js'
 
 const LIST: JsonKind<BlocklistEntry[]> = {
   check: shapeCheck(Blocklist),
@@ -22,7 +23,8 @@ const LIST: JsonKind<BlocklistEntry[]> = {
   corrupt: 'set-aside',
   mode: 0o640,
   row: { check: shapeCheck(BlocklistEntry), most: LIMITS.listEntries },
-  rows: true
+  rows: true,
+  parseKnown: knownRows
 }
 
 /** A list made of the host's copy by what the server said changed. */

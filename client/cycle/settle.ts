@@ -1,5 +1,6 @@
 import { parseAddress, type Address } from '../../common/address.js'
 import { asksForBlock, type BlocklistEntry } from '../../common/shapes.js'
+import { withPending } from './known-rows.js'
 
 /** What a list looks like once the firewall has been read back. */
 export interface Settled {
@@ -34,7 +35,7 @@ export function settle(
     if (asksForBlock(entry, now)) {
       const pending = ip === undefined || !inForce(ip)
       if (pending) notInForce.push(entry.ip)
-      if ((entry.pending === true) !== pending) settled = { ...entry, pending }
+      if ((entry.pending === true) !== pending) settled = withPending(entry, pending)
     } else if (entry.active === false && entry.pending === true) {
       if (ip !== undefined && inForce(ip) && !wantedElsewhere(ip)) notLetIn.push(ip)
       else settled = undefined

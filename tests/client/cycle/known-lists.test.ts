@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { KnownLists } from '../../../client/cycle/known-lists.js'
 import { LocalLists } from '../../../client/cycle/local-lists.js'
+import { settle } from '../../../client/cycle/settle.js'
 import {
   JsonFiles,
+  serialise,
   versionOf,
   type JsonKind,
   type Reading,
@@ -87,6 +89,36 @@ t.test('what a cycle kept and what it replaced is known to the next one', async 
   const third = cycle()
   t.equal((await third.lists.held()).get(SSHD)?.hash, sha256(await readFile(path)))
   t.equal(third.looked(), 0)
+})
+
+t.test('a change of rows of a known list leaves all else as it was, to the byte', async t => {
+  const { cycle, path } = hostIn(t)
+  const row = (ip: string, pending: boolean) => {
+    const stamp = '2026-03-01T11:00:00+00:00'
+    const before = { ip, jail: 'sshd', source: 'manual', timestamp: stamp, expires: null, reason: 'why' }
+    return { ...before, active: true, lastModified: stamp, tags: ['one'], pending }
+  }
+  const [one, two, three] = ['203.0.113.1', '203.0.113.2', '203.0.113.3'] as const
+  const text = serialise([row(one, false), row(two, true), row(three, false)], true)
+  const first = cycle()
+  await first.lists.keep(SSHD, text)
+  await first.lists.remember()
+  const { lists } = cycle()
+  const list = (await lists.all()).get(SSHD) ?? []
+  const settled = settle(
+    list,
+    () => true,
+    () => false,
+    0
+  )
+  await lists.replace(SSHD, settled.list)
+  t.equal(await readFile(path, 'utf8'), text.replace('"pending":true', '"pending":false'))
+  await lists.replace(SSHD, [settled.list[2]!, settled.list[0]!])
+  t.equal(
+    await readFile(path, 'utf8'),
+    serialise([row(three, false), row(one, false)], true),
+    'written whole'
+  )
 })
 
 t.test(
