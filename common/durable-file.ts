@@ -1,7 +1,10 @@
-import { closeSync, fsync, openSync, write, writeSync } from 'node:fs'
+import { randomInt } from 'node:crypto'
+import { closeSync, fsync, openSync, realpathSync, renameSync, write, writeSync } from 'node:fs'
+import { unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import writeFileAtomic from 'write-file-atomic'
+import { systemCode } from './errors.js'
 import { utf8Pieces } from './utf8-pieces.js'
 
 /** How a file is replaced. */
@@ -20,28 +23,44 @@ export interface Replacement {
 export async function replaceDurably(path: string, text: string, how: Replacement = {}): Promise<void> {
   const { mode, owner, beforeRename } = how
   // Of settings that are a link, what it leads to is replaced, in a folder of its own.
-  let folder = dirname(path)
-  // write-file-atomic's own write can be cut short on a full disk without an error: it is given nothing to
-  // write, and the text goes into its copy here, where a short write throws before the rename.
-  await writeFileAtomic(path, '', {
-    // There is nothing of its own to see onto the disk.
-    fsync: false,
-    ...(mode === undefined ? {} : { mode }),
-    ...(owner === undefined ? {} : { chown: owner }),
-    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is awaited; the types lag behind
-    tmpfileCreated: async copy => {
-      folder = dirname(copy)
-      const file = openSync(copy, 'r+')
-      try {
-        for (const bytes of utf8Pieces(text)) await writeWhole(file, bytes)
-        await syncFile(file)
-      } finally {
-        closeSync(file)
-      }
-      await beforeRename?.()
+  const target = realPath(path)
+  const copy = `${target}.${randomInt(2 ** 32)}`
+  const file = openSync(copy, 'wx', mode ?? NEW_MODE)
+  try {
+    try {
+      for (const bytes of utf8Pieces(text)) await writeWhole(file, bytes)
+      await syncFile(file)
+    } finally {
+      closeSync(file)
     }
-  })
-  await syncFolder(folder)
+    await beforeRename?.()
+    // write-file-atomic's own write can be cut short on a full disk without an error: it is given nothing to write, and
+    // the copy that lies on the disk takes the place of its own. At once: by a thread for each of its fourteen calls it
+    // took an eighth of all the time of a block.
+    writeFileAtomic.sync(target, '', {
+      fsync: false,
+      ...(mode === undefined ? {} : { mode }),
+      ...(owner === undefined ? {} : { chown: owner }),
+      tmpfileCreated: own => renameSync(copy, own)
+    })
+  } catch (error) {
+    await unlink(copy).catch(() => undefined)
+    throw error
+  }
+  await syncFolder(dirname(target))
+}
+
+/** Of a new file that nobody says a mode of, before the process's mask. */
+const NEW_MODE = 0o666
+
+/** What a path leads to; the path itself when nothing is there. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return path
+    throw error
+  }
 }
 
 /** Sees a folder's entries onto the disk: a new, renamed or deleted file is durable only then. */
