@@ -91,7 +91,7 @@ export class NotesReader {
     // Emptied by hand.
     if (size < from.at) from.at = 0
     while (from.at < size) {
-      const { bytesRead, buffer } = await readSome(from.file, Buffer.alloc(CHUNK), 0, CHUNK, from.at)
+      const { bytesRead, buffer } = await readSome(from.file, Buffer.allocUnsafe(CHUNK), 0, CHUNK, from.at)
       if (bytesRead === 0) return
       from.at += bytesRead
       const text = Buffer.concat([from.rest, buffer.subarray(0, bytesRead)])

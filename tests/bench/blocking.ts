@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdir, open, writeFile } from 'node:fs/promises'
+import { Agent, request, type IncomingMessage } from 'node:http'
 import { PASSWORDS, USERS } from '../support/app.js'
 import type { Installation } from '../support/installation.js'
 import { entriesOf, ipsOf, writeList } from './addresses.js'
@@ -69,15 +71,18 @@ async function atOnce(block: (ip: string) => Promise<void>): Promise<BenchRow> {
 
 /** Logs in. @returns blocks an address on web-1 */
 async function blocker(at: Installation): Promise<(ip: string, jail?: string) => Promise<void>> {
-  const post = async (name: string, body: object, headers: Record<string, string>) => {
-    const told = { method: 'POST', body: JSON.stringify(body) }
-    const reply = await fetch(`${at.url}/api/${name}`, {
-      ...told,
-      headers: { 'content-type': 'application/json', ...headers }
-    })
-    const text = await reply.text()
-    if (reply.status !== 200) throw new Error(`${name}: ${reply.status} ${text}`)
-    return { cookie: reply.headers.get('set-cookie')?.split(';')[0] ?? '', text }
+  // Not by `fetch`: a seventh of what a block took was that client's own.
+  const agent = new Agent({ keepAlive: true })
+  const post = async (name: string, body: object, more: Record<string, string>) => {
+    const text = JSON.stringify(body)
+    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text), ...more }
+    const sent = request(`${at.url}/api/${name}`, { agent, method: 'POST', headers })
+    sent.end(text)
+    const [reply] = (await once(sent, 'response')) as [IncomingMessage]
+    let answer = ''
+    for await (const piece of reply.setEncoding('utf8')) answer += String(piece)
+    if (reply.statusCode !== 200) throw new Error(`${name}: ${reply.statusCode} ${answer}`)
+    return { cookie: reply.headers['set-cookie']?.[0]?.split(';')[0] ?? '', text: answer }
   }
   const { cookie, text } = await post('login', { username: 'alice', password: PASSWORDS.alice }, {})
   const { csrf } = JSON.parse(text) as { csrf: string }
