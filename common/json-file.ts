@@ -470,6 +470,8 @@ export function versionNow(path: string): string {
 
 /** As `namesIn`, at once; for the same. */
 export function namesNow(folder: string): string[] {
+  // Most hosts have no copies waiting: to be told of a missing folder by an exception takes ten times as long.
+  if (statSync(folder, { throwIfNoEntry: false }) === undefined) return []
   try {
     return readdirSync(folder).sort()
   } catch (error) {
