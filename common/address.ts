@@ -33,7 +33,8 @@ export function parseAddress(text: string): Address | undefined {
   const slash = text.indexOf('/')
   const host = slash < 0 ? text : text.slice(0, slash)
   if (text.length > 64 || isIP(host) === 0 || host.includes('%')) return undefined
-  let address = ipaddr.parse(host)
+  // ipaddr.js reads ::1.2.3.4 as if it were mapped; to everybody else, nft among them, it is ::102:304.
+  let address = ipaddr.parse(host.replace(/^::(?=\d+\.)/, '0::'))
   const prefix = slash < 0 ? undefined : text.slice(slash + 1)
   if (prefix !== undefined && !/^(0|[1-9]\d{0,2})$/.test(prefix)) return undefined
   let bits = prefix === undefined ? address.toByteArray().length * 8 : Number(prefix)

@@ -1,8 +1,18 @@
 import { randomInt } from 'node:crypto'
-import { closeSync, fsync, openSync, realpathSync, renameSync, write, writeSync } from 'node:fs'
-import { unlink } from 'node:fs/promises'
+import {
+  closeSync,
+  fsync,
+  openSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  write,
+  writeSync
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
+import { onExit } from 'signal-exit'
 import writeFileAtomic from 'write-file-atomic'
 import { systemCode } from './errors.js'
 import { utf8Pieces } from './utf8-pieces.js'
@@ -25,7 +35,10 @@ export async function replaceDurably(path: string, text: string, how: Replacemen
   // Of settings that are a link, what it leads to is replaced, in a folder of its own.
   const target = realPath(path)
   const copy = `${target}.${randomInt(2 ** 32)}`
-  const file = openSync(copy, 'wx', mode ?? NEW_MODE)
+  // It gets the file's mode and owner only when it is put there: until then it is nobody else's to read.
+  const isNew = mode === undefined && statSync(target, { throwIfNoEntry: false }) === undefined
+  const file = openSync(copy, 'wx', isNew ? NEW_MODE : 0o600)
+  const stopWaiting = onExit(() => deleteNow(copy))
   try {
     try {
       for (const bytes of utf8Pieces(text)) await writeWhole(file, bytes)
@@ -44,14 +57,25 @@ export async function replaceDurably(path: string, text: string, how: Replacemen
       tmpfileCreated: own => renameSync(copy, own)
     })
   } catch (error) {
-    await unlink(copy).catch(() => undefined)
+    deleteNow(copy)
     throw error
+  } finally {
+    stopWaiting()
   }
   await syncFolder(dirname(target))
 }
 
 /** Of a new file that nobody says a mode of, before the process's mask. */
 const NEW_MODE = 0o666
+
+/** Deletes a copy that is given up; it may be gone already. */
+function deleteNow(copy: string): void {
+  try {
+    unlinkSync(copy)
+  } catch {
+    // What is left is no file that anybody reads.
+  }
+}
 
 /** What a path leads to; the path itself when nothing is there. */
 function realPath(path: string): string {

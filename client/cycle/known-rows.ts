@@ -48,6 +48,7 @@ class KnownRow implements BlocklistEntry {
   readonly #text: string
   readonly #from: number
   readonly #to: number
+  #whole: Required<BlocklistEntry> | undefined
 
   constructor(
     {
@@ -70,7 +71,9 @@ class KnownRow implements BlocklistEntry {
   }
 
   toJSON(): Required<BlocklistEntry> {
-    return JSON.parse(this.#text.slice(this.#from, this.#to)) as Required<BlocklistEntry>
+    // Kept: who checks or writes a whole list asks for field after field.
+    this.#whole ??= JSON.parse(this.#text.slice(this.#from, this.#to)) as Required<BlocklistEntry>
+    return this.#whole
   }
 
   get jail() {

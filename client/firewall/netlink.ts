@@ -33,7 +33,7 @@ import socket, struct, sys
 kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
 kernel.settimeout(30)
 for line in sys.stdin:
-    kernel.send(bytes.fromhex(line))
+    kernel.send(bytes.fromhex(line.strip()))
     more = True
     while more:
         data = kernel.recv(${MOST})
@@ -76,12 +76,14 @@ export async function askNfTables(
     for await (const request of requests) yield `${messageText(request, number++)}\n`
   }
   const options = { feed: lines(), onOutput, signal: stop.signal }
-  const { code } = await run('python3', ['-I', '-S', '-c', RELAY], options).catch((error: unknown) => {
+  const ended = await run('python3', ['-I', '-S', '-c', RELAY], options).catch((error: unknown) => {
     if (!stop.signal.aborted) throw error
+  })
+  if (stop.signal.aborted) {
     const reason: unknown = stop.signal.reason
     throw new ProductError('FIREWALL', `nf_tables: ${messageOf(reason)}`, reason)
-  })
-  if (code !== 0 || rest.length > 0) throw new ProductError('FIREWALL', 'nf_tables could not be asked')
+  }
+  if (ended?.code !== 0 || rest.length > 0) throw new ProductError('FIREWALL', 'nf_tables could not be asked')
 }
 
 function messageText(

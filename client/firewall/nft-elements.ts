@@ -63,9 +63,10 @@ export async function readElements<T>(
   if (before === undefined || before !== after) return undefined
   for (const set of sets) {
     if (!(set instanceof Networks)) continue
-    const blocks = set.blocks()
+    const found = set.blocks()
+    const blocks = found.filter(block => familyOf(block) === set.family)
     read.networks.set(set.name, blocks)
-    read.misplaced ||= blocks.some(block => familyOf(block) !== set.family)
+    read.misplaced ||= blocks.length < found.length
   }
   return { ...read, beside: await beside }
 }
@@ -141,8 +142,8 @@ class Singles extends Elements {
     if (this.family === 4) this.#read.singles.addNumber4(data.readInt32BE(key))
     else {
       const block = addressOfBytes(data.subarray(key, key + LENGTH[6]))
-      this.#read.singles.add(block)
-      this.#read.misplaced ||= familyOf(block) === 4
+      if (familyOf(block) === 6) this.#read.singles.add(block)
+      else this.#read.misplaced = true
     }
   }
 }

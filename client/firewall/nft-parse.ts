@@ -76,13 +76,15 @@ export function parseTable(text: string): NftTable {
       ({ name, family }) => name === set.name && TYPES[family] === set.type
     )
     if (known === undefined || !Array.isArray(set.elem)) continue
-    const blocks = (set.elem as unknown[]).flatMap(element => blocksOf(element, known.family, hits))
+    const found = (set.elem as unknown[]).flatMap(element => blocksOf(element, known.family, hits))
+    // IPv4 mapped into IPv6 stops no packet: it is no block, and must not become one when the table is made anew.
+    const blocks = found.filter(block => familyOf(block) === known.family)
     if (known.networks) networks.set(known.name, blocks)
     else for (const block of blocks) singles.add(block)
-    // No packet of a single address in a part that isn't its own is ever looked up there, nor one of IPv4 among IPv6.
-    misplaced ||= blocks.some(block =>
-      known.part === undefined ? familyOf(block) !== known.family : setOf(block) !== known
-    )
+    // No packet of a single address in a part that isn't its own is ever looked up there.
+    misplaced ||=
+      blocks.length < found.length ||
+      (known.part !== undefined && blocks.some(block => setOf(block) !== known))
   }
   return {
     frameIntact: !misplaced && frame.sort().join() === FRAME.join(),
@@ -122,7 +124,9 @@ function networksOf(value: NftValue, family: Family): Address[] {
   if (typeof value === 'string') return [known(value)]
   if (value.prefix) return [known(`${value.prefix.addr}/${value.prefix.len}`)]
   if (!value.range) throw new ProductError('FIREWALL', 'nft printed an element of an unknown form')
-  const [first, last] = value.range.map(text => rangeOf(known(text)).first) as [bigint, bigint]
+  const ends = value.range.map(known)
+  if (ends.some(end => familyOf(end) !== family)) return ends
+  const [first, last] = ends.map(end => rangeOf(end).first) as [bigint, bigint]
   return networksOfRange({ family, first, last })
 }
 

@@ -113,7 +113,8 @@ export class NftablesFirewall implements Firewall {
     if (add.length + remove.length > MANY) {
       const after = await this.#read(true)
       const { own } = inForceIn(after)
-      return add.every(block => own.has(block)) && !remove.some(block => own.has(block)) ? after : undefined
+      const asAsked = add.every(block => own.has(block)) && !remove.some(block => own.has(block))
+      return asAsked && after?.frameIntact === true ? after : undefined
     }
     // With -c the kernel carries a batch out and takes it back at its end: it deletes no element that is not there,
     // and creates none that is. That costs what the change costs, and no list of all that is beside it.

@@ -42,7 +42,9 @@ t.test('elements read from the kernel', { skip: available('nft') ?? false }, asy
       fc.ipV6(),
       fc.tuple(fc.ipV4(), bits(32)).map(([ip, length]) => `${ip}/${length}`),
       fc.tuple(fc.ipV6(), bits(128)).map(([ip, length]) => `${ip}/${length}`),
-      fc.constantFrom('255.255.255.0/24', '0.0.0.0/8', 'ffff::/16', '::/16', '10.0.0.0/16', '10.1.0.0/16')
+      fc.constantFrom('255.255.255.0/24', '0.0.0.0/8', 'ffff::/16', '::/16', '10.0.0.0/16', '10.1.0.0/16'),
+      // What nft spells with dots.
+      fc.constantFrom('::102:304', '::102:300/120', '::cb00:7100/120')
     )
     await fc.assert(
       fc.asyncProperty(fc.array(block, { maxLength: 40 }), async texts => {

@@ -196,6 +196,50 @@ t.test('nftables', { skip: available('nft') ?? false }, async t => {
     t.same(told, ['192.0.2.8', '198.51.100.0/24'])
   })
 
+  t.test('an IPv6 block that nft spells with dots is no IPv4 block', async t => {
+    for (const firewall of [new NftablesFirewall(host.run), new OfMany(host.run)]) {
+      const blocks = [address('::102:304'), address('::cb00:7100/120')]
+      await firewall.clear()
+      await firewall.apply(blocks, [])
+      t.same([...(await firewall.list()).own].sort(), blocks)
+      await nft('flush', 'chain', ...table, 'forward')
+      t.equal((await firewall.list()).own.size, 0)
+      await firewall.apply([], [])
+      t.same([...(await firewall.list()).own].sort(), blocks, 'made anew')
+    }
+  })
+
+  t.test('an IPv4 address mapped into IPv6 by hand never becomes an IPv4 block', async t => {
+    const firewall = new NftablesFirewall(host.run)
+    for (const [set, element] of [
+      ['addresses6_0', '::ffff:192.0.2.8'],
+      ['networks6', '::ffff:192.0.2.0/120'],
+      ['networks6', '::ffff:192.0.2.3-::ffff:192.0.2.9']
+    ] as const) {
+      await firewall.clear()
+      await firewall.apply([address('192.0.2.7')], [])
+      await nft('add', 'element', ...table, set, `{ ${element} }`)
+      t.equal((await firewall.list()).own.size, 0, 'the table is not trusted')
+      await firewall.apply([], [])
+      t.same([...(await firewall.list()).own], ['192.0.2.7'])
+    }
+  })
+
+  t.test('a frame that is altered while thousands go is mended at once', async t => {
+    const ips = Array.from({ length: 3000 }, (_, n) => address(`11.${n >> 8}.${n & 255}.9`))
+    await new NftablesFirewall(host.run).clear()
+    await new NftablesFirewall(host.run).apply(ips, [])
+    let loads = 0
+    const firewall = new NftablesFirewall(async (program, args, options) => {
+      const result = await host.run(program, args, options)
+      if (args[0] === '-f' && ++loads === 1) await nft('insert', 'rule', ...table, 'input', 'accept')
+      return result
+    })
+    await firewall.list()
+    t.equal((await firewall.apply([], ips.slice(0, 2500)))?.own.size, 500)
+    t.equal((await firewall.list()).own.size, 500)
+  })
+
   t.test('a single address put among the networks by hand can be removed', async t => {
     const firewall = new NftablesFirewall(host.run)
     await firewall.clear()
