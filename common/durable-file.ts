@@ -2,10 +2,10 @@ import { randomInt } from 'node:crypto'
 import {
   closeSync,
   fsync,
+  lstatSync,
   openSync,
   realpathSync,
   renameSync,
-  statSync,
   unlinkSync,
   write,
   writeSync
@@ -14,7 +14,6 @@ import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { onExit } from 'signal-exit'
 import writeFileAtomic from 'write-file-atomic'
-import { systemCode } from './errors.js'
 import { utf8Pieces } from './utf8-pieces.js'
 
 /** How a file is replaced. */
@@ -36,7 +35,7 @@ export async function replaceDurably(path: string, text: string, how: Replacemen
   const target = realPath(path)
   const copy = `${target}.${randomInt(2 ** 32)}`
   // It gets the file's mode and owner only when it is put there: until then it is nobody else's to read.
-  const isNew = mode === undefined && statSync(target, { throwIfNoEntry: false }) === undefined
+  const isNew = mode === undefined && lstatSync(target, { throwIfNoEntry: false }) === undefined
   const file = openSync(copy, 'wx', isNew ? NEW_MODE : 0o600)
   const stopWaiting = onExit(() => deleteNow(copy))
   try {
@@ -77,13 +76,12 @@ function deleteNow(copy: string): void {
   }
 }
 
-/** What a path leads to; the path itself when nothing is there. */
+/** What a path leads to; the path itself when it leads nowhere: a link in a circle is replaced like any other file. */
 function realPath(path: string): string {
   try {
     return realpathSync(path)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return path
-    throw error
+  } catch {
+    return path
   }
 }
 

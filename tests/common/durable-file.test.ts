@@ -53,6 +53,19 @@ t.test('what a link leads to is replaced, in its own folder', async t => {
   t.same([await readdir(dir), await readdir(join(dir, 'etc'))], [['etc', 'link.json'], ['target.json']])
 })
 
+t.test('a link that leads nowhere is replaced itself', async t => {
+  const dir = ownFolder(t)
+  for (const [name, to] of [
+    ['circle', 'circle'],
+    ['gone', 'not-there']
+  ] as const) {
+    await symlink(join(dir, to), join(dir, name))
+    await replaceDurably(join(dir, name), 'new', { mode: 0o600 })
+    t.equal(await readFile(join(dir, name), 'utf8'), 'new')
+  }
+  t.same((await readdir(dir)).sort(), ['circle', 'gone'])
+})
+
 t.test('a replacement that is given up leaves the file as it is, and no copy', async t => {
   const dir = ownFolder(t)
   const path = join(dir, 'file.json')
