@@ -26,8 +26,6 @@ export interface CommandOptions {
   timeout?: number
   /** Bytes of output after which it is killed; 256 MiB by default. */
   outputLimit?: number
-  /** What it finds in its environment beside PATH and the locale. */
-  env?: Readonly<Record<string, string>>
   /** Given the bytes that are printed on standard output as they come; they are then not in the result. Must not throw. */
   onOutput?: (piece: Buffer) => void
   /** Once aborted, it is killed. */
@@ -45,7 +43,7 @@ export const runCommand: RunCommand = (program, args, options = {}) =>
   new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...options.env, PATH, LC_ALL: 'C.UTF-8' },
+      env: { PATH, LC_ALL: 'C.UTF-8' },
       timeout: options.timeout ?? 60_000,
       killSignal: 'SIGKILL',
       ...(options.signal === undefined ? {} : { signal: options.signal })
