@@ -89,6 +89,7 @@ export class NftablesFirewall implements Firewall {
     remove: readonly Address[]
   ): Promise<NftTable | undefined> {
     const [adds, removes] = [bySet(add), bySet(remove)]
+    const many = add.length + remove.length > MANY
     const going = new Set(remove)
     const networks = new Map(before.networks)
     const [change, probe, relist] = [[] as string[], [] as string[], [] as NftSet[]]
@@ -97,7 +98,7 @@ export class NftablesFirewall implements Firewall {
       if (!set.networks) {
         const there = ends.filter(block => before.singles.has(block))
         change.push(elements('delete', set, there), elements('add', set, fresh))
-        probe.push(elements('delete', set, fresh), elements('create', set, ends))
+        if (!many) probe.push(elements('delete', set, fresh), elements('create', set, ends))
         continue
       }
       const blocks = networks.get(set.name) ?? []
@@ -110,7 +111,7 @@ export class NftablesFirewall implements Firewall {
     }
     // Refused when the sets hold something else than was listed.
     if (!(await this.#takes(['-f', '-'], change))) return undefined
-    if (add.length + remove.length > MANY) {
+    if (many) {
       const after = await this.#read(true)
       const { own } = inForceIn(after)
       const asAsked = add.every(block => own.has(block)) && !remove.some(block => own.has(block))
@@ -147,8 +148,11 @@ function inForceIn(table: NftTable | undefined): InForce {
 }
 
 function blocksIn(table: NftTable | undefined): Blocks {
-  const blocks = new Blocks(table?.singles)
-  for (const network of [...(table?.networks.values() ?? [])].flat()) blocks.add(network)
+  if (table === undefined) return new Blocks()
+  const networks = [...table.networks.values()].flat()
+  if (networks.length === 0) return table.singles
+  const blocks = new Blocks(table.singles)
+  for (const network of networks) blocks.add(network)
   return blocks
 }
 
