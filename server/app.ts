@@ -25,7 +25,9 @@ import { takeMultipartForms } from './multipart-forms.js'
 import { Countries } from './store/countries.js'
 import { readReportConfig, type ReportConfig } from './store/report-config.js'
 import { Store } from './store/store.js'
-import { addSecurityHeaders } from './security-headers.js'
+import { RequestHooks } from './request-hooks.js'
+import { RequestLog } from './request-log.js'
+import { addPageHeaders, addSecurityHeaders } from './security-headers.js'
 import { refuseAmbiguous } from './strict-http.js'
 import { Tls, type ServerTimes } from './tls.js'
 import { watchFolders } from './store/watch.js'
@@ -83,6 +85,7 @@ export async function buildApp(
     // `https` is for the addresses that Fastify tells of.
     ...(tls === undefined ? { http: HTTP } : { https: {}, serverFactory: tls.factory(HTTP, TIMES) }),
     logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (parent, bindings, options) => new RequestLog(parent, bindings, options),
     rewriteUrl: request => decodable(request.url ?? '/'),
     frameworkErrors: (_error, _request, reply) =>
       void (reply as FastifyReply).code(404).send({ success: false, message: 'Not found.' }),
@@ -107,21 +110,22 @@ export async function buildApp(
   app.decorate('reportConfig', await readReportConfig(config.folders.settings))
   app.decorate('clock', clock)
   app.decorate('metrics', metrics)
-  metrics.measure(app)
+  const hooks = new RequestHooks(app)
+  metrics.measure(app, hooks)
   const countries = new Countries(config.geoip, clock, error =>
     logger.error({ event: 'geoip_failed', err: error }, 'the new database of countries can not be read')
   )
   await countries.open()
   app.decorate('countries', countries)
   handleErrors(app)
-  endConnectionsOnClose(app)
-  addSecurityHeaders(app)
-  refuseAmbiguous(app)
-  refuseDataFiles(app)
-  await addLive(app, dependencies.logLines, dependencies.liveTick)
+  endConnectionsOnClose(app, hooks)
+  addSecurityHeaders(hooks)
+  refuseAmbiguous(hooks)
+  refuseDataFiles(hooks)
+  addLive(app, hooks, dependencies.logLines, dependencies.liveTick)
   // update.php's `have` names up to 2,000 lists with their hashes.
   await app.register(formbody, { bodyLimit: 512 * 1024 })
-  takeMultipartForms(app, config.uploadBytes)
+  takeMultipartForms(hooks, config.uploadBytes)
   if (config.basePath !== '/') redirectToFolder(app, config.basePath)
   await app.register(
     async scope => {
@@ -142,6 +146,7 @@ export async function buildApp(
         await hosts.register(callbacks, { prefix: '/api', authenticator })
       })
       await scope.register(async dashboard => {
+        addPageHeaders(dashboard)
         await dashboard.register(cookie)
         const gate = await dashboardGate(dashboard)
         const counts = new ListCounts(store.lists, clock)
@@ -184,7 +189,7 @@ function redirectToFolder(app: FastifyInstance, basePath: string): void {
 
 // A connection that was busy when the server was told to stop would be kept alive after its reply, and the server
 // would wait for a client that has no more to say.
-function endConnectionsOnClose(app: FastifyInstance): void {
+function endConnectionsOnClose(app: FastifyInstance, hooks: RequestHooks): void {
   let closing = false
   app.addHook('preClose', done => {
     closing = true
@@ -194,10 +199,9 @@ function endConnectionsOnClose(app: FastifyInstance): void {
     if (closing) reply.header('connection', 'close')
     done(null, payload)
   })
-  app.addHook('onResponse', (_request, _reply, done) => {
+  hooks.end(() => {
     // For replies that had begun before.
     if (closing) setImmediate(() => app.server.closeIdleConnections())
-    done()
   })
 }
 

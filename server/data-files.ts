@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { RequestHooks } from './request-hooks.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -17,6 +17,7 @@ export function namesDataFile(url: string): boolean {
   for (let layer = 0; layer < 5; layer++) {
     // eslint-disable-next-line no-control-regex -- control characters are what is looked for
     if (/[\u0000-\u001f\\]/.test(path) || NEVER_SERVED.test(path)) return true
+    if (!path.includes('%')) return false
     const decoded = decode(path)
     if (decoded === undefined) return true
     if (decoded === path) return false
@@ -43,12 +44,14 @@ function decode(path: string): string | undefined {
 }
 
 /** Answers 404 to such a URL before any route sees it, but for routes whose path holds names. */
-export function refuseDataFiles(app: FastifyInstance): void {
-  app.addHook('onRequest', (request, reply, done) => {
+export function refuseDataFiles(hooks: RequestHooks): void {
+  hooks.look((request, reply) => {
+    if (!namesDataFile(request.raw.url ?? '/')) return true
+    // Asked last: Fastify puts a route's options together anew each time.
     const { config, url } = request.routeOptions
     // A route's own path, to the letter, names none.
-    if (config.namesInPath === true || url === request.raw.url) return done()
-    if (!namesDataFile(request.raw.url ?? '/')) return done()
+    if (config.namesInPath === true || url === request.raw.url) return true
     void reply.code(404).send({ success: false, message: 'Not found.' })
+    return false
   })
 }

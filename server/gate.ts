@@ -151,7 +151,7 @@ class BasicCheck {
     again()
     const user = users.find(one => one.username === username)
     const hash = user?.password ?? passwords.nobodysHash(users, username)
-    const right = await this.#remembered.matches(`${peer} ${username}`, [username], password, hash, again)
+    const right = await this.#remembered.matches(`${peer} ${username}`, password, hash, again)
     if (right && user !== undefined) return
     this.#attempts.failed(peer)
     throw new ProductError('BASIC_FAILED')

@@ -1,9 +1,10 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { authFailure, type AuthKind } from '../common/attempts.js'
 import type { LockWait } from '../common/json-file.js'
 import { ownVersion } from '../common/package-root.js'
 import type { BanEvent } from '../common/shapes.js'
+import type { RequestHooks } from './request-hooks.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -68,19 +69,26 @@ export class Metrics {
   }
 
   /** Measures every request of an app. To be called before routes are added. */
-  measure(app: FastifyInstance): void {
+  measure(app: FastifyInstance, hooks: RequestHooks): void {
     const { basePath } = app.config
     const base = basePath === '/' ? '' : basePath
-    app.addHook('onResponse', (request, reply, done) => {
-      // A WebSocket's time is its whole life.
-      if (!request.ws) {
-        const { url } = request.routeOptions
-        const route = url === undefined ? NO_ROUTE : url.startsWith(`${base}/`) ? url.slice(base.length) : url
-        const method = url === undefined ? NO_ROUTE : request.method
-        const status = `${Math.floor(reply.statusCode / 100)}xx`
-        this.#requests.observe({ method, route, status }, reply.elapsedTime / 1000)
+    const observe = (method: string, route: string, reply: FastifyReply) => {
+      const status = `${Math.floor(reply.statusCode / 100)}xx`
+      this.#requests.observe({ method, route, status }, reply.elapsedTime / 1000)
+    }
+    // Of each route its own hook: to ask a request for its route takes longer than to count it.
+    app.addHook('onRoute', options => {
+      const { url, onResponse = [] } = options
+      const route = url.startsWith(`${base}/`) ? url.slice(base.length) : url
+      const measured: onResponseHookHandler = (request, reply, done) => {
+        // A WebSocket's time is its whole life.
+        if (!request.ws) observe(request.method, route, reply)
+        done()
       }
-      done()
+      options.onResponse = [...(Array.isArray(onResponse) ? onResponse : [onResponse]), measured]
+    })
+    hooks.end((request, reply) => {
+      if (request.is404) observe(NO_ROUTE, NO_ROUTE, reply)
     })
   }
 

@@ -1,23 +1,14 @@
 import multipart from '@fastify/multipart'
-import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import { LIMITS } from '../common/shapes.js'
-
-type AsyncHook = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
-type Hook = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void
+import type { RequestHooks } from './request-hooks.js'
 
 /**
  * Lets all routes of an app that are added later read multipart forms.
  * @param uploadBytes what a file may have at most
  */
-export function takeMultipartForms(app: FastifyInstance, uploadBytes: number): void {
-  // The plugin would have its hooks run at every request: a poll that sends no such form took a twelfth longer.
-  const forPlugin = Object.create(app, {
-    addHook: {
-      value: (name: 'onRequest' | 'onResponse', hook: AsyncHook) => app.addHook(name, forForms(hook))
-    }
-  }) as FastifyInstance
+export function takeMultipartForms(hooks: RequestHooks, uploadBytes: number): void {
   multipart(
-    forPlugin,
+    hooks.appFor(request => request.mediaType === 'multipart/form-data'),
     {
       // A file cut at the limit is told of beside the others (endpoint/receive.ts looks at `truncated`).
       throwFileSizeLimit: false,
@@ -35,11 +26,4 @@ export function takeMultipartForms(app: FastifyInstance, uploadBytes: number): v
       if (failed !== undefined) throw failed
     }
   )
-}
-
-function forForms(hook: AsyncHook): Hook {
-  return (request, reply, done) => {
-    if (request.mediaType === 'multipart/form-data') hook(request, reply).then(() => done(), done)
-    else done()
-  }
 }

@@ -2,19 +2,40 @@ import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import helmet from 'helmet'
+import type { RequestHooks } from './request-hooks.js'
 
 const HSTS = 'max-age=31536000'
 
+/** Of helmet's headers, those that a browser minds in replies it shows as pages only. */
+const OF_PAGES: ReadonlySet<string> = new Set([
+  'origin-agent-cluster',
+  'x-dns-prefetch-control',
+  'x-download-options',
+  'x-permitted-cross-domain-policies',
+  'x-xss-protection'
+])
+
+// Asked once: they are the same for all, and to work them out took longer than all else of a small request.
+const HEADERS = Object.entries(helmetHeaders())
+const ALWAYS = Object.fromEntries(HEADERS.filter(([name]) => !OF_PAGES.has(name)))
+const FOR_PAGES = Object.fromEntries(HEADERS.filter(([name]) => OF_PAGES.has(name)))
+
 /**
- * Gives every reply of an app helmet's headers, and on HTTPS strict-transport-security: plain HTTP on loopback must not
- * be told to go away. To be called before other hooks are added: what they refuse has the headers too.
+ * Gives every reply helmet's headers, and on HTTPS strict-transport-security: plain HTTP on loopback must not be told to
+ * go away. To be called before other looks are added: what they refuse has the headers too.
  */
-export function addSecurityHeaders(app: FastifyInstance): void {
-  // Asked once: they are the same for all, and to work them out took longer than all else of a small request.
-  const always = helmetHeaders()
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.headers(always)
+export function addSecurityHeaders(hooks: RequestHooks): void {
+  hooks.look((request, reply) => {
+    reply.headers(ALWAYS)
     if (request.protocol === 'https') reply.header('strict-transport-security', HSTS)
+    return true
+  })
+}
+
+/** Gives replies of `app`, where browsers get pages, those of helmet's headers too that are for pages only. */
+export function addPageHeaders(app: FastifyInstance): void {
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(FOR_PAGES)
     done()
   })
 }

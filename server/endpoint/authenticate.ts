@@ -4,6 +4,7 @@ import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
 import { isServerName, type ServerName } from '../../common/names.js'
 import type { ClientEntry } from '../../common/shapes.js'
+import { SharedLooks } from '../../common/shared-looks.js'
 import { allowedPeers } from '../store/clients.js'
 import { RememberedPasswords } from '../store/remembered-passwords.js'
 import type { Store } from '../store/store.js'
@@ -15,8 +16,8 @@ export interface Credentials {
   uuid: string
 }
 
-/** A client's entry as it stood when its credentials were right. */
-export type CheckedClient = ClientEntry & { username: ServerName }
+/** A client's entry as it stood when its credentials were right. Shared with all who read the list: never change it. */
+export type CheckedClient = Readonly<ClientEntry> & { readonly username: ServerName }
 
 /** bcrypt reads 72 bytes; far more is no password but a load. */
 const LONGEST_PASSWORD = 1024
@@ -28,6 +29,7 @@ const LONGEST_PASSWORD = 1024
  */
 export class ClientAuthenticator {
   readonly #remembered: RememberedPasswords
+  readonly #reads = new SharedLooks<{ clients: readonly ClientEntry[] }>()
 
   constructor(
     private readonly store: Pick<Store, 'clients' | 'passwords'>,
@@ -50,7 +52,7 @@ export class ClientAuthenticator {
     this.attempts.check(key)
     const entry = clients.find(client => client.username === given.username && client.uuid === given.uuid)
     const password = given.password.slice(0, LONGEST_PASSWORD)
-    if (entry === undefined || !isServerName(entry.username)) {
+    if (entry === undefined || !isNamed(entry)) {
       // Counted before the time is taken: requests sent all at once would pass the limit together otherwise.
       this.attempts.failed(key)
       await this.store.passwords.matches(password, this.store.passwords.nobodysHash(clients, given.username))
@@ -65,7 +67,7 @@ export class ClientAuthenticator {
       this.attempts.failed(key)
       throw new ProductError('AUTH_IP')
     }
-    return { ...entry, username: entry.username }
+    return entry
   }
 
   /**
@@ -100,12 +102,16 @@ export class ClientAuthenticator {
     password: string,
     by: 'sync' | 'callback',
     again: () => void
-  ): Promise<boolean> {
-    const identity = [entry.username, entry.uuid]
-    return this.#remembered.matches(`${by} ${entry.username}`, identity, password, entry.password, again)
+  ): boolean | Promise<boolean> {
+    return this.#remembered.matches(`${by} ${entry.username}`, password, entry.password, again)
   }
 
-  async #list(): Promise<{ clients: readonly ClientEntry[] }> {
+  /** The list, read once for all who ask at the same moment. */
+  #list(): Promise<{ clients: readonly ClientEntry[] }> {
+    return this.#reads.at('', () => this.#read())
+  }
+
+  async #read(): Promise<{ clients: readonly ClientEntry[] }> {
     let list
     try {
       list = await this.store.clients.list()
@@ -116,6 +122,10 @@ export class ClientAuthenticator {
     if (list.version === '') throw new ProductError('CLIENT_LIST_MISSING')
     return list
   }
+}
+
+function isNamed(entry: ClientEntry): entry is CheckedClient {
+  return isServerName(entry.username)
 }
 
 function mayCome(entry: ClientEntry, peer: string): boolean {

@@ -5,10 +5,9 @@ import { authenticate } from './receive.js'
 
 /**
  * Lets the routes of `app` take HTTP Basic with X-Client-UUID (sync-contract.md §2): the hook `app.basicAuth` sets
- * `request.basicClient` and `request.basicEntry`. It throws ProductError AUTH_*.
+ * `request.basicEntry`. It throws ProductError AUTH_*.
  */
 export async function takeBasic(app: FastifyInstance, authenticator: ClientAuthenticator): Promise<void> {
-  app.decorateRequest('basicClient', undefined)
   app.decorateRequest('basicEntry', undefined)
   await app.register(basicAuth, {
     validate: async (username, password, request) => {
@@ -18,7 +17,6 @@ export async function takeBasic(app: FastifyInstance, authenticator: ClientAuthe
         password,
         uuid: typeof uuid === 'string' ? uuid : ''
       })
-      request.basicClient = request.basicEntry.username
     }
   })
 }

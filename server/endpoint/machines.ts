@@ -43,7 +43,7 @@ export default async function machines(
       serializerCompiler: () => payload => String(payload)
     },
     async (request, reply) => {
-      const server = request.basicClient
+      const server = request.basicEntry?.username
       if (server === undefined) throw new ProductError('AUTH_USER')
       const { text, hash } = await app.store.whitelist.plain(server)
       const etag = `"${hash}"`
@@ -59,7 +59,7 @@ export default async function machines(
       schema: { body: Report, response: { 200: Done, '4xx': Failure, '5xx': Failure } }
     },
     async request => {
-      const server = request.basicClient
+      const server = request.basicEntry?.username
       if (server === undefined) throw new ProductError('AUTH_USER')
       const { whitelist, commands } = request.body as Report
       if (whitelist !== undefined) {

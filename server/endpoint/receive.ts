@@ -22,9 +22,7 @@ export interface Received {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by HTTP Basic with X-Client-UUID (sync-contract.md §2). */
-    basicClient: ServerName | undefined
-    /** The client's entry that was looked at for it. */
+    /** The client's entry, set by HTTP Basic with X-Client-UUID (sync-contract.md §2). */
     basicEntry: CheckedClient | undefined
     /** Which request to an endpoint of this process it is. */
     arrived: number
@@ -39,14 +37,19 @@ const UNKNOWN_BYTES = 1024 * 1024
  * @param fileFields names of the form fields that may hold files; files in others are passed over
  * @throws ProductError AUTH_* and what the form is refused for; no upload is left behind then
  */
-export async function receive(
+export function receive(
   app: FastifyInstance,
   authenticator: ClientAuthenticator,
   request: FastifyRequest,
   fileFields: readonly string[]
 ): Promise<Received> {
-  if (!request.isMultipart()) return urlencoded(authenticator, request)
-  const reading = new Reading(app, authenticator, request)
+  // No wait of its own: each costs a poll, which most requests are, more than what it reads.
+  return request.isMultipart()
+    ? multipart(new Reading(app, authenticator, request), fileFields)
+    : urlencoded(authenticator, request)
+}
+
+async function multipart(reading: Reading, fileFields: readonly string[]): Promise<Received> {
   try {
     await reading.multipart(fileFields)
     return await reading.done()
@@ -63,10 +66,13 @@ async function urlencoded(authenticator: ClientAuthenticator, request: FastifyRe
   const fields = new Map<string, string>()
   const { body, arrived } = request
   if (typeof body === 'object' && body !== null) {
-    for (const [name, value] of Object.entries(body)) if (typeof value === 'string') fields.set(name, value)
+    for (const name of Object.keys(body)) {
+      const value: unknown = (body as Record<string, unknown>)[name]
+      if (typeof value === 'string') fields.set(name, value)
+    }
   }
-  const server = request.basicClient ?? (await authenticateBy(authenticator, request, fields))
-  return { server, peer: request.ip, arrived, fields, files: [], refused: [] }
+  const { username } = request.basicEntry ?? (await authenticateBy(authenticator, request, fields))
+  return { server: username, peer: request.ip, arrived, fields, files: [], refused: [] }
 }
 
 /** Reads a form with files. */
@@ -84,7 +90,7 @@ class Reading {
     private readonly authenticator: ClientAuthenticator,
     private readonly request: FastifyRequest
   ) {
-    this.#server = request.basicClient
+    this.#server = request.basicEntry?.username
   }
 
   async multipart(fileFields: readonly string[]): Promise<void> {
@@ -153,8 +159,8 @@ class Reading {
     return told ? this.#authenticate() : undefined
   }
 
-  #authenticate(): Promise<ServerName> {
-    return authenticateBy(this.authenticator, this.request, this.#fields)
+  async #authenticate(): Promise<ServerName> {
+    return (await authenticateBy(this.authenticator, this.request, this.#fields)).username
   }
 
   async done(): Promise<Received> {
@@ -172,28 +178,26 @@ class Reading {
   }
 }
 
-async function authenticateBy(
+function authenticateBy(
   authenticator: ClientAuthenticator,
   request: FastifyRequest,
   fields: ReadonlyMap<string, string>
-): Promise<ServerName> {
+): Promise<CheckedClient> {
   const field = (name: string) => fields.get(name) ?? ''
   const given = { username: field('username'), password: field('password'), uuid: field('uuid') }
-  return (await authenticate(authenticator, request, given)).username
+  return authenticate(authenticator, request, given)
 }
 
 /** Checks credentials and logs a failure with the peer's address. @throws ProductError as `ClientAuthenticator.check` */
-export async function authenticate(
+export function authenticate(
   authenticator: ClientAuthenticator,
   request: FastifyRequest,
   given: Credentials
 ): Promise<CheckedClient> {
-  try {
-    return await authenticator.check(given, request.ip)
-  } catch (error) {
+  return authenticator.check(given, request.ip).catch((error: unknown) => {
     if (error instanceof ProductError && (error.status === 403 || error.status === 429)) {
       authFailed(request, 'client', given.username)
     }
     throw error
-  }
+  })
 }

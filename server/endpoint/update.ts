@@ -30,14 +30,21 @@ const CREDENTIALS = new Set(['username', 'password', 'uuid'])
  */
 export function listOffers(app: FastifyInstance): (received: Received, peer: string) => Promise<UpdateReply> {
   const looks = new SharedLooks<UpdateReply>()
-  return async (received, peer) => {
+  return (received, peer) => {
     const { server, fields } = received
     const asked = [...fields].filter(([name]) => !CREDENTIALS.has(name))
-    const offer = await looks.at(JSON.stringify([server, peer, ...asked]), () =>
-      offerLists(app, received, peer)
-    )
-    return fields.has('commands') ? { ...offer, ...(await commandsOf(app, server)) } : offer
+    const key = JSON.stringify([server, peer, ...asked])
+    const offer = looks.at(key, () => offerLists(app, received, peer))
+    return fields.has('commands') ? withCommands(app, server, offer) : offer
   }
+}
+
+async function withCommands(
+  app: FastifyInstance,
+  server: ServerName,
+  offer: Promise<UpdateReply>
+): Promise<UpdateReply> {
+  return { ...(await offer), ...(await commandsOf(app, server)) }
 }
 
 async function offerLists(app: FastifyInstance, received: Received, peer: string): Promise<UpdateReply> {

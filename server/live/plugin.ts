@@ -1,6 +1,7 @@
 import websocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import { Live } from './live.js'
+import type { RequestHooks } from '../request-hooks.js'
 import type { LogLines } from './log-lines.js'
 
 declare module 'fastify' {
@@ -17,16 +18,24 @@ declare module 'fastify' {
 const MOST_RECEIVED = 1024
 
 /** Gives the app its live connections, `app.live`. To be called before routes are added. */
-export async function addLive(app: FastifyInstance, logLines?: LogLines, tickMs?: number): Promise<void> {
+export function addLive(
+  app: FastifyInstance,
+  hooks: RequestHooks,
+  logLines?: LogLines,
+  tickMs?: number
+): void {
   const failed = (error: unknown) =>
     app.log.warn({ event: 'live_failed', err: error }, 'the live channel missed something')
   const live = new Live(app.store, app.clock, failed, logLines)
   app.decorate('live', live)
   // Ahead of the package's own, which takes leave without a reason and waits for who does not answer.
   app.addHook('preClose', () => live.end())
-  await app.register(websocket, { options: { maxPayload: MOST_RECEIVED } })
+  const forUpgrades = hooks.appFor(request => request.headers.upgrade !== undefined)
+  websocket(forUpgrades, { options: { maxPayload: MOST_RECEIVED } }, failure => {
+    if (failure !== undefined) throw failure
+  })
   // The package would let anybody in at any route, to close the connection then.
-  app.addHook('onRequest', (request, reply, done) => {
+  forUpgrades.addHook('onRequest', (request, reply, done) => {
     if (!request.ws || request.routeOptions.config.takesSockets === true) return done()
     void reply.code(404).send({ success: false, message: 'Not found.' })
   })

@@ -24,35 +24,39 @@ export class RememberedPasswords {
   ) {}
 
   /**
+   * Answers at once what is remembered.
    * @param who whose checks are counted together: few of one run at a time
-   * @param identity what the password belongs to, beside its hash
-   * @param hash as it is stored now: what was right for another one is no more
+   * @param hash as it is stored now: what was right for another one is no more. It has a salt of its own, and so stands
+   *   for whose it is
    * @param again runs before bcrypt, when it is this one's turn: throws when it has become pointless
    * @throws ProductError AUTH_RATE, BUSY_LOGIN; what `again` throws
    */
-  async matches(
-    who: string,
-    identity: readonly string[],
-    password: string,
-    hash: string,
-    again: () => void
-  ): Promise<boolean> {
-    const now = this.clock()
-    const token = this.token([...identity, hash, password])
-    const known = (this.#known.get(token) ?? 0) > now
-    if (!known && !(await this.#checkOnce(who, token, () => this.passwords.matches(password, hash, again))))
-      return false
+  matches(who: string, password: string, hash: string, again: () => void): boolean | Promise<boolean> {
+    const token = this.token([hash, password])
+    if ((this.#known.get(token) ?? 0) > this.clock()) return this.#remember(token)
+    return this.#checkOnce(who, token, () => this.passwords.matches(password, hash, again)).then(
+      right => right && this.#remember(token)
+    )
+  }
+
+  #remember(token: string): true {
     // Behind all others: what was not used for longest goes first.
     this.#known.delete(token)
-    this.#known.set(token, now + REMEMBER_MS)
-    const [oldest] = this.#known.keys()
-    if (this.#known.size > MOST_REMEMBERED && oldest !== undefined) this.#known.delete(oldest)
+    this.#known.set(token, this.clock() + REMEMBER_MS)
+    if (this.#known.size > MOST_REMEMBERED) {
+      // Not looked for in vain: what was taken out before lies ahead of it.
+      const [oldest] = this.#known.keys()
+      if (oldest !== undefined) this.#known.delete(oldest)
+    }
     return true
   }
 
   /** A keyed hash that stands for texts of which a password is one: of use in this process only. Nobody is ever told it. */
   token(texts: readonly string[]): string {
-    return hash('sha256', this.#key + JSON.stringify(texts), 'base64')
+    let text = this.#key
+    // By its length each text has one way to be read.
+    for (const one of texts) text += `${one.length} ${one}`
+    return hash('sha256', text, 'base64')
   }
 
   /** Requests that come with one credential at the same moment share one check; nobody has many at a time. */

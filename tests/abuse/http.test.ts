@@ -49,6 +49,23 @@ t.test('every reply, errors too, carries the security headers', async t => {
   }
 })
 
+t.test('what browsers may show as a page carries the headers for pages too', async t => {
+  const at = await testApp(t)
+  for (const url of ['/', '/index.html', '/api/session', '/nothing.css']) {
+    t.match(
+      (await at.app.inject({ url })).headers,
+      {
+        'origin-agent-cluster': '?1',
+        'x-dns-prefetch-control': 'off',
+        'x-download-options': 'noopen',
+        'x-permitted-cross-domain-policies': 'none',
+        'x-xss-protection': '0'
+      },
+      url
+    )
+  }
+})
+
 t.test('API replies are never cached by anybody but the browser, and asked about each time', async t => {
   const at = await testApp(t)
   const alice = await at.login()

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import Fastify from 'fastify'
 import t from 'tap'
 import { takeMultipartForms } from '../../server/multipart-forms.js'
+import { RequestHooks } from '../../server/request-hooks.js'
 import { ownFolder } from '../support/own-folder.js'
 
 // Our routes spool files themselves; what the plugin does behind its own way to save them shows that its hooks run.
@@ -9,7 +10,7 @@ for (const type of ['multipart/form-data', 'Multipart/Form-Data']) {
   t.test(`what the plugin does at the end of a request is done for a form (${type})`, async t => {
     const app = Fastify()
     t.teardown(() => app.close())
-    takeMultipartForms(app, 1000)
+    takeMultipartForms(new RequestHooks(app), 1000)
     const folder = ownFolder(t)
     const saved: string[] = []
     app.post('/', async request => {
@@ -50,7 +51,7 @@ for (const type of ['multipart/form-data', 'Multipart/Form-Data']) {
 t.test('a request that is no form is none for the plugin', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
-  takeMultipartForms(app, 1000)
+  takeMultipartForms(new RequestHooks(app), 1000)
   app.post('/', request => ({ form: request.isMultipart() }))
   const reply = await app.inject({ method: 'POST', url: '/', payload: { a: 1 } })
   t.same(reply.json(), { form: false })

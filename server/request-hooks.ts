@@ -1,0 +1,106 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
+
+/** Looks at a request ahead of its route. @returns false when it has been answered and goes no further */
+type Look = (request: FastifyRequest, reply: FastifyReply) => boolean
+/** Runs after a reply has been sent. */
+type End = (request: FastifyRequest, reply: FastifyReply) => void
+type At = 'onRequest' | 'onResponse'
+type PluginHook = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  done: HookHandlerDoneFunction
+) => Promise<void> | undefined
+
+/** A plugin's hook, and which requests are its. */
+interface Rare {
+  concerns: (request: FastifyRequest) => boolean
+  hook: PluginHook
+}
+
+/**
+ * What an app does at every request, in the order it was given, as one hook at each end: Fastify's way from one hook to
+ * the next takes longer than most of what they do, and a poll is small.
+ */
+export class RequestHooks {
+  readonly #looks: Look[] = []
+  readonly #ends: End[] = []
+  readonly #rare: Readonly<Record<At, Rare[]>> = { onRequest: [], onResponse: [] }
+
+  /** @param app its routes are to be added later */
+  constructor(private readonly app: FastifyInstance) {
+    app.addHook('onRequest', (request, reply, done) => {
+      for (const look of this.#looks) if (!look(request, reply)) return
+      this.#runRare('onRequest', request, reply, done)
+    })
+    app.addHook('onResponse', (request, reply, done) => {
+      for (const end of this.#ends) end(request, reply)
+      this.#runRare('onResponse', request, reply, done)
+    })
+  }
+
+  /** Has every request looked at, behind those given before and ahead of plugins' hooks. */
+  look(look: Look): void {
+    this.#looks.push(look)
+  }
+
+  /** Has something done after every reply. */
+  end(end: End): void {
+    this.#ends.push(end)
+  }
+
+  /**
+   * The app as a plugin gets it that concerns few requests: its hooks run at these alone, and values it keeps with a
+   * request take no room in the others. To be called as a function: `register` would make an app of its own.
+   */
+  appFor(concerns: Rare['concerns']): FastifyInstance {
+    const { app } = this
+    const rare = this.#rare
+    return Object.create(app, {
+      addHook: {
+        value: (name: string, hook: PluginHook) =>
+          name === 'onRequest' || name === 'onResponse'
+            ? rare[name].push({ concerns, hook })
+            : app.addHook(name as 'onRequest', hook)
+      },
+      decorate: { value: app.decorate.bind(app) },
+      decorateRequest: {
+        value: (name: string, value: unknown) =>
+          app.decorateRequest(name, typeof value === 'function' ? value : keptApart(value))
+      }
+    }) as FastifyInstance
+  }
+
+  #runRare(at: At, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void {
+    const rare = this.#rare[at]
+    for (const { concerns } of rare) {
+      if (!concerns(request)) continue
+      void runHooks(rare, request, reply).then(() => done(), done)
+      return
+    }
+    done()
+  }
+}
+
+async function runHooks(rare: readonly Rare[], request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  for (const { concerns, hook } of rare) {
+    if (!concerns(request)) continue
+    await (hook.length < 3
+      ? hook(request, reply, () => undefined)
+      : new Promise<void>((resolve, reject) => {
+          void hook(request, reply, error => (error === undefined ? resolve() : reject(error)))
+        }))
+  }
+}
+
+/** A value of requests that few of them change. */
+function keptApart(initial: unknown): { getter: () => unknown; setter: (value: unknown) => void } {
+  const held = new WeakMap<object, unknown>()
+  return {
+    getter(this: object) {
+      return held.has(this) ? held.get(this) : initial
+    },
+    setter(this: object, value: unknown) {
+      held.set(this, value)
+    }
+  }
+}
