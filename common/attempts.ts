@@ -1,6 +1,7 @@
 import { familyOf, parseAddress } from './address.js'
 import type { Clock } from './clock.js'
 import { ProductError } from './errors.js'
+import { keepLatest } from './keep-latest.js'
 import { printable } from './names.js'
 
 /** Keys remembered at most; the oldest go first, so that a flood of addresses can't grow the memory. */
@@ -36,10 +37,7 @@ export class FailedAttempts {
       known.count++
       return
     }
-    this.#failed.delete(key)
-    this.#failed.set(key, { count: 1, until: now + this.windowMs })
-    const [oldest] = this.#failed.keys()
-    if (this.#failed.size > MOST_KEYS && oldest !== undefined) this.#failed.delete(oldest)
+    keepLatest(this.#failed, key, { count: 1, until: now + this.windowMs }, MOST_KEYS)
   }
 
   /** Takes back one failure that was noted before it was known to be none. */

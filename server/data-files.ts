@@ -20,7 +20,6 @@ export function namesDataFile(url: string): boolean {
     if (!path.includes('%')) return false
     const decoded = decode(path)
     if (decoded === undefined) return true
-    if (decoded === path) return false
     path = decoded
   }
   return true

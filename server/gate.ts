@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AddressSet, parseAddress, type Address } from '../common/address.js'
 import { FailedAttempts, peerKey } from '../common/attempts.js'
 import { ProductError } from '../common/errors.js'
+import { keepLatest } from '../common/keep-latest.js'
 import { shownKey } from './api/key-access.js'
 import { authFailed } from './metrics.js'
 import { Htpasswd } from './store/htpasswd.js'
@@ -158,9 +159,6 @@ class BasicCheck {
   }
 
   #noteWrong(guess: string): void {
-    this.#wrong.delete(guess)
-    this.#wrong.set(guess, this.app.clock() + WINDOW_MS)
-    const [oldest] = this.#wrong.keys()
-    if (this.#wrong.size > MOST_WRONG && oldest !== undefined) this.#wrong.delete(oldest)
+    keepLatest(this.#wrong, guess, this.app.clock() + WINDOW_MS, MOST_WRONG)
   }
 }

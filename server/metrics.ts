@@ -78,14 +78,14 @@ export class Metrics {
     }
     // Of each route its own hook: to ask a request for its route takes longer than to count it.
     app.addHook('onRoute', options => {
-      const { url, onResponse = [] } = options
+      const { url } = options
       const route = url.startsWith(`${base}/`) ? url.slice(base.length) : url
       const measured: onResponseHookHandler = (request, reply, done) => {
         // A WebSocket's time is its whole life.
         if (!request.ws) observe(request.method, route, reply)
         done()
       }
-      options.onResponse = [...(Array.isArray(onResponse) ? onResponse : [onResponse]), measured]
+      options.onResponse = [options.onResponse ?? [], measured].flat()
     })
     hooks.end((request, reply) => {
       if (request.is404) observe(NO_ROUTE, NO_ROUTE, reply)

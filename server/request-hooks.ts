@@ -71,19 +71,14 @@ export class RequestHooks {
   }
 
   #runRare(at: At, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void {
-    const rare = this.#rare[at]
-    for (const { concerns } of rare) {
-      if (!concerns(request)) continue
-      void runHooks(rare, request, reply).then(() => done(), done)
-      return
-    }
-    done()
+    const mine = this.#rare[at].filter(({ concerns }) => concerns(request))
+    if (mine.length === 0) done()
+    else runHooks(mine, request, reply).then(() => done(), done)
   }
 }
 
 async function runHooks(rare: readonly Rare[], request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  for (const { concerns, hook } of rare) {
-    if (!concerns(request)) continue
+  for (const { hook } of rare) {
     await (hook.length < 3
       ? hook(request, reply, () => undefined)
       : new Promise<void>((resolve, reject) => {

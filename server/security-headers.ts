@@ -15,32 +15,30 @@ const OF_PAGES: ReadonlySet<string> = new Set([
   'x-xss-protection'
 ])
 
-// Asked once: they are the same for all, and to work them out took longer than all else of a small request.
-const HEADERS = Object.entries(helmetHeaders())
-const ALWAYS = Object.fromEntries(HEADERS.filter(([name]) => !OF_PAGES.has(name)))
-const FOR_PAGES = Object.fromEntries(HEADERS.filter(([name]) => OF_PAGES.has(name)))
-
 /**
- * Gives every reply helmet's headers, and on HTTPS strict-transport-security: plain HTTP on loopback must not be told to
- * go away. To be called before other looks are added: what they refuse has the headers too.
+ * Gives every reply helmet's headers but for those of pages, and on HTTPS strict-transport-security: plain HTTP on
+ * loopback must not be told to go away. To be called before other looks are added: what they refuse has the headers too.
  */
 export function addSecurityHeaders(hooks: RequestHooks): void {
+  // Asked once: they are the same for all, and to work them out took longer than all else of a small request.
+  const always = helmetHeaders(name => !OF_PAGES.has(name))
   hooks.look((request, reply) => {
-    reply.headers(ALWAYS)
+    reply.headers(always)
     if (request.protocol === 'https') reply.header('strict-transport-security', HSTS)
     return true
   })
 }
 
-/** Gives replies of `app`, where browsers get pages, those of helmet's headers too that are for pages only. */
+/** Gives replies of `app`, where browsers get pages, helmet's headers of pages too. */
 export function addPageHeaders(app: FastifyInstance): void {
+  const ofPages = helmetHeaders(name => OF_PAGES.has(name))
   app.addHook('onRequest', (_request, reply, done) => {
-    reply.headers(FOR_PAGES)
+    reply.headers(ofPages)
     done()
   })
 }
 
-function helmetHeaders(): Record<string, string> {
+function helmetHeaders(wanted: (name: string) => boolean): Record<string, string> {
   const request = new IncomingMessage(new Socket())
   const reply = new ServerResponse(request)
   const set = helmet({
@@ -61,5 +59,6 @@ function helmetHeaders(): Record<string, string> {
   set(request, reply, (error?: unknown) => {
     if (error instanceof Error) throw error
   })
-  return Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]))
+  const headers = Object.entries(reply.getHeaders()).filter(([name]) => wanted(name))
+  return Object.fromEntries(headers.map(([name, value]) => [name, String(value)]))
 }

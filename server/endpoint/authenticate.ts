@@ -81,7 +81,7 @@ export class ClientAuthenticator {
     attempts.check(key)
     const entry = clients.find(client => client.username === serverId)
     const given = secret.slice(0, LONGEST_PASSWORD)
-    if (entry?.callback === undefined || !isServerName(entry.username)) {
+    if (entry?.callback === undefined || !isNamed(entry)) {
       attempts.failed(key)
       const hashes = clients.flatMap(({ callback }) => (callback === undefined ? [] : { password: callback }))
       await this.store.passwords.matches(given, this.store.passwords.nobodysHash(hashes, serverId))

@@ -1,6 +1,7 @@
 import { parseAddress } from '../../common/address.js'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
+import { keepLatest } from '../../common/keep-latest.js'
 import { namesIn, serialise, versionOf, type JsonFiles, type Snapshot } from '../../common/json-file.js'
 import type { HostEvent } from '../../common/live-messages.js'
 import {
@@ -122,10 +123,7 @@ export class EventStore {
   readonly #latest = new Map<string, number>()
 
   #noteLatest(path: string, arrived: number): void {
-    this.#latest.delete(path)
-    this.#latest.set(path, arrived)
-    const [oldest] = this.#latest.keys()
-    if (this.#latest.size > MOST_LATEST && oldest !== undefined) this.#latest.delete(oldest)
+    keepLatest(this.#latest, path, arrived, MOST_LATEST)
   }
 
   readonly #together = new GroupCommit<BanEvent, boolean>(MOST_TOGETHER, event => [JSON.stringify(event)])

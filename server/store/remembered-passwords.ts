@@ -1,6 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import type { Clock } from '../../common/clock.js'
 import { ProductError } from '../../common/errors.js'
+import { keepLatest } from '../../common/keep-latest.js'
 import type { PasswordCheck } from './password-check.js'
 
 /** After the last use: hosts ask every 5 minutes, and 1,000 checks of a hash take minutes. */
@@ -40,14 +41,8 @@ export class RememberedPasswords {
   }
 
   #remember(token: string): true {
-    // Behind all others: what was not used for longest goes first.
-    this.#known.delete(token)
-    this.#known.set(token, this.clock() + REMEMBER_MS)
-    if (this.#known.size > MOST_REMEMBERED) {
-      // Not looked for in vain: what was taken out before lies ahead of it.
-      const [oldest] = this.#known.keys()
-      if (oldest !== undefined) this.#known.delete(oldest)
-    }
+    // What was not used for longest goes first.
+    keepLatest(this.#known, token, this.clock() + REMEMBER_MS, MOST_REMEMBERED)
     return true
   }
 

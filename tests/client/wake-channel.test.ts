@@ -251,6 +251,8 @@ t.test(
       })
       proxy.on('upgrade', (_request, socket: Socket) => {
         tries++
+        // The host may have gone meanwhile, which is no matter to a proxy.
+        socket.on('error', () => undefined)
         refuse(socket)
       })
       proxy.listen(0, '127.0.0.1')
