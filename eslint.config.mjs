@@ -58,6 +58,11 @@ export default tseslint.config(
   room(['server/store/**/*.ts'], ['/client/', '/(endpoint|api|live)/'], 'the store imports only common'),
   room(['server/endpoint/**/*.ts'], ['/client/', '/(api|live)/'], 'endpoints import the store and common'),
   room(['server/api/**/*.ts'], ['/client/', '/endpoint/'], 'the API imports store, live and common'),
+  room(
+    ['server/live/**/*.ts'],
+    ['/client/', '/(endpoint|api)/', '^\\.\\./[^/]+$'],
+    'live imports the store and common'
+  ),
   room(['public/**/*.{ts,tsx}'], ['/(server|client|tests)/'], 'the page knows the server by its API only'),
   room(['client/**/*.ts'], ['/server/'], 'server and client never import each other'),
   room(['client/{log,firewall}/**/*.ts'], ['/server/', '/cycle/'], 'log and firewall import only common'),

@@ -12,7 +12,7 @@ declare module 'fastify' {
   }
 }
 
-const AUTH_KINDS: readonly AuthKind[] = ['client', 'callback', 'login', 'key']
+const AUTH_KINDS: readonly AuthKind[] = ['client', 'callback', 'login', 'key', 'basic']
 const ACTIONS: readonly BanEvent['action'][] = ['Ban', 'Unban', 'Increase Ban', 'Restore Ban']
 /** What is asked for by a path that leads to no route: paths are anybody's text, and label values are kept for ever. */
 const NO_ROUTE = 'none'

@@ -5,6 +5,8 @@ type Look = (request: FastifyRequest, reply: FastifyReply) => boolean
 /** Runs after a reply has been sent. */
 type End = (request: FastifyRequest, reply: FastifyReply) => void
 type At = 'onRequest' | 'onResponse'
+/** Hooks that no request runs. */
+const OF_THE_APP = ['onRoute', 'onRegister', 'onReady', 'onListen', 'preClose', 'onClose']
 type PluginHook = (
   request: FastifyRequest,
   reply: FastifyReply,
@@ -49,23 +51,25 @@ export class RequestHooks {
   }
 
   /**
-   * The app as a plugin gets it that concerns few requests: its hooks run at these alone, and values it keeps with a
-   * request take no room in the others. To be called as a function: `register` would make an app of its own.
+   * The app as a plugin gets it that concerns few requests: its `onRequest` and `onResponse` run at these alone, and values
+   * it keeps with a request take no room in the others. To be called as a function: `register` would make an app of its own.
+   * @throws Error by `addHook` for any other hook of requests
    */
   appFor(concerns: Rare['concerns']): FastifyInstance {
     const { app } = this
     const rare = this.#rare
     return Object.create(app, {
       addHook: {
-        value: (name: string, hook: PluginHook) =>
-          name === 'onRequest' || name === 'onResponse'
-            ? rare[name].push({ concerns, hook })
-            : app.addHook(name as 'onRequest', hook)
+        value: (name: string, hook: PluginHook) => {
+          if (name === 'onRequest' || name === 'onResponse') rare[name].push({ concerns, hook })
+          else if (OF_THE_APP.includes(name)) app.addHook(name as 'onRequest', hook)
+          else throw new Error(`a hook ${name} would run at every request`)
+        }
       },
       decorate: { value: app.decorate.bind(app) },
       decorateRequest: {
-        value: (name: string, value: unknown) =>
-          app.decorateRequest(name, typeof value === 'function' ? value : keptApart(value))
+        value: (name: string, value: unknown, dependencies?: string[]) =>
+          app.decorateRequest(name, typeof value === 'function' ? value : keptApart(value), dependencies)
       }
     }) as FastifyInstance
   }
@@ -82,7 +86,7 @@ async function runHooks(rare: readonly Rare[], request: FastifyRequest, reply: F
     await (hook.length < 3
       ? hook(request, reply, () => undefined)
       : new Promise<void>((resolve, reject) => {
-          void hook(request, reply, error => (error === undefined ? resolve() : reject(error)))
+          void hook(request, reply, error => (error == null ? resolve() : reject(error)))
         }))
   }
 }

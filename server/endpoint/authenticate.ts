@@ -44,7 +44,7 @@ export class ClientAuthenticator {
    * @param peer the address the request came from
    * @returns the client's entry in the list
    * @throws ProductError AUTH_USER, AUTH_PASSWORD, AUTH_IP (sync-contract.md §2), AUTH_RATE, CLIENT_LIST_MISSING,
-   *   CLIENT_LIST_CORRUPT
+   *   CLIENT_LIST_CORRUPT, UNREADABLE
    */
   async check(given: Credentials, peer: string): Promise<CheckedClient> {
     const key = peerKey(peer)
@@ -72,7 +72,7 @@ export class ClientAuthenticator {
 
   /**
    * As `check`, for what fail2ban itself sends (callbacks.ts).
-   * @throws ProductError CALLBACK, AUTH_RATE, CLIENT_LIST_MISSING, CLIENT_LIST_CORRUPT
+   * @throws ProductError CALLBACK, AUTH_RATE, CLIENT_LIST_MISSING, CLIENT_LIST_CORRUPT, UNREADABLE
    */
   async checkCallback(serverId: string, secret: string, peer: string): Promise<ServerName> {
     const key = peerKey(peer)
@@ -116,7 +116,9 @@ export class ClientAuthenticator {
     try {
       list = await this.store.clients.list()
     } catch (error) {
-      if (!(error instanceof ProductError) || error.code !== 'FILE_CORRUPT') throw error
+      // @fastify/basic-auth tells any other error as a 401.
+      if (!(error instanceof ProductError)) throw new ProductError('UNREADABLE', undefined, error)
+      if (error.code !== 'FILE_CORRUPT') throw error
       throw new ProductError('CLIENT_LIST_CORRUPT', undefined, error)
     }
     if (list.version === '') throw new ProductError('CLIENT_LIST_MISSING')

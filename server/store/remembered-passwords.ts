@@ -27,8 +27,8 @@ export class RememberedPasswords {
   /**
    * Answers at once what is remembered.
    * @param who whose checks are counted together: few of one run at a time
-   * @param hash as it is stored now: what was right for another one is no more. It has a salt of its own, and so stands
-   *   for whose it is
+   * @param hash as it is stored now: what was right for another one is no more. Whose it is does not matter: whether a
+   *   password fits a hash hangs on these two alone
    * @param again runs before bcrypt, when it is this one's turn: throws when it has become pointless
    * @throws ProductError AUTH_RATE, BUSY_LOGIN; what `again` throws
    */

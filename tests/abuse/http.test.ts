@@ -353,6 +353,48 @@ t.test('request smuggling, straight at the server: nothing ambiguous is taken', 
   t.strictSame(statusesOf(good), [200])
 })
 
+const UPGRADE = [
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  `Sec-WebSocket-Key: ${'A'.repeat(22)}==`
+].join('\r\n')
+const JUNK = 'a:\r\n'.repeat(1000)
+
+t.test('an upgrade that is refused ends its connection, whoever refused it', async t => {
+  const { port } = await listening(t)
+  const rows: Record<string, [number, string]> = {
+    'no route': [404, `GET /nothing HTTP/1.1\r\nHost: x\r\n${UPGRADE}`],
+    'a route for requests': [404, `GET /healthz HTTP/1.1\r\nHost: x\r\n${UPGRADE}`],
+    'a route for sockets': [401, `GET /api/ws HTTP/1.1\r\nHost: x\r\n${UPGRADE}`],
+    "a data file's path": [404, `GET /x.json HTTP/1.1\r\nHost: x\r\n${UPGRADE}`],
+    'two hosts': [400, `GET /nothing HTTP/1.1\r\nHost: x\r\nHost: y\r\n${UPGRADE}`],
+    'headers that Node.js drops': [431, `GET /nothing HTTP/1.1\r\nHost: x\r\n${JUNK}${UPGRADE}`],
+    h2c: [404, `GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c`]
+  }
+  for (const [what, [status, text]] of Object.entries(rows)) {
+    const socket = connect(port, '127.0.0.1')
+    let got = ''
+    socket.on('data', (chunk: Buffer) => (got += chunk.toString('latin1')))
+    const closed = once(socket, 'close', { signal: AbortSignal.timeout(10_000) })
+    socket.write(`${text}\r\n\r\n`)
+    await t.resolves(closed, what)
+    t.strictSame(statusesOf(got), [status], what)
+    socket.destroy()
+  }
+})
+
+t.test('a request with more headers than Node.js tells of is refused, not taken for less', async t => {
+  const { port } = await listening(t)
+  const get = (headers: string) => raw(port, `GET /healthz HTTP/1.1\r\nHost: x\r\n${headers}\r\n`)
+  t.strictSame(
+    statusesOf(await get(`${JUNK}X-Forwarded-For: 192.0.2.1\r\n`)),
+    [431],
+    'and ends the connection'
+  )
+  t.strictSame(statusesOf(await get('a:\r\n'.repeat(998))), [200, 404], 'as many as it tells of are taken')
+})
+
 t.test('a reply to a request that is no HTTP tells nothing of the server', async t => {
   const { port } = await listening(t)
   for (const text of [

@@ -74,6 +74,23 @@ t.test('authentication: client list missing or corrupt', async t => {
   )
 })
 
+t.test(
+  'authentication: a client list that can not be looked at is our fault, and no path is told',
+  async t => {
+    const at = await start(t)
+    const file = at.path('settings', 'client-list.json')
+    await rm(file)
+    await symlink('client-list.json', file)
+    const basic = Buffer.from(`${WEB1.username}:${WEB1.password}`).toString('base64')
+    const headers = { authorization: `Basic ${basic}`, 'x-client-uuid': WEB1.uuid }
+    for (const reply of [await at.post('update.php', asBody()), await at.post('update.php', '', headers)]) {
+      t.equal(reply.statusCode, 500)
+      t.strictSame(reply.json(), { success: false, message: 'A file could not be read' })
+    }
+    t.equal(at.logs.filter(line => line.code === 'UNREADABLE').length, 2)
+  }
+)
+
 t.test('authentication: an address restriction holds, as one address, CIDR or several', async t => {
   const at = await start(t)
   const file = at.path('settings', 'client-list.json')
