@@ -34,6 +34,10 @@ const TABLE = {
   KEY_FAILED: { status: 401, message: 'Wrong API key. See "fail2ban-report key list" on the server.' },
   CSRF: { status: 403, message: 'The request did not come from this page. Reload and try again.' },
   ROLE: { status: 403, message: 'Your role may not do this: ask an admin.' },
+  KEY_BOUND: {
+    status: 403,
+    message: 'This key counts for one host only: this needs one that is bound to none.'
+  },
   UPGRADE: { status: 426, message: 'This address takes WebSockets only.' },
   BUSY_LIVE: { status: 503, message: 'Too many live connections. Close some, or try again later.' },
   LIST_SET_ASIDE: { status: 409, message: 'The blocklist was corrupt and has been set aside' },

@@ -455,6 +455,8 @@ export const de: Messages = {
   'error.LOGIN_NEEDED': 'Melden Sie sich zuerst an.',
   'error.LOGIN_FAILED': 'Benutzername oder Passwort ist falsch.',
   'error.CSRF': 'Die Anfrage kam nicht von dieser Seite. Laden Sie neu und versuchen Sie es noch einmal.',
+  'error.KEY_BOUND':
+    'Dieser Schlüssel gilt nur für einen Host: Hier braucht es einen, der an keinen gebunden ist.',
   'error.ROLE': 'Ihre Rolle darf das nicht: Fragen Sie einen Admin.',
   'error.AUTH_RATE': 'Zu viele Fehlversuche von dieser Adresse. Warten Sie und versuchen Sie es noch einmal.',
   'error.ADDRESS_REFUSED': 'Ihre Adresse ist hier nicht zugelassen.',

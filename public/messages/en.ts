@@ -442,6 +442,7 @@ export const en = {
   'error.LOGIN_NEEDED': 'Log in first.',
   'error.LOGIN_FAILED': 'Wrong user name or password.',
   'error.CSRF': 'The request did not come from this page. Reload and try again.',
+  'error.KEY_BOUND': 'This key counts for one host only: this needs one that is bound to none.',
   'error.ROLE': 'Your role may not do this: ask an admin.',
   'error.AUTH_RATE': 'Too many failed attempts from this address. Wait and try again.',
   'error.ADDRESS_REFUSED': 'Your address may not come in here.',

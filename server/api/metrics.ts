@@ -51,7 +51,7 @@ export default function metricsRoute(
     },
     async (request, reply) => {
       requireRight(request, 'read')
-      if (boundTo(request) !== undefined) throw new ProductError('ROLE')
+      if (boundTo(request) !== undefined) throw new ProductError('KEY_BOUND')
       const text = await scrapes.at('', scrape)
       return reply.header('cache-control', 'no-store').type(Registry.PROMETHEUS_CONTENT_TYPE).send(text)
     }

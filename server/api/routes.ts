@@ -52,7 +52,7 @@ export default async function api(app: FastifyInstance, { counts }: { counts: Li
     blockingRoutes(scope)
     eventRoutes(scope)
     columnRoutes(scope)
-    const summaries = new Summaries(app.store.events, app.reportConfig.warnings?.warning ?? Infinity)
+    const summaries = new Summaries(app.store, app.reportConfig.warnings?.warning ?? Infinity)
     statisticsRoutes(scope, summaries)
     warningRoutes(scope, summaries)
     addressRoutes(scope, summaries)

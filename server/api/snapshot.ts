@@ -30,7 +30,7 @@ export async function snapshotOf(store: Store, reportConfig: ReportConfig, clock
   app.decorate('clock', clock)
   // Without a database: what it knows may not be given away.
   app.decorate('countries', new Countries('', clock, () => undefined))
-  const summaries = new Summaries(store.events, reportConfig.warnings?.warning ?? Infinity)
+  const summaries = new Summaries(store, reportConfig.warnings?.warning ?? Infinity)
   serverRoutes(app, new ListCounts(store.lists, clock))
   blocklistRoutes(app)
   eventRoutes(app)

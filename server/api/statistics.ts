@@ -4,7 +4,7 @@ import * as Type from 'typebox'
 import type { Static } from 'typebox'
 import type { Address } from '../../common/address.js'
 import { isoTime, localDay } from '../../common/clock.js'
-import { eventsFileOfDay, type ServerName } from '../../common/names.js'
+import { eventsFileOfDay, type EventsFileName, type ServerName } from '../../common/names.js'
 import type { Store } from '../store/store.js'
 import type { Summaries } from '../store/summaries.js'
 import { isKnown } from './etag.js'
@@ -96,20 +96,29 @@ type Kept = Map<string, { mark: string; body: string }>
 /** The first to look after a start need not wait for a month to be read: it is read while nobody looks. */
 function sumUpBeforehand(app: FastifyInstance, summaries: Summaries): void {
   let closed = false
-  app.addHook('onClose', (_app, done) => {
+  let running = Promise.resolve()
+  app.addHook('onClose', async () => {
     closed = true
-    done()
+    await running
   })
   const run = async () => {
     const found = await versionsOf(app.store, summaries, await app.store.hosts.names(), app.clock())
+    const days = new Map<ServerName, EventsFileName[]>()
     // What is looked at first comes first.
     for (const one of found.sort((a, b) => (a.day < b.day ? 1 : a.day > b.day ? -1 : 0))) {
       if (closed) return
       await summaries.of([one])
+      const known = days.get(one.server)
+      if (known === undefined) days.set(one.server, [one.day])
+      else known.push(one.day)
+    }
+    for (const [server, those] of days) {
+      if (closed) return
+      await summaries.keep(server, those)
     }
   }
   app.addHook('onListen', done => {
-    run().catch((error: unknown) =>
+    running = run().catch((error: unknown) =>
       app.log.warn({ event: 'sums_failed', err: error }, 'a day could not be summed up beforehand')
     )
     done()

@@ -7,7 +7,7 @@ import { jailOfList, listOfJail, printable, type ServerName } from '../../common
 import type { AuditRow } from '../store/audit-row.js'
 import type { AuditFilter } from '../store/audit-trails.js'
 import type { Store } from '../store/store.js'
-import { knownServer } from './blocking.js'
+import { knownServer } from './known-host.js'
 import { addFolderFlags, flagText, openStore, type Terminal } from './context.js'
 
 const UNITS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const

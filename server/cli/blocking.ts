@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { address, type Address } from '../../common/address.js'
 import { ProductError } from '../../common/errors.js'
-import { jailOfList, listOfJail, printable, serverName, type ServerName } from '../../common/names.js'
+import { jailOfList, listOfJail, printable } from '../../common/names.js'
 import { nearest } from '../../common/nearest.js'
 import { asksForBlock, isExpired, LIMITS, type BlocklistEntry } from '../../common/shapes.js'
 import type { AuditActor } from '../store/audit-row.js'
@@ -10,6 +10,7 @@ import { stillBlocked, stillBlockedWords, type StillBlocked } from '../store/sti
 import type { Store } from '../store/store.js'
 import { addFolderFlags, cliActor, flagText, openStore, show, type Terminal } from './context.js'
 import { endOfFlag } from './expiry.js'
+import { knownServer } from './known-host.js'
 import { table } from './table.js'
 
 const WORDS: Record<ChangeOutcome | 'refused', string> = {
@@ -167,17 +168,4 @@ async function strangeJail(store: Store, flags: Record<string, unknown>): Promis
   const like = nearest(jail, [...known])
   const meant = like === undefined ? '' : `; the nearest is ${printable(like)}`
   return `no list and no event of ${server} names the jail "${printable(jail)}" so far${meant}`
-}
-
-/** The host of that name. @throws ProductError BAD_NAME, NOT_FOUND */
-export async function knownServer(store: Store, text: string): Promise<ServerName> {
-  const server = serverName(text)
-  const names = await store.hosts.names()
-  if (!names.includes(server)) {
-    throw new ProductError(
-      'NOT_FOUND',
-      `there is no host ${server}; there are: ${names.join(', ') || 'none yet'}`
-    )
-  }
-  return server
 }

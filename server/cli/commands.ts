@@ -5,7 +5,7 @@ import { ProductError } from '../../common/errors.js'
 import { printable, type ServerName } from '../../common/names.js'
 import { orderCommand } from '../store/command-order.js'
 import type { HostCommand } from '../store/kinds.js'
-import { knownServer } from './blocking.js'
+import { knownServer } from './known-host.js'
 import { addFolderFlags, cliActor, flagText, openStore, show, type Terminal } from './context.js'
 import { table } from './table.js'
 

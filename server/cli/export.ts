@@ -8,6 +8,7 @@ import { builtPages } from '../../common/package-root.js'
 import { snapshotOf, type Snapshot } from '../api/snapshot.js'
 import { readReportConfig } from '../store/report-config.js'
 import { StaticCopy } from '../store/static-copy.js'
+import { noSuchHost } from './known-host.js'
 import { addFolderFlags, flagText, openStore, show, type Terminal } from './context.js'
 
 const MOST_DAYS = 3650
@@ -45,7 +46,7 @@ async function run(flags: Record<string, unknown>, terminal: Terminal): Promise<
   })
   const servers = await store.hosts.names()
   const missing = wanted.find(name => !servers.includes(name))
-  if (missing !== undefined) throw new ProductError('NOT_FOUND', `there is no server ${missing}`)
+  if (missing !== undefined) throw noSuchHost(missing, servers)
   const reportConfig = await readReportConfig(folders.settings)
   const made = isoTime(now)
   const copy = await StaticCopy.begin(out, builtPages(), made)

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import { messageOf, ProductError } from '../../common/errors.js'
-import { serverName } from '../../common/names.js'
 import { setting } from '../../common/settings.js'
 import { prepareFolders } from '../store/folders.js'
 import { KEY_ROLES } from '../store/kinds.js'
 import { addFolderFlags, cliActor, flagText, openStore, show, type Terminal } from './context.js'
+import { knownServer } from './known-host.js'
 import { table } from './table.js'
 
 const ROLE = setting.oneOf(KEY_ROLES, {
@@ -29,7 +29,8 @@ export function addKeyCommands(program: Command, terminal: Terminal): void {
     .action(async (name: string, flags: Record<string, unknown>) => {
       const { store, folders } = openStore(flags, terminal)
       const role = roleOf(flagText(flags, 'role'))
-      const server = flags.server === undefined ? undefined : serverName(flagText(flags, 'server'))
+      const named = flags.server === undefined ? undefined : flagText(flags, 'server')
+      const server = named === undefined ? undefined : await knownServer(store, named)
       await prepareFolders(folders)
       const secret = await store.keys.add(name, role, server, cliActor(terminal))
       show(

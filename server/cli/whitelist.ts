@@ -8,6 +8,7 @@ import { exportWhitelist, readWhitelistText } from '../store/whitelist-text.js'
 import type { Lifted, WhitelistOutcome, WhitelistWish } from '../store/whitelist.js'
 import { addFolderFlags, cliActor, flagText, openStore, show, type Terminal } from './context.js'
 import { endOfFlag } from './expiry.js'
+import { noSuchHost } from './known-host.js'
 import { table } from './table.js'
 
 const MOST_TOLD = 5
@@ -29,12 +30,7 @@ export function addWhitelistCommands(program: Command, terminal: Terminal): void
     const stranger = wishes
       .flatMap(wish => wish.servers ?? [])
       .find(server => !known.includes(server) && !named.includes(server))
-    if (stranger !== undefined) {
-      throw new ProductError(
-        'NOT_FOUND',
-        `there is no host ${stranger}; there are: ${known.join(', ') || 'none yet'}`
-      )
-    }
+    if (stranger !== undefined) throw noSuchHost(stranger, known)
     const told = await store.whitelist.add(wishes, cliActor(terminal))
     show(flags, terminal, told, () =>
       [

@@ -22,16 +22,17 @@ export class AddressBook {
   /** The address's number; a new one where it has none. */
   idOf(ip: string): number {
     const value = ipv4Of(ip)
-    return value < 0 ? this.#idOfOther(ip) : this.#idOfIpv4(value)
+    return value < 0 ? this.#idOfOther(ip) : this.idOfIpv4(value)
   }
 
   /** As `idOf`, of ASCII text in some bytes; `to` is behind its end. */
   idAt(bytes: Buffer, from: number, to: number): number {
     const value = ipv4At(bytes, from, to)
-    return value < 0 ? this.#idOfOther(bytes.toString('latin1', from, to)) : this.#idOfIpv4(value)
+    return value < 0 ? this.#idOfOther(bytes.toString('latin1', from, to)) : this.idOfIpv4(value)
   }
 
-  #idOfIpv4(value: number): number {
+  /** The number of an IPv4 address that is given as a number. */
+  idOfIpv4(value: number): number {
     const id = this.#table[this.#placeOf(value)] ?? 0
     if (id !== 0) return id - 1
     this.#grow()
@@ -46,6 +47,11 @@ export class AddressBook {
     if (value < 0) return this.#others.get(ip)
     const id = this.#table[this.#placeOf(value)] ?? 0
     return id === 0 ? undefined : id - 1
+  }
+
+  /** An IPv4 address as a number; undefined where the book's number is of another text. */
+  ipv4Of(id: number): number | undefined {
+    return this.#texts.has(id) ? undefined : this.#values[id]
   }
 
   textOf(id: number): string {

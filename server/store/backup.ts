@@ -138,7 +138,7 @@ async function occupied(folder: string): Promise<boolean> {
 export async function refuseOccupied(to: string): Promise<void> {
   const present = await lstat(to).catch(() => undefined)
   if (present === undefined || (present.isDirectory() && (await readdir(to)).length === 0)) return
-  throw new ProductError('CONFLICT', `--out: there is something at ${to}; name a new folder`)
+  throw new ProductError('CONFLICT', `--out: there is something at ${to}; name another place`)
 }
 
 async function copyFolder(

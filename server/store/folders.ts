@@ -177,6 +177,7 @@ export type FileUse =
   | 'live-notes'
   | 'other'
   | 'settings'
+  | 'sums'
   | 'update-index'
   | 'whitelist'
 
@@ -187,6 +188,7 @@ const USE_OF_NAME = new Map<string, FileUse>([
   ['handover.json', 'hand-overs'],
   ['host.json', 'host'],
   ['live.jsonl', 'live-notes'],
+  ['sums.json', 'sums'],
   ['update.json', 'update-index'],
   ['whitelist.json', 'whitelist']
 ])
@@ -215,6 +217,7 @@ export class Paths {
   host = (server: ServerName): string => join(this.root.archive, server, 'host.json')
   commands = (server: ServerName): string => join(this.root.archive, server, 'commands.json')
   handOvers = (server: ServerName): string => join(this.root.archive, server, 'handover.json')
+  sums = (server: ServerName): string => join(this.root.archive, server, 'sums.json')
   gone = (server: ServerName): string => join(this.root.archive, server, 'gone.json')
   lists = (server: ServerName): string => join(this.root.archive, server, 'blocklists')
   list = (server: ServerName, list: ListName): string => join(this.lists(server), list)

@@ -36,6 +36,37 @@ export const GoneEntries = Type.Record(
 )
 export type GoneEntries = Static<typeof GoneEntries>
 
+const Count = Type.Integer({ minimum: 0, maximum: LIMITS.dayEvents })
+const Counts = Type.Array(Count)
+/** What a day came to (day-summary.ts). */
+export const KeptDay = Type.Object({
+  /** Of the day's file. */
+  version: Type.String(),
+  bans: Count,
+  unbans: Count,
+  increases: Count,
+  restores: Count,
+  hours: Counts,
+  jails: Type.Array(Type.Object({ jail: Type.String(), bans: Count, unbans: Count })),
+  bursts: Type.Array(
+    Type.Object({ jail: Type.String(), minute: Type.String(), events: Count, addresses: Count })
+  ),
+  /** Addresses as numbers, and how often each was banned. */
+  ipv4: Type.Array(Type.Integer({ minimum: 0, maximum: 0xffff_ffff })),
+  ipv4Bans: Counts,
+  others: Type.Array(Type.String()),
+  othersBans: Counts
+})
+export type KeptDay = Static<typeof KeptDay>
+
+/** Long days of a server, by their files' names. */
+export const KeptSums = Type.Object({
+  /** Bans of a jail in a minute that made a burst; null for none. */
+  least: Type.Union([Type.Number(), Type.Null()]),
+  days: Type.Record(Type.String(), KeptDay)
+})
+export type KeptSums = Static<typeof KeptSums>
+
 /** How a host's copy of the whitelist was last synced; `at` is ISO 8601, by the server's clock. */
 export const WhitelistState = Type.Object({
   at: Type.String(),
@@ -121,6 +152,7 @@ export const KINDS = {
   events: kind<StoredEvent[]>(DayEvents, () => [], { rows: true, mend: phpArray }),
   updateIndex: kind<UpdateIndex>(UpdateIndex, () => ({})),
   handOvers: kind<HandOvers>(HandOvers, () => ({})),
+  sums: kind<KeptSums>(KeptSums, () => ({ least: null, days: {} })),
   gone: kind<GoneEntries>(GoneEntries, () => ({})),
   host: kind<Host>(Host, () => ({})),
   // Refused when corrupt: an empty one would let an admin lock out whom it protects.

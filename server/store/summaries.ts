@@ -1,12 +1,19 @@
 import type { EventsFileName, ServerName } from '../../common/names.js'
 import { AddressBook } from './address-book.js'
+import { numbersIn, numbersOf, type DayNumbers } from './day-numbers.js'
 import { summarise, type DaySummary } from './day-summary.js'
-import type { EventStore } from './events.js'
+import { keptDay, summaryOf } from './kept-sums.js'
+import type { KeptDay } from './kinds.js'
+import type { Store } from './store.js'
 
 /** Addresses remembered before the book is begun anew: old days' addresses would stay in it for ever. */
 const BOOK_SIZE = 3_000_000
 /** Days read at once: each takes some milliseconds of the event loop. */
 const TOGETHER = 2
+/** What is kept of a server is no larger than that: a host may name as many addresses and jails as it likes. */
+const MOST_KEPT = { addresses: 2_000_000, jails: 10_000 }
+/** Bytes of a day whose sums are worth a place on the disk: fewer are summed up within a millisecond. */
+const LONG = 64 * 1024
 
 /** A day of a server, summed up, and the version of the file that it was made from. */
 export interface SummedDay {
@@ -19,17 +26,26 @@ export interface SummedDay {
 interface Remembered {
   version: string
   summary: Promise<DaySummary>
+  /** Its bytes were many. */
+  long: boolean
 }
+
+type Kept = ReadonlyMap<string, KeptDay>
+const NOTHING: Kept = new Map()
 
 /** Sums days up, each once per version of its file: what has not changed is not read again. */
 export class Summaries {
   readonly #days = new Map<string, Remembered>()
+  /** By server, what an earlier process has kept, until it was all asked for. */
+  readonly #kept = new Map<ServerName, Promise<Kept>>()
+  /** Servers of which a long day had to be read. */
+  readonly #fresh = new Set<ServerName>()
   #book = new AddressBook()
   #running: Promise<unknown>[] = []
 
   /** @param least bans of a jail in a minute that make a burst */
   constructor(
-    private readonly events: EventStore,
+    private readonly store: Pick<Store, 'events' | 'sums'>,
     private readonly least: number
   ) {}
 
@@ -38,7 +54,7 @@ export class Summaries {
     days: readonly { server: ServerName; day: EventsFileName }[]
   ): Promise<{ server: ServerName; day: EventsFileName; version: string }[]> {
     const found = await Promise.all(
-      days.map(async one => ({ ...one, version: await this.events.version(one.server, one.day) }))
+      days.map(async one => ({ ...one, version: await this.store.events.version(one.server, one.day) }))
     )
     return found.filter(one => one.version !== '')
   }
@@ -64,15 +80,70 @@ export class Summaries {
     const known = this.#days.get(key)
     if (known?.version === version) return known.summary
     const summary = this.#inTurn(async () => {
-      const numbers = await this.events.numbers(server, day, book)
-      return summarise(numbers, book.size, this.least)
+      const kept = (await this.#keptOf(server)).get(day)
+      if (kept?.version === version) {
+        remembered.long = true
+        return summaryOf(kept, book)
+      }
+      return this.#sumUp(server, day, remembered, book)
     })
-    const remembered = { version, summary }
+    const remembered: Remembered = { version, summary, long: false }
     this.#days.set(key, remembered)
     summary.catch(() => {
       if (this.#days.get(key) === remembered) this.#days.delete(key)
     })
     return summary
+  }
+
+  async #sumUp(
+    server: ServerName,
+    day: EventsFileName,
+    remembered: Remembered,
+    book: AddressBook
+  ): Promise<DaySummary> {
+    const sum = (numbers: DayNumbers) => summarise(numbers, book.size, this.least)
+    return this.store.events.readInto(server, day, {
+      quick: bytes => {
+        remembered.long = bytes.length >= LONG
+        if (remembered.long) this.#fresh.add(server)
+        const numbers = numbersIn(bytes, book)
+        return numbers && sum(numbers)
+      },
+      whole: events => sum(numbersOf(events, book))
+    })
+  }
+
+  #keptOf(server: ServerName): Promise<Kept> {
+    const known = this.#kept.get(server)
+    if (known !== undefined) return known
+    // Whatever is wrong with it, the days are there.
+    const kept = this.store.sums.of(server, this.least).catch(() => NOTHING)
+    this.#kept.set(server, kept)
+    return kept
+  }
+
+  /**
+   * Keeps what a server's long days came to for the next process, if this one had to read any of them; to be called when all
+   * that statistics look back on were asked for.
+   */
+  async keep(server: ServerName, days: readonly EventsFileName[]): Promise<void> {
+    this.#kept.set(server, Promise.resolve(NOTHING))
+    if (!this.#fresh.delete(server)) return
+    const book = this.#book
+    const kept = new Map<EventsFileName, KeptDay>()
+    let addresses = 0
+    let jails = 0
+    for (const day of days) {
+      const known = this.#days.get(`${server}/${day}`)
+      if (known?.long !== true) continue
+      const summary = await known.summary
+      addresses += summary.ids.length
+      jails += summary.jails.size + summary.bursts.length
+      if (addresses > MOST_KEPT.addresses || jails > MOST_KEPT.jails) break
+      kept.set(day, keptDay(known.version, summary, book))
+    }
+    // The numbers of another book would be those of other addresses.
+    if (book === this.#book) await this.store.sums.keep(server, this.least, kept)
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -121,9 +121,9 @@ t.test('statistics add days up, and read a day again only when it has changed', 
     return { bans: bans.length, addresses: new Set(bans.map(one => one.ip)).size }
   }
   const { events } = at.app.store
-  const numbers = events.numbers.bind(events)
+  const readInto = events.readInto.bind(events)
   let reads = 0
-  events.numbers = (...day) => (reads++, numbers(...day))
+  events.readInto = (...day) => (reads++, readInto(...day))
   const reply = await at.get('/api/statistics', alice)
   t.equal(reply.statusCode, 200, reply.body.slice(0, 200))
   t.match(reply.json(), {

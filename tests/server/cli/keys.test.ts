@@ -32,6 +32,7 @@ t.test('a key is made, shown once, listed without its secret, removed', async t 
     ['key', 'add', '../x'],
     ['key', 'add', 'b', '--role', 'root'],
     ['key', 'add', 'b', '--server', '../x'],
+    ['key', 'add', 'b', '--server', 'nobody'],
     ['key', 'remove', 'nobody']
   ])
     t.ok((await run(words)).error, words.join(' '))
