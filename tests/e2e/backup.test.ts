@@ -118,7 +118,7 @@ t.test(
 
     const again = await at.cli(['backup', '--out', at.path('b'), ...at.folders])
     t.equal(again.code, 1)
-    t.match(again.err, /name a new folder/)
+    t.match(again.err, /name another place/)
 
     await at.cli(['block', '203.0.113.2', '--server', 'web-1', '--jail', 'sshd', ...at.folders])
     const now = await picture(at.path('archive'))
