@@ -229,7 +229,7 @@ t.test('export takes a part, is renewed in its place, and refuses folders of oth
   )
 
   t.equal((await run('--days', '0')).code, 2)
-  t.match((await run('--server', 'nobody')).err, /no server nobody/)
+  t.match((await run('--server', 'nobody')).err, /no host nobody/)
   await mkdir(at.path('full'))
   await writeFile(at.path('full', 'mine'), '')
   const refused = await at.cli(['export', '--out', at.path('full'), ...at.folders])
