@@ -4,7 +4,7 @@ import * as Type from 'typebox'
 import type { Static } from 'typebox'
 import type { Address } from '../../common/address.js'
 import { isoTime, localDay } from '../../common/clock.js'
-import { eventsFileOfDay, type EventsFileName, type ServerName } from '../../common/names.js'
+import { eventsFileOfDay, type ServerName } from '../../common/names.js'
 import type { Store } from '../store/store.js'
 import type { Summaries } from '../store/summaries.js'
 import { isKnown } from './etag.js'
@@ -93,35 +93,49 @@ export function statisticsRoutes(scope: FastifyInstance, summaries: Summaries): 
 /** The last reply of each question, and what it was made from. */
 type Kept = Map<string, { mark: string; body: string }>
 
+/** A day that is over is summed up soon, and kept for the next process. */
+const AGAIN_MS = 6 * 60 * 60_000
+
 /** The first to look after a start need not wait for a month to be read: it is read while nobody looks. */
 function sumUpBeforehand(app: FastifyInstance, summaries: Summaries): void {
   let closed = false
   let running = Promise.resolve()
-  app.addHook('onClose', async () => {
-    closed = true
-    await running
-  })
   const run = async () => {
-    const found = await versionsOf(app.store, summaries, await app.store.hosts.names(), app.clock())
-    const days = new Map<ServerName, EventsFileName[]>()
-    // What is looked at first comes first.
-    for (const one of found.sort((a, b) => (a.day < b.day ? 1 : a.day > b.day ? -1 : 0))) {
+    for (const server of await app.store.hosts.names()) {
       if (closed) return
-      await summaries.of([one])
-      const known = days.get(one.server)
-      if (known === undefined) days.set(one.server, [one.day])
-      else known.push(one.day)
-    }
-    for (const [server, those] of days) {
-      if (closed) return
-      await summaries.keep(server, those)
+      // One host's bad file is no other's.
+      await sumUp(server).catch((error: unknown) =>
+        app.log.warn({ event: 'sums_failed', server, err: error }, 'days could not be summed up beforehand')
+      )
     }
   }
-  app.addHook('onListen', done => {
-    running = run().catch((error: unknown) =>
-      app.log.warn({ event: 'sums_failed', err: error }, 'a day could not be summed up beforehand')
+  const sumUp = async (server: ServerName) => {
+    const found = await versionsOf(app.store, summaries, [server], app.clock())
+    // What is looked at first comes first.
+    found.reverse()
+    for (const one of found) {
+      if (closed) return
+      await summaries.of([one])
+    }
+    await summaries.keep(
+      server,
+      found.map(one => one.day)
     )
+  }
+  const start = () => {
+    running = running.then(run).catch((error: unknown) => {
+      app.log.warn({ event: 'sums_failed', err: error }, 'hosts could not be listed to sum up their days')
+    })
+  }
+  const timer = setInterval(start, AGAIN_MS).unref()
+  app.addHook('onListen', done => {
+    start()
     done()
+  })
+  app.addHook('onClose', async () => {
+    closed = true
+    clearInterval(timer)
+    await running
   })
 }
 

@@ -141,6 +141,7 @@ async function checkArchive(store: Store, folders: Folders): Promise<Finding[]> 
     found.push(...(await checkFile(store, paths.host(server), KINDS.host)))
     found.push(...(await checkFile(store, paths.handOvers(server), KINDS.handOvers)))
     found.push(...(await checkFile(store, paths.gone(server), KINDS.gone)))
+    found.push(...(await checkFile(store, paths.sums(server), KINDS.sums)))
     found.push(...(await checkFile(store, paths.commands(server), KINDS.commands)))
     for (const list of await store.lists.names(server)) {
       found.push(...(await checkFile(store, paths.list(server, list), KINDS.blocklist)))

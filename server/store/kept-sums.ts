@@ -6,6 +6,12 @@ import type { Paths } from './folders.js'
 import { KINDS, type KeptDay } from './kinds.js'
 
 /**
+ * To be raised whenever a day comes to something else than before (day-numbers.ts, day-summary.ts, address-book.ts): what was
+ * kept is of no use then. Where the shape of the file changes, it needs another name.
+ */
+const FORM = 1
+
+/**
  * archive/<server>/sums.json: what long days came to, so that a server that starts need not read a month of them again.
  * It is made of the days' files alone: without it they are read.
  */
@@ -18,15 +24,19 @@ export class KeptSums {
   /** The days of a server that were summed up with this `least`; none when there is nothing of use. */
   async of(server: ServerName, least: number): Promise<ReadonlyMap<string, KeptDay>> {
     const { value } = await this.files.read(this.paths.sums(server), KINDS.sums, { keep: false })
-    return new Map(value.least === asJson(least) ? Object.entries(value.days) : [])
+    const useful = value.form === FORM && value.least === asJson(least)
+    return new Map(useful ? Object.entries(value.days) : [])
   }
 
   /** Keeps these days of a server, in place of those that were kept. */
   async keep(server: ServerName, least: number, days: ReadonlyMap<EventsFileName, KeptDay>): Promise<void> {
-    const value = { least: asJson(least), days: Object.fromEntries(days) }
+    const value = { form: FORM, least: asJson(least), days: Object.fromEntries(days) }
     // Not a number a line: they are many, and nobody's to read.
     const text = `${JSON.stringify(value)}\n`
-    await this.files.change(this.paths.sums(server), KINDS.sums, () => ({ value, text, result: undefined }))
+    const path = this.paths.sums(server)
+    await this.files.change(path, KINDS.sums, () => ({ value, text, result: undefined }))
+    // It is for the next process.
+    this.files.forget(path)
   }
 }
 

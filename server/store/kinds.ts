@@ -61,6 +61,8 @@ export type KeptDay = Static<typeof KeptDay>
 
 /** Long days of a server, by their files' names. */
 export const KeptSums = Type.Object({
+  /** Of the program that made them (kept-sums.ts). */
+  form: Type.Number(),
   /** Bans of a jail in a minute that made a burst; null for none. */
   least: Type.Union([Type.Number(), Type.Null()]),
   days: Type.Record(Type.String(), KeptDay)
@@ -152,7 +154,7 @@ export const KINDS = {
   events: kind<StoredEvent[]>(DayEvents, () => [], { rows: true, mend: phpArray }),
   updateIndex: kind<UpdateIndex>(UpdateIndex, () => ({})),
   handOvers: kind<HandOvers>(HandOvers, () => ({})),
-  sums: kind<KeptSums>(KeptSums, () => ({ least: null, days: {} })),
+  sums: kind<KeptSums>(KeptSums, () => ({ form: 0, least: null, days: {} })),
   gone: kind<GoneEntries>(GoneEntries, () => ({})),
   host: kind<Host>(Host, () => ({})),
   // Refused when corrupt: an empty one would let an admin lock out whom it protects.

@@ -11,9 +11,12 @@ const BOOK_SIZE = 3_000_000
 /** Days read at once: each takes some milliseconds of the event loop. */
 const TOGETHER = 2
 /** What is kept of a server is no larger than that: a host may name as many addresses and jails as it likes. */
-const MOST_KEPT = { addresses: 2_000_000, jails: 10_000 }
+const MOST_KEPT = { addresses: 500_000, jails: 10_000 }
+/** Hosts whose kept sums are in memory at a time; what is not taken from there is read. */
+const MOST_HELD = 4
 /** Bytes of a day whose sums are worth a place on the disk: fewer are summed up within a millisecond. */
 const LONG = 64 * 1024
+const LONG_EVENTS = 700
 
 /** A day of a server, summed up, and the version of the file that it was made from. */
 export interface SummedDay {
@@ -38,6 +41,8 @@ export class Summaries {
   readonly #days = new Map<string, Remembered>()
   /** By server, what an earlier process has kept, until it was all asked for. */
   readonly #kept = new Map<ServerName, Promise<Kept>>()
+  /** Of these, how many hold anything. */
+  #held = 0
   /** Servers of which a long day had to be read. */
   readonly #fresh = new Set<ServerName>()
   #book = new AddressBook()
@@ -109,33 +114,48 @@ export class Summaries {
         const numbers = numbersIn(bytes, book)
         return numbers && sum(numbers)
       },
-      whole: events => sum(numbersOf(events, book))
+      whole: events => {
+        remembered.long ||= events.length >= LONG_EVENTS
+        return sum(numbersOf(events, book))
+      }
     })
   }
 
   #keptOf(server: ServerName): Promise<Kept> {
     const known = this.#kept.get(server)
     if (known !== undefined) return known
-    // Whatever is wrong with it, the days are there.
-    const kept = this.store.sums.of(server, this.least).catch(() => NOTHING)
+    if (this.#held >= MOST_HELD) return Promise.resolve(NOTHING)
+    this.#held++
+    const kept = this.store.sums
+      .of(server, this.least)
+      // Whatever is wrong with it, the days are there.
+      .catch(() => NOTHING)
+      .then(found => {
+        if (found.size === 0) this.#held--
+        return found
+      })
     this.#kept.set(server, kept)
     return kept
   }
 
   /**
-   * Keeps what a server's long days came to for the next process, if this one had to read any of them; to be called when all
-   * that statistics look back on were asked for.
+   * Keeps what a server's long days came to for the next process, if this one had to read any of them; to be called with all
+   * days that statistics look back on, when they were asked for.
+   * @throws ProductError LOCK_TIMEOUT, DISK
    */
   async keep(server: ServerName, days: readonly EventsFileName[]): Promise<void> {
-    this.#kept.set(server, Promise.resolve(NOTHING))
-    if (!this.#fresh.delete(server)) return
+    const before = await this.#letGo(server)
+    const fresh = this.#fresh.has(server) || [...before.keys()].some(day => !days.some(one => one === day))
+    if (!fresh) return
     const book = this.#book
     const kept = new Map<EventsFileName, KeptDay>()
     let addresses = 0
     let jails = 0
     for (const day of days) {
       const known = this.#days.get(`${server}/${day}`)
-      if (known?.long !== true) continue
+      // The book was begun anew: what is kept is more than what is known.
+      if (known === undefined) return
+      if (!known.long) continue
       const summary = await known.summary
       addresses += summary.ids.length
       jails += summary.jails.size + summary.bursts.length
@@ -143,7 +163,17 @@ export class Summaries {
       kept.set(day, keptDay(known.version, summary, book))
     }
     // The numbers of another book would be those of other addresses.
-    if (book === this.#book) await this.store.sums.keep(server, this.least, kept)
+    if (book !== this.#book) return
+    await this.store.sums.keep(server, this.least, kept)
+    this.#fresh.delete(server)
+  }
+
+  /** Drops what is in memory of a server's kept sums: its days are known by now. @returns it */
+  async #letGo(server: ServerName): Promise<Kept> {
+    const held = (await this.#kept.get(server)) ?? NOTHING
+    if (held.size > 0) this.#held--
+    this.#kept.set(server, Promise.resolve(NOTHING))
+    return held
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile, mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
@@ -44,7 +44,9 @@ t.test('a day that was kept is, in the book of another process, what it was', t 
     fc.property(fc.array(event, { maxLength: 60 }), fc.array(ip, { maxLength: 20 }), (events, others) => {
       const book = new AddressBook()
       const summary = summarise(numbersOf(events, book), book.size, 2)
-      const file: unknown = JSON.parse(JSON.stringify({ least: 2, days: { x: keptDay('v', summary, book) } }))
+      const file: unknown = JSON.parse(
+        JSON.stringify({ form: 1, least: 2, days: { x: keptDay('v', summary, book) } })
+      )
       const wrong = KINDS.sums.check(file)
       const other = new AddressBook()
       for (const one of others) other.idOf(one)
@@ -74,10 +76,12 @@ async function month(t: Test, events = MANY) {
     const readInto = store.events.readInto.bind(store.events)
     store.events.readInto = (server, day, make) => (read.push(day), readInto(server, day, make))
     const summaries = new Summaries(store, least)
-    const { days, book } = await summaries.of(
-      await summaries.versions(DAYS.map(day => ({ server: web1, day })))
+    const there = await summaries.versions(DAYS.map(day => ({ server: web1, day })))
+    const { days, book } = await summaries.of(there)
+    await summaries.keep(
+      web1,
+      there.map(one => one.day)
     )
-    await summaries.keep(web1, DAYS)
     return { told: days.map(one => told(one.summary, book)), read: read.sort() }
   }
   return { folder, file: join(folder, 'sums.json'), write, run }
@@ -119,6 +123,22 @@ t.test('what was summed up for other warnings, or can not be read, is of no use'
   }
   t.equal((await readdir(folder)).filter(name => name.startsWith('sums.json.corrupt')).length, 3)
 })
+
+t.test(
+  'what another form of the program has summed up is of no use, and a day that is gone is forgotten',
+  async t => {
+    const { run, file, folder } = await month(t)
+    await run()
+    await writeFile(file, (await readFile(file, 'utf8')).replace('"form":1', '"form":0'))
+    t.strictSame((await run()).read, DAYS)
+    const first = await run()
+    t.strictSame(first.read, [])
+    await rm(join(folder, 'fail2ban', DAYS[0]!))
+    t.strictSame((await run()).read, [])
+    const { days } = JSON.parse(await readFile(file, 'utf8')) as { days: object }
+    t.strictSame(Object.keys(days), DAYS.slice(1))
+  }
+)
 
 t.test('short days are read, and no file is made of them', async t => {
   const { run, folder } = await month(t, 50)
