@@ -127,9 +127,11 @@ function sumUpBeforehand(app: FastifyInstance, summaries: Summaries): void {
       app.log.warn({ event: 'sums_failed', err: error }, 'hosts could not be listed to sum up their days')
     })
   }
-  const timer = setInterval(start, AGAIN_MS).unref()
+  let timer: NodeJS.Timeout | undefined
+  // Not where nobody listens: a static copy is made without writing to the archive.
   app.addHook('onListen', done => {
     start()
+    timer = setInterval(start, AGAIN_MS).unref()
     done()
   })
   app.addHook('onClose', async () => {

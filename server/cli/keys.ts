@@ -29,8 +29,8 @@ export function addKeyCommands(program: Command, terminal: Terminal): void {
     .action(async (name: string, flags: Record<string, unknown>) => {
       const { store, folders } = openStore(flags, terminal)
       const role = roleOf(flagText(flags, 'role'))
-      const named = flags.server === undefined ? undefined : flagText(flags, 'server')
-      const server = named === undefined ? undefined : await knownServer(store, named)
+      const server =
+        flags.server === undefined ? undefined : await knownServer(store, flagText(flags, 'server'))
       await prepareFolders(folders)
       const secret = await store.keys.add(name, role, server, cliActor(terminal))
       show(

@@ -50,7 +50,7 @@ export class AddressBook {
   }
 
   /** An IPv4 address as a number; undefined where the book's number is of another text. */
-  ipv4Of(id: number): number | undefined {
+  ipv4ValueOf(id: number): number | undefined {
     return this.#texts.has(id) ? undefined : this.#values[id]
   }
 

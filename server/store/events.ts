@@ -11,6 +11,8 @@ import {
   type ServerName
 } from '../../common/names.js'
 import type { BanEvent } from '../../common/shapes.js'
+import type { AddressBook } from './address-book.js'
+import { numbersIn, numbersOf, type DayNumbers } from './day-numbers.js'
 import type { Paths } from './folders.js'
 import { GroupCommit } from './group-commit.js'
 import { KINDS } from './kinds.js'
@@ -71,13 +73,12 @@ export class EventStore {
     return this.files.read(this.paths.day(server, day), KINDS.events, { keep: false })
   }
 
-  /** A day turned into something smaller, of its bytes or of its events (JsonFiles.readInto); it stays in nobody's memory. */
-  async readInto<R>(
-    server: ServerName,
-    day: EventsFileName,
-    make: { quick: (bytes: Buffer) => R | undefined; whole: (events: readonly BanEvent[]) => R }
-  ): Promise<R> {
-    return this.files.readInto(this.paths.day(server, day), KINDS.events, make)
+  /** A day's events as numbers; they stay in nobody's memory. */
+  async numbers(server: ServerName, day: EventsFileName, book: AddressBook): Promise<DayNumbers> {
+    return this.files.readInto(this.paths.day(server, day), KINDS.events, {
+      quick: bytes => numbersIn(bytes, book),
+      whole: events => numbersOf(events, book)
+    })
   }
 
   /** Changes whenever the day's file does; empty when there is none. Cheaper than `read`. */

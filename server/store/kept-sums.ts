@@ -15,7 +15,7 @@ const FORM = 1
  * archive/<server>/sums.json: what long days came to, so that a server that starts need not read a month of them again.
  * It is made of the days' files alone: without it they are read.
  */
-export class KeptSums {
+export class KeptSumStore {
   constructor(
     private readonly files: JsonFiles,
     private readonly paths: Paths
@@ -52,7 +52,7 @@ export function keptDay(version: string, summary: DaySummary, book: AddressBook)
   for (const [jail, { bans, unbans }] of jails) kept.jails.push({ jail, bans, unbans })
   for (let at = 0; at < ids.length; at++) {
     const id = ids[at] ?? 0
-    const value = book.ipv4Of(id)
+    const value = book.ipv4ValueOf(id)
     if (value === undefined) {
       kept.others.push(book.textOf(id))
       kept.othersBans.push(bansOf[at] ?? 0)

@@ -15,7 +15,7 @@ import { checkFolders, Paths, type Folders } from './folders.js'
 import { BlockGuard } from './guard.js'
 import { HostStore } from './hosts.js'
 import { KeyStore } from './keys.js'
-import { KeptSums } from './kept-sums.js'
+import { KeptSumStore } from './kept-sums.js'
 import { LiveNotes } from './live-notes.js'
 import { PasswordCheck } from './password-check.js'
 import { SessionFiles } from './session-files.js'
@@ -61,7 +61,7 @@ export class Store {
   readonly downloads: DownloadStore
   readonly uploads: UploadStore
   readonly events: EventStore
-  readonly sums: KeptSums
+  readonly sums: KeptSumStore
   readonly clients: ClientStore
   readonly users: UserStore
   readonly keys: KeyStore
@@ -106,7 +106,7 @@ export class Store {
       this.live
     )
     this.uploads = new UploadStore(this.paths, clock)
-    this.sums = new KeptSums(this.files, this.paths)
+    this.sums = new KeptSumStore(this.files, this.paths)
     this.events = new EventStore(this.files, this.paths, this.live, clock, {
       onNew: options.onEvents ?? ignore,
       oldest: options.part?.oldest

@@ -1,6 +1,5 @@
 import type { EventsFileName, ServerName } from '../../common/names.js'
 import { AddressBook } from './address-book.js'
-import { numbersIn, numbersOf, type DayNumbers } from './day-numbers.js'
 import { summarise, type DaySummary } from './day-summary.js'
 import { keptDay, summaryOf } from './kept-sums.js'
 import type { KeptDay } from './kinds.js'
@@ -14,9 +13,8 @@ const TOGETHER = 2
 const MOST_KEPT = { addresses: 500_000, jails: 10_000 }
 /** Hosts whose kept sums are in memory at a time; what is not taken from there is read. */
 const MOST_HELD = 4
-/** Bytes of a day whose sums are worth a place on the disk: fewer are summed up within a millisecond. */
-const LONG = 64 * 1024
-const LONG_EVENTS = 700
+/** Events of a day whose sums are worth a place on the disk: fewer are summed up within a millisecond. */
+const LONG = 700
 
 /** A day of a server, summed up, and the version of the file that it was made from. */
 export interface SummedDay {
@@ -29,8 +27,6 @@ export interface SummedDay {
 interface Remembered {
   version: string
   summary: Promise<DaySummary>
-  /** Its bytes were many. */
-  long: boolean
 }
 
 type Kept = ReadonlyMap<string, KeptDay>
@@ -86,39 +82,18 @@ export class Summaries {
     if (known?.version === version) return known.summary
     const summary = this.#inTurn(async () => {
       const kept = (await this.#keptOf(server)).get(day)
-      if (kept?.version === version) {
-        remembered.long = true
-        return summaryOf(kept, book)
-      }
-      return this.#sumUp(server, day, remembered, book)
+      if (kept?.version === version) return summaryOf(kept, book)
+      const numbers = await this.store.events.numbers(server, day, book)
+      const read = summarise(numbers, book.size, this.least)
+      if (isLong(read)) this.#fresh.add(server)
+      return read
     })
-    const remembered: Remembered = { version, summary, long: false }
+    const remembered = { version, summary }
     this.#days.set(key, remembered)
     summary.catch(() => {
       if (this.#days.get(key) === remembered) this.#days.delete(key)
     })
     return summary
-  }
-
-  async #sumUp(
-    server: ServerName,
-    day: EventsFileName,
-    remembered: Remembered,
-    book: AddressBook
-  ): Promise<DaySummary> {
-    const sum = (numbers: DayNumbers) => summarise(numbers, book.size, this.least)
-    return this.store.events.readInto(server, day, {
-      quick: bytes => {
-        remembered.long = bytes.length >= LONG
-        if (remembered.long) this.#fresh.add(server)
-        const numbers = numbersIn(bytes, book)
-        return numbers && sum(numbers)
-      },
-      whole: events => {
-        remembered.long ||= events.length >= LONG_EVENTS
-        return sum(numbersOf(events, book))
-      }
-    })
   }
 
   #keptOf(server: ServerName): Promise<Kept> {
@@ -155,8 +130,8 @@ export class Summaries {
       const known = this.#days.get(`${server}/${day}`)
       // The book was begun anew: what is kept is more than what is known.
       if (known === undefined) return
-      if (!known.long) continue
       const summary = await known.summary
+      if (!isLong(summary)) continue
       addresses += summary.ids.length
       jails += summary.jails.size + summary.bursts.length
       if (addresses > MOST_KEPT.addresses || jails > MOST_KEPT.jails) break
@@ -187,4 +162,8 @@ export class Summaries {
     this.#running.push(settled)
     return run
   }
+}
+
+function isLong({ bans, unbans, increases, restores }: DaySummary): boolean {
+  return bans + unbans + increases + restores >= LONG
 }

@@ -17,7 +17,7 @@ import { storeIn } from '../../support/store-in.js'
 const web1 = serverName('web-1')
 const LEAST = 4
 const DAYS = ['2026-02-27', '2026-02-28', '2026-03-01'].map(eventsFileOfDay)
-/** As many as make a file of more than 64 KiB. */
+/** As many as make a long day. */
 const MANY = 1000
 
 /** A summary with its addresses as texts. */
@@ -73,8 +73,8 @@ async function month(t: Test, events = MANY) {
   const run = async (least = LEAST) => {
     const store = storeIn(dir)
     const read: string[] = []
-    const readInto = store.events.readInto.bind(store.events)
-    store.events.readInto = (server, day, make) => (read.push(day), readInto(server, day, make))
+    const numbers = store.events.numbers.bind(store.events)
+    store.events.numbers = (server, day, book) => (read.push(day), numbers(server, day, book))
     const summaries = new Summaries(store, least)
     const there = await summaries.versions(DAYS.map(day => ({ server: web1, day })))
     const { days, book } = await summaries.of(there)
